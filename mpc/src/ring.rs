@@ -1,0 +1,9 @@
+//! The ring Z_2^64 and tensors over it.
+
+use std::num::Wrapping;
+
+/// An element of Z_2^64.
+pub type R64 = Wrapping<u64>;
+
+/// A host-resident tensor over Z_2^64, row-major unless stated otherwise.
+pub type Tensor = ndarray::ArrayD<R64>;

@@ -1,0 +1,207 @@
+//! Elementwise programs: nonlinear functions written once, as straight-line code over six primitives that every engine has.
+//!
+//! An interactive engine runs a whole program in one pass, so that what a dealer prepares for its later steps travels ahead
+//! of the earlier ones (protocols-rep3, section 0: "D runs ahead").
+
+/// A register: the result of the instruction with that index.
+pub type Reg = usize;
+
+/// One instruction. Arithmetic registers hold reals in fixed point, bit registers hold 0 or 1.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Instr {
+    /// The i-th input of the program, an arithmetic value.
+    Input(usize),
+    /// The i-th input of the program, a bit that an earlier program gave out.
+    InputBit(usize),
+    /// Σ cᵢ·rᵢ + bias over arithmetic registers, small integer coefficients. Local.
+    Linear(Vec<(i64, Reg)>, f64),
+    /// c·r for a real constant c, rounded once.
+    Scale(Reg, f64),
+    /// r·s, rounded once.
+    Mul(Reg, Reg),
+    /// The bit \[r < 0\]. Exact for |r| < 2^bound; `None` means the whole ring.
+    Negative(Reg, Option<u32>),
+    /// bit·r.
+    Select(Reg, Reg),
+    /// The bit as the number 0 or 1.
+    ToArithmetic(Reg),
+    /// e^r for r in [-239, 1).
+    ExpNeg(Reg),
+    /// A function of one variable by piecewise polynomials on a bounded range.
+    Table(Reg, Table),
+}
+
+/// A function on [lo, hi], fitted by polynomials of degree `degree` on cells of width 2^`cell`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Table {
+    /// Its name, for errors and reports.
+    pub name: &'static str,
+    /// The function.
+    pub f: fn(f64) -> f64,
+    /// Lower end of the range. Below it the result is wrong without notice.
+    pub lo: f64,
+    /// Upper end of the range. Above it the result is wrong without notice. hi - lo <= (2^log2_cells - 1)·2^cell.
+    pub hi: f64,
+    /// log2 of the width of a cell.
+    pub cell: i32,
+    /// log2 of the number of cells.
+    pub log2_cells: u32,
+    /// Degree of the polynomials.
+    pub degree: usize,
+    /// A bound on |f| over the range.
+    pub max: f64,
+}
+
+/// Straight-line code: instruction k writes register k.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Program {
+    /// Its name, for errors and reports.
+    pub name: &'static str,
+    /// The instructions, in order.
+    pub code: Vec<Instr>,
+    /// The registers handed out.
+    pub outputs: Vec<Reg>,
+}
+
+impl Program {
+    /// An empty program.
+    #[must_use]
+    pub fn new(name: &'static str) -> Self {
+        Self { name, code: Vec::new(), outputs: Vec::new() }
+    }
+
+    /// Appends an instruction and names its register.
+    pub fn push(&mut self, i: Instr) -> Reg {
+        self.code.push(i);
+        self.code.len() - 1
+    }
+
+    /// The number of inputs.
+    #[must_use]
+    pub fn inputs(&self) -> usize {
+        self.code.iter().filter_map(|i| if let Instr::Input(k) | Instr::InputBit(k) = i { Some(k + 1) } else { None }).max().unwrap_or(0)
+    }
+}
+
+/// Precision: table degrees rise with it, as in the specification (section 5: deg 5 for f <= 16, 7 for f >= 18).
+fn fine(fraction_bits: u32, coarse: usize, more: usize) -> usize {
+    if fraction_bits <= 16 { coarse } else { more }
+}
+
+/// relu(x) = x - \[x<0\]·x; second output: the bit \[x<0\], kept for the backward pass.
+#[must_use]
+pub fn relu() -> Program {
+    let mut p = Program::new("relu");
+    let x = p.push(Instr::Input(0));
+    let s = p.push(Instr::Negative(x, None));
+    let sx = p.push(Instr::Select(s, x));
+    let y = p.push(Instr::Linear(vec![(1, x), (-1, sx)], 0.0));
+    p.outputs = vec![y, s];
+    p
+}
+
+/// Derivative of relu: dy - \[x<0\]·dy, from dy and the kept bit.
+#[must_use]
+pub fn relu_grad() -> Program {
+    let mut p = Program::new("relu_grad");
+    let dy = p.push(Instr::Input(0));
+    let s = p.push(Instr::InputBit(1));
+    let sdy = p.push(Instr::Select(s, dy));
+    let y = p.push(Instr::Linear(vec![(1, dy), (-1, sdy)], 0.0));
+    p.outputs = vec![y];
+    p
+}
+
+/// max(x, y) = x + relu(y - x), for |x - y| < 2^(63-f).
+#[must_use]
+pub fn max() -> Program {
+    let mut p = Program::new("max");
+    let x = p.push(Instr::Input(0));
+    let y = p.push(Instr::Input(1));
+    let d = p.push(Instr::Linear(vec![(1, y), (-1, x)], 0.0));
+    let s = p.push(Instr::Negative(d, None));
+    let sd = p.push(Instr::Select(s, d));
+    let m = p.push(Instr::Linear(vec![(1, y), (-1, sd)], 0.0));
+    p.outputs = vec![m];
+    p
+}
+
+/// 1/(1+e) for e in [0, 1].
+fn logistic_of_exp(e: f64) -> f64 {
+    1.0 / (1.0 + e)
+}
+
+/// sigmoid(x): s = \[x<0\], e = exp(-|x|), y = 1/(1+e), then y or 1-y. For |x| < 239.
+#[must_use]
+pub fn sigmoid(fraction_bits: u32) -> Program {
+    let mut p = Program::new("sigmoid");
+    let x = p.push(Instr::Input(0));
+    let s = p.push(Instr::Negative(x, None));
+    let sx = p.push(Instr::Select(s, x));
+    let minus_abs = p.push(Instr::Linear(vec![(2, sx), (-1, x)], 0.0));
+    let e = p.push(Instr::ExpNeg(minus_abs));
+    let table = Table { name: "1/(1+e)", f: logistic_of_exp, lo: -1.0 / 64.0, hi: 1.0 + 1.0 / 64.0, cell: -1, log2_cells: 2, degree: fine(fraction_bits, 5, 7), max: 2.0 };
+    let y = p.push(Instr::Table(e, table));
+    let flip = p.push(Instr::Linear(vec![(-2, y)], 1.0));
+    let sf = p.push(Instr::Select(s, flip));
+    let out = p.push(Instr::Linear(vec![(1, y), (1, sf)], 0.0));
+    p.outputs = vec![out];
+    p
+}
+
+/// softplus(x) = ln(1 + e^x) = relu(x) + ln(1 + e^-|x|). For |x| < 239.
+#[must_use]
+pub fn softplus(fraction_bits: u32) -> Program {
+    let mut p = Program::new("softplus");
+    let x = p.push(Instr::Input(0));
+    let s = p.push(Instr::Negative(x, None));
+    let sx = p.push(Instr::Select(s, x));
+    let minus_abs = p.push(Instr::Linear(vec![(2, sx), (-1, x)], 0.0));
+    let e = p.push(Instr::ExpNeg(minus_abs));
+    let table = Table { name: "ln(1+e)", f: f64::ln_1p, lo: -1.0 / 64.0, hi: 1.0 + 1.0 / 64.0, cell: -1, log2_cells: 2, degree: fine(fraction_bits, 5, 7), max: 1.0 };
+    let y = p.push(Instr::Table(e, table));
+    let out = p.push(Instr::Linear(vec![(1, x), (-1, sx), (1, y)], 0.0));
+    p.outputs = vec![out];
+    p
+}
+
+/// e^x for x in [-239, 1).
+#[must_use]
+pub fn exp_neg() -> Program {
+    let mut p = Program::new("exp_neg");
+    let x = p.push(Instr::Input(0));
+    let e = p.push(Instr::ExpNeg(x));
+    p.outputs = vec![e];
+    p
+}
+
+/// The bit \[x < 0\] as the number 0 or 1.
+#[must_use]
+pub fn negative() -> Program {
+    let mut p = Program::new("negative");
+    let x = p.push(Instr::Input(0));
+    let s = p.push(Instr::Negative(x, None));
+    let a = p.push(Instr::ToArithmetic(s));
+    p.outputs = vec![a];
+    p
+}
+
+/// c·x for a real constant c.
+#[must_use]
+pub fn scale(c: f64) -> Program {
+    let mut p = Program::new("scale");
+    let x = p.push(Instr::Input(0));
+    let y = p.push(Instr::Scale(x, c));
+    p.outputs = vec![y];
+    p
+}
+
+/// A table of one variable as a program.
+#[must_use]
+pub fn table(t: Table) -> Program {
+    let mut p = Program::new(t.name);
+    let x = p.push(Instr::Input(0));
+    let y = p.push(Instr::Table(x, t));
+    p.outputs = vec![y];
+    p
+}
