@@ -79,7 +79,13 @@ pub trait Engine {
     fn linear(&mut self, terms: &[(i64, &Self::Value)], bias: f64) -> Result<Self::Value>;
 
     /// scale·f(x, y), rounded to the working precision once.
-    fn bilinear(&mut self, f: Bilinear, x: &Self::Value, y: &Self::Value, scale: f64) -> Result<Self::Value>;
+    fn bilinear(
+        &mut self,
+        f: Bilinear,
+        x: &Self::Value,
+        y: &Self::Value,
+        scale: f64,
+    ) -> Result<Self::Value>;
 
     /// Runs an elementwise program on values of one shape; one value for each of its outputs.
     fn map(&mut self, program: &Program, inputs: &[&Self::Value]) -> Result<Vec<Self::Value>>;

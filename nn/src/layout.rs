@@ -44,12 +44,28 @@ impl Layout {
     /// # Errors
     /// [`Error::Shape`] where the layout does not fit `x`.
     pub fn output_shape(&self, x: &[usize]) -> Result<Vec<usize>> {
-        let bad = |right: &[usize]| Err(Error::Shape { op: "layout", left: x.to_vec(), right: right.to_vec() });
+        let bad = |right: &[usize]| {
+            Err(Error::Shape {
+                op: "layout",
+                left: x.to_vec(),
+                right: right.to_vec(),
+            })
+        };
         match self {
-            Self::Reshape(s) => if s.iter().product::<usize>() == x.iter().product() { Ok(s.clone()) } else { bad(s) },
+            Self::Reshape(s) => {
+                if s.iter().product::<usize>() == x.iter().product() {
+                    Ok(s.clone())
+                } else {
+                    bad(s)
+                }
+            }
             Self::Transpose(p) => {
                 let mut seen = vec![false; x.len()];
-                if p.len() != x.len() || !p.iter().all(|&a| a < x.len() && !std::mem::replace(&mut seen[a], true)) {
+                if p.len() != x.len()
+                    || !p
+                        .iter()
+                        .all(|&a| a < x.len() && !std::mem::replace(&mut seen[a], true))
+                {
                     return bad(p);
                 }
                 Ok(p.iter().map(|&a| x[a]).collect())
@@ -79,7 +95,11 @@ impl Layout {
                 Ok(s)
             }
             Self::Broadcast(s) => {
-                let fits = s.len() >= x.len() && x.iter().rev().zip(s.iter().rev()).all(|(&a, &b)| a == b || a == 1);
+                let fits = s.len() >= x.len()
+                    && x.iter()
+                        .rev()
+                        .zip(s.iter().rev())
+                        .all(|(&a, &b)| a == b || a == 1);
                 if fits { Ok(s.clone()) } else { bad(s) }
             }
         }
@@ -91,14 +111,35 @@ impl Layout {
     /// [`Error::Shape`] where the layout does not fit `x`.
     pub fn apply<T: Copy + Default + Add<Output = T>>(&self, x: &ArrayD<T>) -> Result<ArrayD<T>> {
         let shape = self.output_shape(x.shape())?;
-        let misfit = || Error::Shape { op: "layout", left: x.shape().to_vec(), right: shape.clone() };
+        let misfit = || Error::Shape {
+            op: "layout",
+            left: x.shape().to_vec(),
+            right: shape.clone(),
+        };
         Ok(match self {
-            Self::Reshape(_) => x.as_standard_layout().into_owned().into_shape_with_order(IxDyn(&shape)).map_err(|_| misfit())?,
-            Self::Transpose(p) => x.view().permuted_axes(IxDyn(p)).as_standard_layout().into_owned(),
+            Self::Reshape(_) => x
+                .as_standard_layout()
+                .into_owned()
+                .into_shape_with_order(IxDyn(&shape))
+                .map_err(|_| misfit())?,
+            Self::Transpose(p) => x
+                .view()
+                .permuted_axes(IxDyn(p))
+                .as_standard_layout()
+                .into_owned(),
             Self::Gather { axis, index } => x.select(Axis(*axis), index),
-            Self::Slice { axis, start, end } => x.slice_axis(Axis(*axis), (*start..*end).into()).as_standard_layout().into_owned(),
-            Self::Sum { axis } => x.fold_axis(Axis(*axis), T::default(), |&a, &b| a + b).insert_axis(Axis(*axis)),
-            Self::Broadcast(_) => x.broadcast(IxDyn(&shape)).ok_or_else(misfit)?.as_standard_layout().into_owned(),
+            Self::Slice { axis, start, end } => x
+                .slice_axis(Axis(*axis), (*start..*end).into())
+                .as_standard_layout()
+                .into_owned(),
+            Self::Sum { axis } => x
+                .fold_axis(Axis(*axis), T::default(), |&a, &b| a + b)
+                .insert_axis(Axis(*axis)),
+            Self::Broadcast(_) => x
+                .broadcast(IxDyn(&shape))
+                .ok_or_else(misfit)?
+                .as_standard_layout()
+                .into_owned(),
         })
     }
 }

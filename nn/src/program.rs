@@ -3,6 +3,8 @@
 //! An interactive engine runs a whole program in one pass, so that what a dealer prepares for its later steps travels ahead
 //! of the earlier ones (protocols-rep3, section 0: "D runs ahead").
 
+pub use crate::table::Table;
+
 /// A register: the result of the instruction with that index.
 pub type Reg = usize;
 
@@ -31,27 +33,6 @@ pub enum Instr {
     Table(Reg, Table),
 }
 
-/// A function on [lo, hi], fitted by polynomials of degree `degree` on cells of width 2^`cell`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Table {
-    /// Its name, for errors and reports.
-    pub name: &'static str,
-    /// The function.
-    pub f: fn(f64) -> f64,
-    /// Lower end of the range. Below it the result is wrong without notice.
-    pub lo: f64,
-    /// Upper end of the range. Above it the result is wrong without notice. hi - lo <= (2^log2_cells - 1)·2^cell.
-    pub hi: f64,
-    /// log2 of the width of a cell.
-    pub cell: i32,
-    /// log2 of the number of cells.
-    pub log2_cells: u32,
-    /// Degree of the polynomials.
-    pub degree: usize,
-    /// A bound on |f| over the range.
-    pub max: f64,
-}
-
 /// Straight-line code: instruction k writes register k.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Program {
@@ -67,7 +48,11 @@ impl Program {
     /// An empty program.
     #[must_use]
     pub fn new(name: &'static str) -> Self {
-        Self { name, code: Vec::new(), outputs: Vec::new() }
+        Self {
+            name,
+            code: Vec::new(),
+            outputs: Vec::new(),
+        }
     }
 
     /// Appends an instruction and names its register.
@@ -79,7 +64,17 @@ impl Program {
     /// The number of inputs.
     #[must_use]
     pub fn inputs(&self) -> usize {
-        self.code.iter().filter_map(|i| if let Instr::Input(k) | Instr::InputBit(k) = i { Some(k + 1) } else { None }).max().unwrap_or(0)
+        self.code
+            .iter()
+            .filter_map(|i| {
+                if let Instr::Input(k) | Instr::InputBit(k) = i {
+                    Some(k + 1)
+                } else {
+                    None
+                }
+            })
+            .max()
+            .unwrap_or(0)
     }
 }
 
@@ -140,7 +135,16 @@ pub fn sigmoid(fraction_bits: u32) -> Program {
     let sx = p.push(Instr::Select(s, x));
     let minus_abs = p.push(Instr::Linear(vec![(2, sx), (-1, x)], 0.0));
     let e = p.push(Instr::ExpNeg(minus_abs));
-    let table = Table { name: "1/(1+e)", f: logistic_of_exp, lo: -1.0 / 64.0, hi: 1.0 + 1.0 / 64.0, cell: -1, log2_cells: 2, degree: fine(fraction_bits, 5, 7), max: 2.0 };
+    let table = Table {
+        name: "1/(1+e)",
+        f: logistic_of_exp,
+        lo: -1.0 / 64.0,
+        hi: 1.0 + 1.0 / 64.0,
+        cell: -1,
+        log2_cells: 2,
+        degree: fine(fraction_bits, 5, 7),
+        max: 2.0,
+    };
     let y = p.push(Instr::Table(e, table));
     let flip = p.push(Instr::Linear(vec![(-2, y)], 1.0));
     let sf = p.push(Instr::Select(s, flip));
@@ -158,7 +162,16 @@ pub fn softplus(fraction_bits: u32) -> Program {
     let sx = p.push(Instr::Select(s, x));
     let minus_abs = p.push(Instr::Linear(vec![(2, sx), (-1, x)], 0.0));
     let e = p.push(Instr::ExpNeg(minus_abs));
-    let table = Table { name: "ln(1+e)", f: f64::ln_1p, lo: -1.0 / 64.0, hi: 1.0 + 1.0 / 64.0, cell: -1, log2_cells: 2, degree: fine(fraction_bits, 5, 7), max: 1.0 };
+    let table = Table {
+        name: "ln(1+e)",
+        f: f64::ln_1p,
+        lo: -1.0 / 64.0,
+        hi: 1.0 + 1.0 / 64.0,
+        cell: -1,
+        log2_cells: 2,
+        degree: fine(fraction_bits, 5, 7),
+        max: 1.0,
+    };
     let y = p.push(Instr::Table(e, table));
     let out = p.push(Instr::Linear(vec![(1, x), (-1, sx), (1, y)], 0.0));
     p.outputs = vec![out];
