@@ -2,11 +2,27 @@
 //!
 //! Nothing here knows a protocol, a file, a command line or the wall clock.
 
-pub mod ring;
 pub mod bilinear;
+pub mod chunk;
+mod error;
+pub mod kernels;
+pub mod keys;
+pub mod net;
+pub mod prss;
+pub mod ring;
+pub mod session;
+pub mod simulate;
+pub mod strand;
+pub mod wire;
 
 pub use bilinear::Bilinear;
+pub use chunk::Chunk;
+pub use error::{Error, Result};
+pub use kernels::Kernels;
+pub use prss::Purpose;
 pub use ring::{R64, Tensor};
+pub use session::{Cost, Label, Session};
+pub use strand::{Role, Strand};
 
 /// The index of a computing party in a session: 0, 1, 2 for three parties.
 pub type PartyId = usize;

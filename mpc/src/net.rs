@@ -62,7 +62,11 @@ impl Error {
     #[must_use]
     pub fn peer(&self) -> PartyId {
         match self {
-            Self::Closed { peer } | Self::Timeout { peer } | Self::TooLong { peer, .. } | Self::Io { peer, .. } | Self::NoLink { peer } => *peer,
+            Self::Closed { peer }
+            | Self::Timeout { peer }
+            | Self::TooLong { peer, .. }
+            | Self::Io { peer, .. }
+            | Self::NoLink { peer } => *peer,
         }
     }
 }

@@ -36,7 +36,16 @@ impl MemNet {
                 receiver.push(Mutex::new(rx));
             }
         }
-        to.into_iter().zip(from).enumerate().map(|(me, (to, from))| Self { me, to, from, deadline }).collect()
+        to.into_iter()
+            .zip(from)
+            .enumerate()
+            .map(|(me, (to, from))| Self {
+                me,
+                to,
+                from,
+                deadline,
+            })
+            .collect()
     }
 }
 
@@ -77,6 +86,9 @@ mod tests {
         assert_eq!(nets[1].recv(7), Err(Error::NoLink { peer: 7 }));
         drop(nets.pop());
         assert_eq!(nets[1].recv(2), Err(Error::Closed { peer: 2 }));
-        assert_eq!(nets[0].send(2, Bytes::new()), Err(Error::Closed { peer: 2 }));
+        assert_eq!(
+            nets[0].send(2, Bytes::new()),
+            Err(Error::Closed { peer: 2 })
+        );
     }
 }

@@ -25,12 +25,20 @@ pub struct Meter<T> {
 impl<T: Transport> Meter<T> {
     /// Counts what goes through `inner`.
     pub fn new(inner: T) -> Self {
-        Self { inner, sent: Mutex::default() }
+        Self {
+            inner,
+            sent: Mutex::default(),
+        }
     }
 
     /// What was sent to party `to` so far.
     pub fn sent_to(&self, to: PartyId) -> LinkCount {
-        self.sent.lock().unwrap_or_else(PoisonError::into_inner).get(to).copied().unwrap_or_default()
+        self.sent
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(to)
+            .copied()
+            .unwrap_or_default()
     }
 }
 

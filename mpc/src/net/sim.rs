@@ -18,9 +18,15 @@ pub struct Profile {
 
 impl Profile {
     /// 10 Gb/s, 0.2 ms round trip.
-    pub const LAN: Self = Self { latency_ns: 100_000, bits_per_second: 10_000_000_000 };
+    pub const LAN: Self = Self {
+        latency_ns: 100_000,
+        bits_per_second: 10_000_000_000,
+    };
     /// 100 Mb/s, 50 ms round trip.
-    pub const WAN: Self = Self { latency_ns: 25_000_000, bits_per_second: 100_000_000 };
+    pub const WAN: Self = Self {
+        latency_ns: 25_000_000,
+        bits_per_second: 100_000_000,
+    };
 }
 
 #[derive(Default)]
@@ -40,12 +46,20 @@ pub struct Sim<T> {
 impl<T: Transport> Sim<T> {
     /// `inner` under the given profile. All parties of a mesh must be wrapped.
     pub fn new(inner: T, profile: Profile) -> Self {
-        Self { inner, profile, clock: Mutex::default() }
+        Self {
+            inner,
+            profile,
+            clock: Mutex::default(),
+        }
     }
 
     /// Simulated seconds that have passed for this party.
     pub fn seconds(&self) -> f64 {
-        self.clock.lock().unwrap_or_else(PoisonError::into_inner).now_ns as f64 * 1e-9
+        self.clock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .now_ns as f64
+            * 1e-9
     }
 }
 
@@ -60,7 +74,8 @@ impl<T: Transport> Transport for Sim<T> {
             if clock.link_free_ns.len() <= to {
                 clock.link_free_ns.resize(to + 1, 0);
             }
-            let wire_ns = (frame.len() as u128 * 8 * 1_000_000_000 / u128::from(self.profile.bits_per_second.max(1))) as u64;
+            let wire_ns = (frame.len() as u128 * 8 * 1_000_000_000
+                / u128::from(self.profile.bits_per_second.max(1))) as u64;
             let free = clock.now_ns.max(clock.link_free_ns[to]) + wire_ns;
             clock.link_free_ns[to] = free;
             free + self.profile.latency_ns
@@ -74,7 +89,10 @@ impl<T: Transport> Transport for Sim<T> {
     fn recv(&self, from: PartyId) -> Result<Bytes, Error> {
         let mut frame = self.inner.recv(from)?;
         let Some(stamp) = frame.first_chunk::<8>() else {
-            return Err(Error::Io { peer: from, what: "a frame without its simulated time".into() });
+            return Err(Error::Io {
+                peer: from,
+                what: "a frame without its simulated time".into(),
+            });
         };
         let arrival = u64::from_le_bytes(*stamp);
         let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
@@ -90,7 +108,10 @@ mod tests {
 
     #[test]
     fn a_round_trip_takes_two_latencies_and_the_wire_time() {
-        let nets: Vec<_> = MemNet::mesh(2).into_iter().map(|n| Sim::new(n, Profile::WAN)).collect();
+        let nets: Vec<_> = MemNet::mesh(2)
+            .into_iter()
+            .map(|n| Sim::new(n, Profile::WAN))
+            .collect();
         nets[0].send(1, Bytes::from(vec![0; 12_500_000])).unwrap(); // one second at 100 Mb/s
         nets[1].recv(0).unwrap();
         nets[1].send(0, Bytes::new()).unwrap();

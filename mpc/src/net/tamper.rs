@@ -18,8 +18,14 @@ pub struct Tamper<T> {
 
 impl<T: Transport> Tamper<T> {
     /// Sends what `attack` makes of each (receiver, frame).
-    pub fn new(inner: T, attack: impl FnMut(PartyId, Bytes) -> Vec<Bytes> + Send + 'static) -> Self {
-        Self { inner, attack: Mutex::new(Box::new(attack)) }
+    pub fn new(
+        inner: T,
+        attack: impl FnMut(PartyId, Bytes) -> Vec<Bytes> + Send + 'static,
+    ) -> Self {
+        Self {
+            inner,
+            attack: Mutex::new(Box::new(attack)),
+        }
     }
 }
 

@@ -1,0 +1,88 @@
+//! How the elements of a tensor are cut into chunks, and who deals for each.
+//!
+//! Dealers rotate by thirds so that no link carries more than its share (requirement R14 of protocols-rep3); large tensors
+//! are cut further, so that computing and sending overlap and memory stays bounded. The cut depends on the number of
+//! elements only, which is public (R12).
+
+use crate::PartyId;
+
+/// Elements in a chunk at most.
+const CHUNK: usize = 1 << 15;
+/// Boundaries fall on multiples of this many elements where the tensor is large enough, so that bits pack without slack.
+const ALIGN: usize = 64;
+
+/// A contiguous range of the elements of a tensor, in row-major order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// Its position among the chunks of the tensor.
+    pub index: usize,
+    /// First element.
+    pub start: usize,
+    /// One past the last element.
+    pub end: usize,
+    /// The party that deals for it.
+    pub dealer: PartyId,
+}
+
+impl Chunk {
+    /// The number of elements.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// Whether there is no element in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+}
+
+/// The chunks of a tensor of `n` elements, in order, none of them empty. Chunk k has dealer k mod 3.
+#[must_use]
+pub fn chunks(n: usize) -> Vec<Chunk> {
+    let count = 3 * n.div_ceil(3 * CHUNK);
+    let align = if n >= 8 * ALIGN * count { ALIGN } else { 1 };
+    let bound = |k: usize| {
+        ((n as u128 * k as u128 / count as u128) as usize)
+            .next_multiple_of(align)
+            .min(n)
+    };
+    (0..count)
+        .map(|k| Chunk {
+            index: k,
+            start: bound(k),
+            end: bound(k + 1),
+            dealer: k % 3,
+        })
+        .filter(|c| !c.is_empty())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_cover_everything_once_and_dealers_share_evenly() {
+        for n in [
+            0, 1, 2, 3, 10, 64, 191, 192, 1000, 98_304, 98_305, 1_000_000,
+        ] {
+            let c = chunks(n);
+            assert_eq!(c.iter().map(Chunk::len).sum::<usize>(), n);
+            assert!(c.windows(2).all(|w| w[0].end == w[1].start));
+            assert!(c.iter().all(|c| c.len() <= CHUNK + ALIGN));
+            let share = |d| {
+                c.iter()
+                    .filter(|c| c.dealer == d)
+                    .map(Chunk::len)
+                    .sum::<usize>()
+            };
+            let (least, most) = (
+                (0..3).map(share).min().unwrap(),
+                (0..3).map(share).max().unwrap(),
+            );
+            assert!(most - least <= (n / 50).max(2), "{n}: {least} {most}");
+        }
+    }
+}

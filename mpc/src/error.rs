@@ -1,0 +1,82 @@
+//! What can go wrong in a session, and whose doing it was.
+
+use crate::{PartyId, net, session::Label};
+
+/// A session failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A link failed; the inner error names the peer.
+    #[error(transparent)]
+    Net(#[from] net::Error),
+    /// A peer sent what the protocol does not allow.
+    #[error("party {peer} misbehaved: {what}")]
+    PeerMisbehaved {
+        /// The peer.
+        peer: PartyId,
+        /// What it did.
+        what: String,
+    },
+    /// A peer is at another place of the program.
+    #[error("party {peer} is out of step: expected a message of {want}, got one of {got}")]
+    Desync {
+        /// The peer.
+        peer: PartyId,
+        /// The step this party is at.
+        want: Label,
+        /// The step the message belongs to.
+        got: Label,
+    },
+    /// Two parties did not derive the same key: another session, program, roster, or somebody in between.
+    #[error(
+        "key confirmation with party {peer} failed: its session, program or roster differs from ours"
+    )]
+    KeyConfirmation {
+        /// The peer.
+        peer: PartyId,
+    },
+    /// Operand shapes do not fit.
+    #[error("{op}: shapes {left:?} and {right:?} do not fit")]
+    Shape {
+        /// The operation.
+        op: &'static str,
+        /// Shape of the first operand.
+        left: Vec<usize>,
+        /// Shape of the second operand.
+        right: Vec<usize>,
+    },
+    /// An address space is used up; the session must end and a new one begin.
+    #[error("the session's {what} are used up: start a new session")]
+    Exhausted {
+        /// Which addresses.
+        what: &'static str,
+    },
+    /// An address was about to be used twice. This is a defect of the caller and would break privacy.
+    #[error("{label} was already run in this invocation: an address is never used twice")]
+    Reuse {
+        /// The step.
+        label: Label,
+    },
+    /// The operating system gave no randomness.
+    #[error("the operating system gave no randomness: {0}")]
+    Randomness(String),
+}
+
+impl Error {
+    /// The party to blame, where there is one.
+    #[must_use]
+    pub fn culprit(&self) -> Option<PartyId> {
+        match self {
+            Self::Net(e) => Some(e.peer()),
+            Self::PeerMisbehaved { peer, .. }
+            | Self::Desync { peer, .. }
+            | Self::KeyConfirmation { peer } => Some(*peer),
+            Self::Shape { .. }
+            | Self::Exhausted { .. }
+            | Self::Reuse { .. }
+            | Self::Randomness(_) => None,
+        }
+    }
+}
+
+/// Result of a session's step.
+pub type Result<T> = std::result::Result<T, Error>;

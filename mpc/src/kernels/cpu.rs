@@ -1,0 +1,179 @@
+//! The CPU kernels: AVX-512, AVX2 or portable, chosen at run time.
+
+use ndarray::{ArrayD, IxDyn};
+
+use super::gemm::{Operand, gemm};
+use super::{Kernels, portable};
+use crate::{Bilinear, Error, R64, Result, Tensor};
+
+/// Inner loops of one instruction set.
+#[derive(Clone, Copy)]
+pub(super) struct Loops {
+    pub(super) name: &'static str,
+    /// out += x·y elementwise.
+    pub(super) mul_add: fn(out: &mut [R64], x: &[R64], y: &[R64]),
+    /// acc += a·b for an 8×K panel (column by column) and a K×24 panel (row by row).
+    pub(super) block: fn(acc: &mut [[R64; 24]; 8], a: &[[R64; 8]], b: &[[R64; 24]]),
+    /// Σ x·y.
+    pub(super) dot: fn(x: &[R64], y: &[R64]) -> R64,
+}
+
+/// Kernels on this machine's processor.
+pub struct Cpu(Loops);
+
+/// The fastest kernels that this processor has.
+#[must_use]
+pub fn cpu() -> Box<dyn Kernels> {
+    Box::new(Cpu(all_loops()[0]))
+}
+
+/// What this processor can run, fastest first; the portable loops are always there.
+fn all_loops() -> Vec<Loops> {
+    let mut loops = Vec::new();
+    #[cfg(target_arch = "x86_64")]
+    loops.extend(super::x86::available());
+    loops.push(portable::LOOPS);
+    loops
+}
+
+impl Cpu {
+    /// Every code path that this processor can run, fastest first: for tests and benchmarks.
+    #[must_use]
+    pub fn all() -> Vec<Self> {
+        all_loops().into_iter().map(Self).collect()
+    }
+}
+
+impl Kernels for Cpu {
+    fn name(&self) -> &'static str {
+        self.0.name
+    }
+
+    fn bilinear(&self, f: Bilinear, terms: &[(&Tensor, &Tensor)]) -> Result<Tensor> {
+        let misfit = |x: &Tensor, y: &Tensor| Error::Shape {
+            op: "bilinear map",
+            left: x.shape().to_vec(),
+            right: y.shape().to_vec(),
+        };
+        let mut shape = None;
+        for (x, y) in terms {
+            let s = f
+                .output_shape(x.shape(), y.shape())
+                .ok_or_else(|| misfit(x, y))?;
+            if shape.get_or_insert_with(|| s.clone()) != &s {
+                return Err(misfit(x, y));
+            }
+        }
+        let Some(shape) = shape else {
+            return Ok(ArrayD::from_elem(IxDyn(&[]), R64::default()));
+        };
+        let mut out = vec![R64::default(); shape.iter().product()];
+        let standard: Vec<_> = terms
+            .iter()
+            .map(|(x, y)| (x.as_standard_layout(), y.as_standard_layout()))
+            .collect();
+        let slices = standard
+            .iter()
+            .filter_map(|(x, y)| Some((x.as_slice()?, y.as_slice()?)));
+        match f {
+            Bilinear::Mul => slices.for_each(|(x, y)| (self.0.mul_add)(&mut out, x, y)),
+            Bilinear::MatMul => {
+                let operands: Vec<_> = slices
+                    .zip(terms)
+                    .map(|((a, b), (x, y))| Operand {
+                        a,
+                        b,
+                        m: x.shape()[0],
+                        k: x.shape()[1],
+                        n: y.shape()[1],
+                    })
+                    .collect();
+                gemm(&self.0, &operands, &mut out);
+            }
+        }
+        ArrayD::from_shape_vec(IxDyn(&shape), out).map_err(|_| Error::Shape {
+            op: "bilinear map",
+            left: shape.clone(),
+            right: shape,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::Wrapping;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tensor(shape: &[usize], seed: u64) -> Tensor {
+        let mut x = seed | 1;
+        ArrayD::from_shape_fn(IxDyn(shape), |_| {
+            x = x.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23) ^ seed;
+            Wrapping(x)
+        })
+    }
+
+    fn naive(x: &Tensor, y: &Tensor) -> Tensor {
+        ArrayD::from_shape_fn(IxDyn(&[x.shape()[0], y.shape()[1]]), |ix| {
+            (0..x.shape()[1])
+                .map(|k| x[[ix[0], k]] * y[[k, ix[1]]])
+                .sum()
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn every_path_gives_the_bits_of_the_definition(m in 0usize..40, k in 0usize..70, n in 0usize..60, seed: u64) {
+            let terms = [(tensor(&[m, k], seed), tensor(&[k, n], seed ^ 1)), (tensor(&[m, k], seed ^ 2), tensor(&[k, n], seed ^ 3))];
+            let refs: Vec<_> = terms.iter().map(|(x, y)| (x, y)).collect();
+            let want = naive(refs[0].0, refs[0].1) + naive(refs[1].0, refs[1].1);
+            for kernels in Cpu::all() {
+                prop_assert_eq!(&kernels.bilinear(Bilinear::MatMul, &refs).unwrap(), &want, "{}", kernels.name());
+            }
+        }
+    }
+
+    #[test]
+    fn large_and_transposed_operands() {
+        let (x, y) = (tensor(&[70, 600], 5), tensor(&[90, 600], 6).reversed_axes());
+        let want = naive(&x, &y);
+        let (u, v) = (tensor(&[1001], 7), tensor(&[1001], 8));
+        for kernels in Cpu::all() {
+            assert_eq!(
+                kernels.bilinear(Bilinear::MatMul, &[(&x, &y)]).unwrap(),
+                want,
+                "{}",
+                kernels.name()
+            );
+            assert_eq!(
+                kernels
+                    .bilinear(Bilinear::Mul, &[(&u, &v), (&v, &v)])
+                    .unwrap(),
+                &u * &v + &v * &v,
+                "{}",
+                kernels.name()
+            );
+        }
+    }
+
+    #[test]
+    fn misfits_are_refused() {
+        let (x, y) = (tensor(&[2, 3], 1), tensor(&[4, 5], 2));
+        let kernels = cpu();
+        assert!(matches!(
+            kernels.bilinear(Bilinear::MatMul, &[(&x, &y)]),
+            Err(Error::Shape { .. })
+        ));
+        assert!(matches!(
+            kernels.bilinear(Bilinear::Mul, &[(&x, &y)]),
+            Err(Error::Shape { .. })
+        ));
+        assert!(matches!(
+            kernels.bilinear(Bilinear::Mul, &[(&x, &x), (&y, &y)]),
+            Err(Error::Shape { .. })
+        ));
+    }
+}

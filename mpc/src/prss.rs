@@ -1,0 +1,228 @@
+//! Pseudo-random secret sharing: draws that two of three parties compute without talking.
+//!
+//! Key k_j is shared by P_j and P_{j-1}, the two holders of share j (Cramer, Damgård, Ishai, TCC 2005). A draw is
+//! F(k_j, address), F = AES-128 in counter mode: the address fills the upper 96 bits of the counter block, the position
+//! the lower 32. Addresses are structured (requirement R1 of protocols-rep3, section 9), never running counts, so that
+//! the order in which gates run does not matter (R6), and a draw is never made under one address for two purposes (R2).
+
+use std::cell::Cell;
+
+use aes::Aes128;
+use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
+use bytemuck::cast_slice_mut;
+
+use crate::session::Label;
+use crate::{Error, PartyId, R64, Result};
+
+/// What a draw is for. The purpose is part of its address, so no block of the stream ever serves two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Purpose {
+    /// A share of zero for resharing a product.
+    Zero = 1,
+    /// One half of a value that the dealer deals.
+    Deal = 2,
+    /// The mask of one message of a swap.
+    Swap = 3,
+    /// The share of an input that its owner does not send.
+    Input = 4,
+    /// Re-randomisation of what leaves for a recipient.
+    Release = 5,
+}
+
+/// Blocks drawn from one key at most (R2).
+const MAX_BLOCKS: u64 = 1 << 36;
+
+/// One pairwise key.
+pub(crate) struct Key {
+    cipher: Aes128,
+    blocks: Cell<u64>,
+}
+
+impl Key {
+    pub(crate) fn new(key: &[u8; 16]) -> Self {
+        Self {
+            cipher: Aes128::new(&Array::from(*key)),
+            blocks: Cell::new(0),
+        }
+    }
+
+    /// Fills `out` with the stream at `address`.
+    fn fill(&self, address: u128, out: &mut [u64]) -> Result<()> {
+        let blocks = out.len().div_ceil(2) as u64;
+        let used = self.blocks.get() + blocks;
+        if used > MAX_BLOCKS || blocks > u64::from(u32::MAX) {
+            return Err(Error::Exhausted {
+                what: "pseudo-random blocks",
+            });
+        }
+        self.blocks.set(used);
+        let mut counter = address;
+        let mut block = [Array::from([0u8; 16]); 32];
+        for words in out.chunks_mut(64) {
+            let n = words.len().div_ceil(2);
+            for b in &mut block[..n] {
+                *b = Array::from(counter.to_be_bytes());
+                counter += 1;
+            }
+            self.cipher.encrypt_blocks(&mut block[..n]);
+            for (pair, b) in words.chunks_mut(2).zip(&block) {
+                for (w, half) in pair.iter_mut().zip(b.as_chunks::<8>().0) {
+                    *w = u64::from_le_bytes(*half);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// This party's two pairwise keys of a three-party session.
+pub struct Prss {
+    me: PartyId,
+    keys: [Key; 2],
+    #[cfg(any(test, feature = "test-util"))]
+    pub(crate) probe: probe::Probe,
+}
+
+impl std::fmt::Debug for Prss {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Prss")
+            .field("me", &self.me)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Prss {
+    /// From the keys k_me and k_{me+1}.
+    pub(crate) fn new(me: PartyId, own: &[u8; 16], next: &[u8; 16]) -> Self {
+        Self {
+            me,
+            keys: [Key::new(own), Key::new(next)],
+            #[cfg(any(test, feature = "test-util"))]
+            probe: probe::Probe::default(),
+        }
+    }
+
+    /// Fresh words F(k_j, address). `j` must be this party's index or the next.
+    pub(crate) fn draw(
+        &self,
+        j: PartyId,
+        label: Label,
+        purpose: Purpose,
+        n: usize,
+    ) -> Result<Vec<R64>> {
+        let key = &self.keys[(j + 3 - self.me) % 3];
+        let mut out = vec![R64::default(); n];
+        let address = label.address(purpose);
+        key.fill(address, cast_slice_mut(&mut out))?;
+        #[cfg(any(test, feature = "test-util"))]
+        self.probe.observe(j, address, &mut out);
+        Ok(out)
+    }
+}
+
+/// Keys from a seed and a view of every draw: for tests only.
+#[cfg(any(test, feature = "test-util"))]
+pub mod probe {
+    use std::cell::RefCell;
+    use std::sync::{Arc, Mutex};
+
+    use sha2::{Digest, Sha256};
+
+    use super::Prss;
+    use crate::{PartyId, R64};
+
+    /// One draw as its holder saw it: (key, address, words).
+    pub type Draw = (PartyId, u128, usize);
+
+    /// What a test may watch and change.
+    #[derive(Default)]
+    pub struct Probe {
+        /// Every draw made, where a ledger is attached.
+        pub ledger: RefCell<Option<Arc<Mutex<Vec<Draw>>>>>,
+        /// Adds a number to every word of one draw.
+        pub bump: RefCell<Option<(PartyId, u128, u64)>>,
+    }
+
+    impl Probe {
+        pub(super) fn observe(&self, j: PartyId, address: u128, out: &mut [R64]) {
+            if let Some(ledger) = &*self.ledger.borrow() {
+                ledger
+                    .lock()
+                    .expect("no test panics while it holds the ledger")
+                    .push((j, address, out.len()));
+            }
+            if let Some((key, at, delta)) = *self.bump.borrow()
+                && key == j
+                && at == address
+            {
+                out.iter_mut().for_each(|w| *w += delta);
+            }
+        }
+    }
+
+    impl Prss {
+        /// The keys of party `me` derived from a public seed.
+        #[must_use]
+        pub fn from_seed(me: PartyId, seed: u64) -> Self {
+            let key = |j: usize| {
+                let digest = Sha256::new()
+                    .chain_update(b"test key")
+                    .chain_update(seed.to_le_bytes())
+                    .chain_update([(j % 3) as u8])
+                    .finalize();
+                let mut k = [0; 16];
+                k.copy_from_slice(&digest[..16]);
+                k
+            };
+            Self::new(me, &key(me), &key(me + 1))
+        }
+
+        /// What a test may watch and change.
+        #[must_use]
+        pub fn probe(&self) -> &Probe {
+            &self.probe
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// FIPS 197, appendix C.1: the block cipher under the stream is AES-128.
+    #[test]
+    fn stream_is_aes_128_in_counter_mode() {
+        let key = Key::new(&std::array::from_fn(|i| i as u8));
+        let mut out = [0u64; 5];
+        key.fill(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff, &mut out)
+            .unwrap();
+        assert_eq!(
+            out[0].to_le_bytes(),
+            [0x69, 0xc4, 0xe0, 0xd8, 0x6a, 0x7b, 0x04, 0x30]
+        );
+        assert_eq!(
+            out[1].to_le_bytes(),
+            [0xd8, 0xcd, 0xb7, 0x80, 0x70, 0xb4, 0xc5, 0x5a]
+        );
+        let mut long = [0u64; 301];
+        key.fill(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff, &mut long)
+            .unwrap();
+        assert_eq!(long[..5], out);
+        let mut next = [0u64; 2];
+        key.fill(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff + 150, &mut next)
+            .unwrap();
+        assert_eq!(long[300], next[0]);
+    }
+
+    #[test]
+    fn r2_a_key_gives_a_bounded_number_of_blocks() {
+        let key = Key::new(&[7; 16]);
+        key.blocks.set(MAX_BLOCKS - 1);
+        assert!(key.fill(0, &mut [0; 2]).is_ok());
+        assert!(matches!(
+            key.fill(0, &mut [0; 2]),
+            Err(Error::Exhausted { .. })
+        ));
+    }
+}

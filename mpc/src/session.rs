@@ -1,0 +1,363 @@
+//! A session: one party's links, keys and kernels while the parties run one program together.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+use crate::net::Transport;
+use crate::prss::{Prss, Purpose};
+use crate::{Error, Kernels, PartyId, R64, Result};
+
+/// Where in the program a message or a draw belongs. Structured, so that it does not depend on the order of execution.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Label {
+    /// The run of a graph within the session.
+    pub invocation: u32,
+    /// The node of the graph, below 2^24.
+    pub node: u32,
+    /// The chunk of the tensor.
+    pub strand: u16,
+    /// The gate within the node: pass in the upper 4 bits, gate of that pass in the lower 12.
+    pub gate: u16,
+}
+
+impl Label {
+    /// The 96-bit address of a draw, shifted over the 32-bit block counter.
+    pub(crate) fn address(self, purpose: Purpose) -> u128 {
+        u128::from(self.invocation) << 96
+            | u128::from(self.node) << 72
+            | u128::from(self.strand) << 56
+            | u128::from(self.gate) << 40
+            | (purpose as u128) << 32
+    }
+
+    /// Invocation, node and pass: what all strands of one pass share.
+    fn pass(self) -> (u32, u32, u16) {
+        (self.invocation, self.node, self.gate >> 12)
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "run {} node {} chunk {} gate {}",
+            self.invocation, self.node, self.strand, self.gate
+        )
+    }
+}
+
+/// What a session has cost this party so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Payload bytes sent: what the protocols count.
+    pub bytes: u64,
+    /// Bytes of message headers sent besides.
+    pub header_bytes: u64,
+    /// Messages sent.
+    pub messages: u64,
+    /// Rounds: the length of the longest chain of messages that had to wait for each other.
+    pub rounds: u64,
+}
+
+const HEADER: usize = 20;
+/// An outbox is sent when it has grown to this many bytes, or when this party is about to wait.
+const FLUSH: usize = 256 << 10;
+/// Messages of one peer that may wait for a gate this party has not reached. The window of strands keeps honest peers far below.
+const MAX_WAITING: usize = 1 << 16;
+
+/// A message body and the logical time at which it was sent.
+pub(crate) struct Message {
+    pub(crate) body: Bytes,
+    pub(crate) clock: u32,
+}
+
+/// One party's end of a session.
+pub struct Session {
+    net: Arc<dyn Transport>,
+    prss: Prss,
+    kernels: Arc<dyn Kernels>,
+    invocation: Cell<u32>,
+    node: Cell<u32>,
+    pass: Cell<u16>,
+    nodes_run: RefCell<HashSet<u32>>,
+    inbox: RefCell<HashMap<(PartyId, Label), Message>>,
+    waiting: [Cell<usize>; 3],
+    outbox: RefCell<[BytesMut; 3]>,
+    cost: Cell<Cost>,
+    pub(crate) window: Cell<usize>,
+    pub(crate) clock: Cell<u32>,
+    pub(crate) peak: Cell<u32>,
+    /// The peer that the last blocked strand waits for.
+    pub(crate) blocked_on: Cell<Option<PartyId>>,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("me", &self.me())
+            .field("cost", &self.cost())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// A session over agreed keys ([`crate::keys::agree`]).
+    #[must_use]
+    pub fn new(net: Arc<dyn Transport>, prss: Prss, kernels: Arc<dyn Kernels>) -> Self {
+        Self {
+            net,
+            prss,
+            kernels,
+            invocation: Cell::new(0),
+            node: Cell::new(0),
+            pass: Cell::new(0),
+            nodes_run: RefCell::default(),
+            inbox: RefCell::default(),
+            waiting: Default::default(),
+            outbox: RefCell::default(),
+            cost: Cell::default(),
+            window: Cell::new(12),
+            clock: Cell::new(0),
+            peak: Cell::new(0),
+            blocked_on: Cell::new(None),
+        }
+    }
+
+    /// This party's index.
+    #[must_use]
+    pub fn me(&self) -> PartyId {
+        self.net.me()
+    }
+
+    /// The party after this one.
+    #[must_use]
+    pub fn next(&self) -> PartyId {
+        (self.me() + 1) % 3
+    }
+
+    /// The party before this one.
+    #[must_use]
+    pub fn prev(&self) -> PartyId {
+        (self.me() + 2) % 3
+    }
+
+    /// Kernels for local bilinear maps.
+    #[must_use]
+    pub fn kernels(&self) -> &dyn Kernels {
+        &*self.kernels
+    }
+
+    /// This party's keys.
+    #[must_use]
+    pub fn prss(&self) -> &Prss {
+        &self.prss
+    }
+
+    /// What the session has cost this party so far.
+    #[must_use]
+    pub fn cost(&self) -> Cost {
+        Cost {
+            rounds: u64::from(self.clock.get()),
+            ..self.cost.get()
+        }
+    }
+
+    /// Chunks in flight at once, at least 1. It bounds memory and how far a dealer runs ahead (R8).
+    pub fn set_window(&self, chunks: usize) {
+        self.window.set(chunks.max(1));
+    }
+
+    /// Starts a new run of a graph: the same nodes get new addresses (R5).
+    ///
+    /// # Errors
+    /// [`Error::Exhausted`] after 2^32 runs.
+    pub fn begin_run(&self) -> Result<()> {
+        let next = self
+            .invocation
+            .get()
+            .checked_add(1)
+            .ok_or(Error::Exhausted {
+                what: "invocation numbers",
+            })?;
+        self.invocation.set(next);
+        self.nodes_run.borrow_mut().clear();
+        self.node.set(0);
+        self.pass.set(0);
+        Ok(())
+    }
+
+    /// Enters a node of the graph.
+    pub fn begin_node(&self, node: u32) {
+        self.node.set(node);
+        self.pass.set(0);
+    }
+
+    /// The label of the next pass over the strands of the current node.
+    pub(crate) fn begin_pass(&self) -> Result<Label> {
+        let (node, pass) = (self.node.get(), self.pass.get());
+        let label = Label {
+            invocation: self.invocation.get(),
+            node,
+            strand: 0,
+            gate: pass << 12,
+        };
+        if node >= 1 << 24 || pass > 15 {
+            return Err(Error::Exhausted {
+                what: "node numbers",
+            });
+        }
+        if pass == 0 && !self.nodes_run.borrow_mut().insert(node) {
+            return Err(Error::Reuse { label });
+        }
+        self.pass.set(pass + 1);
+        Ok(label)
+    }
+
+    /// After a pass: nothing that belongs to it may be left over.
+    pub(crate) fn end_pass(&self, label: Label) -> Result<()> {
+        self.flush()?;
+        match self
+            .inbox
+            .borrow()
+            .keys()
+            .find(|(_, l)| l.pass() == label.pass())
+        {
+            Some(&(peer, got)) => Err(Error::Desync {
+                peer,
+                want: label,
+                got,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Queues one message. It leaves when the outbox is full or this party is about to wait.
+    pub(crate) fn post(&self, to: PartyId, label: Label, clock: u32, body: &[u8]) -> Result<()> {
+        let full = {
+            let out = &mut self.outbox.borrow_mut()[to];
+            out.reserve(HEADER + body.len());
+            out.put_u32_le(body.len() as u32);
+            out.put_u32_le(label.invocation);
+            out.put_u32_le(label.node);
+            out.put_u16_le(label.strand);
+            out.put_u16_le(label.gate);
+            out.put_u32_le(clock);
+            out.put_slice(body);
+            out.len() >= FLUSH
+        };
+        let mut cost = self.cost.get();
+        cost.bytes += body.len() as u64;
+        cost.header_bytes += HEADER as u64;
+        cost.messages += 1;
+        self.cost.set(cost);
+        if full { self.flush_to(to) } else { Ok(()) }
+    }
+
+    fn flush_to(&self, to: PartyId) -> Result<()> {
+        let frame = self.outbox.borrow_mut()[to].split().freeze();
+        if frame.is_empty() {
+            Ok(())
+        } else {
+            Ok(self.net.send(to, frame)?)
+        }
+    }
+
+    pub(crate) fn flush(&self) -> Result<()> {
+        (0..3).try_for_each(|to| self.flush_to(to))
+    }
+
+    /// A message that has arrived, if it has.
+    pub(crate) fn take(&self, from: PartyId, label: Label) -> Option<Message> {
+        let message = self.inbox.borrow_mut().remove(&(from, label))?;
+        self.waiting[from].update(|n| n - 1);
+        Some(message)
+    }
+
+    /// Waits for one frame of `from` and sorts its messages into the inbox.
+    pub(crate) fn pump(&self, from: PartyId, here: Label) -> Result<()> {
+        let mut frame = self.net.recv(from)?;
+        let misbehaved = |what: &str| {
+            Err(Error::PeerMisbehaved {
+                peer: from,
+                what: what.into(),
+            })
+        };
+        if frame.is_empty() {
+            return misbehaved("it sent an empty frame");
+        }
+        let mut inbox = self.inbox.borrow_mut();
+        while !frame.is_empty() {
+            if frame.len() < HEADER {
+                return misbehaved("it sent a frame with a truncated header");
+            }
+            let len = frame.get_u32_le() as usize;
+            let label = Label {
+                invocation: frame.get_u32_le(),
+                node: frame.get_u32_le(),
+                strand: frame.get_u16_le(),
+                gate: frame.get_u16_le(),
+            };
+            let clock = frame.get_u32_le();
+            if frame.len() < len {
+                return misbehaved("it sent a frame shorter than its messages");
+            }
+            // A peer that finished the same pass may be ahead in its own later passes, never behind.
+            let past = label.invocation < here.invocation
+                || (label.pass() != here.pass() && self.is_past(label));
+            if past || clock > self.peak.get().saturating_add(1 << 20) {
+                return Err(Error::Desync {
+                    peer: from,
+                    want: here,
+                    got: label,
+                });
+            }
+            if inbox
+                .insert(
+                    (from, label),
+                    Message {
+                        body: frame.split_to(len),
+                        clock,
+                    },
+                )
+                .is_some()
+            {
+                return Err(Error::Desync {
+                    peer: from,
+                    want: here,
+                    got: label,
+                });
+            }
+            self.waiting[from].update(|n| n + 1);
+            if self.waiting[from].get() > MAX_WAITING {
+                return misbehaved("it sent far ahead of the protocol");
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the pass of `label` was already run in this invocation.
+    fn is_past(&self, label: Label) -> bool {
+        let current = label.node == self.node.get();
+        label.invocation == self.invocation.get()
+            && if current {
+                label.gate >> 12 < self.pass.get().saturating_sub(1)
+            } else {
+                self.nodes_run.borrow().contains(&label.node)
+            }
+    }
+
+    /// Draws F(k_j, label, purpose).
+    pub(crate) fn draw(
+        &self,
+        j: PartyId,
+        label: Label,
+        purpose: Purpose,
+        n: usize,
+    ) -> Result<Vec<R64>> {
+        self.prss.draw(j % 3, label, purpose, n)
+    }
+}

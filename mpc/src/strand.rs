@@ -1,0 +1,200 @@
+//! Strands: one chunk of a tensor on its way through a gate, with one party as its dealer.
+//!
+//! A gate is straight-line code that one party runs for one chunk. All chunks of a tensor run at once on one thread: where
+//! a strand waits for a message another one goes on, so that a dealer's messages travel ahead, sending overlaps computing,
+//! and a party is dealer for one third of the elements while it is in the pair for the other two. The executor is the
+//! simplest one possible: poll every strand; if none moved, wait for the next frame that one of them needs.
+
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+
+use crate::chunk::{Chunk, chunks};
+use crate::prss::Purpose;
+use crate::session::{Label, Session};
+use crate::{Error, PartyId, R64, Result};
+
+/// What this party is for a chunk. With dealer D: A = P_{D+1}, B = P_{D+2}.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Knows shares D and D+1, deals, receives nothing.
+    Dealer,
+    /// Knows shares D+1 and D+2.
+    A,
+    /// Knows shares D+2 and D.
+    B,
+}
+
+/// One chunk of a tensor in one pass, as one party sees it.
+pub struct Strand<'s> {
+    session: &'s Session,
+    chunk: Chunk,
+    base: Label,
+    gate: Cell<u16>,
+    clock: Cell<u32>,
+}
+
+impl<'s> Strand<'s> {
+    /// The elements this strand is about.
+    #[must_use]
+    pub fn chunk(&self) -> Chunk {
+        self.chunk
+    }
+
+    /// The session it runs in.
+    #[must_use]
+    pub fn session(&self) -> &'s Session {
+        self.session
+    }
+
+    /// This party's role.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        match (self.session.me() + 3 - self.chunk.dealer) % 3 {
+            0 => Role::Dealer,
+            1 => Role::A,
+            _ => Role::B,
+        }
+    }
+
+    /// The party that plays a role in this strand.
+    #[must_use]
+    pub fn party(&self, role: Role) -> PartyId {
+        (self.chunk.dealer + role as usize) % 3
+    }
+
+    /// The label of the next gate. All parties count gates alike: the code is straight-line.
+    ///
+    /// # Errors
+    /// [`Error::Exhausted`] after 2^12 gates in one pass.
+    pub fn next_gate(&self) -> Result<Label> {
+        let gate = self.gate.get();
+        if gate >= 1 << 12 {
+            return Err(Error::Exhausted {
+                what: "gate numbers",
+            });
+        }
+        self.gate.set(gate + 1);
+        Ok(Label {
+            gate: self.base.gate | gate,
+            ..self.base
+        })
+    }
+
+    /// `n` words of F(k_j, label, purpose); `j` is this party's index or the next, modulo 3.
+    ///
+    /// # Errors
+    /// The key's blocks are used up.
+    pub fn draw(&self, j: PartyId, label: Label, purpose: Purpose, n: usize) -> Result<Vec<R64>> {
+        self.session.draw(j, label, purpose, n)
+    }
+
+    /// Sends a message of gate `label`. It never waits for the receiver.
+    ///
+    /// # Errors
+    /// The link failed.
+    pub fn send(&self, to: PartyId, label: Label, body: &[u8]) -> Result<()> {
+        self.session.post(to, label, self.clock.get(), body)
+    }
+
+    /// The message of gate `label` from a peer, which must have exactly `len` bytes: sizes are public (R12).
+    ///
+    /// # Errors
+    /// The link failed or the peer sent another length.
+    pub async fn recv(&self, from: PartyId, label: Label, len: usize) -> Result<Bytes> {
+        let message = poll_fn(|_| match self.session.take(from, label) {
+            Some(m) => Poll::Ready(m),
+            None => {
+                self.session.blocked_on.set(Some(from));
+                Poll::Pending
+            }
+        })
+        .await;
+        if message.body.len() != len {
+            let what = format!(
+                "its message of {label} has {} bytes instead of {len}",
+                message.body.len()
+            );
+            return Err(Error::PeerMisbehaved { peer: from, what });
+        }
+        self.clock
+            .set(self.clock.get().max(message.clock.saturating_add(1)));
+        self.session
+            .peak
+            .set(self.session.peak.get().max(self.clock.get()));
+        Ok(message.body)
+    }
+}
+
+impl Session {
+    /// Runs `gate` for every chunk of a tensor of `n` elements and gives the results in the order of the chunks.
+    ///
+    /// # Errors
+    /// The first error of a strand, a failed link, or a peer out of step.
+    pub fn fan_out<'s, T: 's, F>(
+        &'s self,
+        n: usize,
+        gate: impl Fn(Strand<'s>) -> F,
+    ) -> Result<Vec<(Chunk, T)>>
+    where
+        F: Future<Output = Result<T>> + 's,
+    {
+        let base = self.begin_pass()?;
+        let all = chunks(n);
+        if all.len() > usize::from(u16::MAX) {
+            return Err(Error::Exhausted {
+                what: "chunk numbers",
+            });
+        }
+        let mut waiting = all.iter().copied();
+        let mut active: Vec<(Chunk, Pin<Box<F>>)> = Vec::new();
+        let mut done: Vec<Option<T>> = all.iter().map(|_| None).collect();
+        let position = |c: &Chunk| all.partition_point(|o| o.index < c.index);
+        let mut context = Context::from_waker(Waker::noop());
+        loop {
+            while active.len() < self.window.get() {
+                let Some(chunk) = waiting.next() else { break };
+                let strand = Strand {
+                    session: self,
+                    chunk,
+                    base: Label {
+                        strand: chunk.index as u16,
+                        ..base
+                    },
+                    gate: Cell::new(0),
+                    clock: Cell::new(self.clock.get()),
+                };
+                active.push((chunk, Box::pin(gate(strand))));
+            }
+            if active.is_empty() {
+                break;
+            }
+            let before = active.len();
+            let mut still = Vec::with_capacity(before);
+            for (chunk, mut future) in active {
+                match future.as_mut().poll(&mut context) {
+                    Poll::Ready(result) => done[position(&chunk)] = Some(result?),
+                    Poll::Pending => still.push((chunk, future)),
+                }
+            }
+            active = still;
+            // Nothing finished: every strand waits, so wait for the peer that the last one named.
+            if active.len() == before
+                && let Some(peer) = self.blocked_on.take()
+            {
+                self.flush()?;
+                self.pump(peer, base)?;
+            }
+        }
+        self.end_pass(base)?;
+        self.clock.set(self.clock.get().max(self.peak.get()));
+        Ok(all
+            .into_iter()
+            .zip(done)
+            .filter_map(|(c, r)| r.map(|r| (c, r)))
+            .collect())
+    }
+}
