@@ -1,0 +1,132 @@
+//! What a job file must satisfy beyond its syntax.
+
+use std::collections::HashSet;
+use std::ops::RangeInclusive;
+
+use crate::job::{JobError, JobSpec};
+use crate::name;
+use crate::roster::COORDINATOR;
+
+/// Magnitudes beyond this one leave no precision for the difference of two bounds.
+const MAX_BOUND: f64 = 1e12;
+
+/// Checks every field; the error names the first that is wrong.
+pub(crate) fn check(job: &JobSpec) -> Result<(), JobError> {
+    named("name", &job.name)?;
+    members(job)?;
+    columns(job)?;
+    within("data.classes", job.data.classes, 2..=1000)?;
+    if let Some(rows) = job.data.pad_rows {
+        within("data.pad_rows", rows, 1..=10_000_000)?;
+    }
+    within(
+        "model.hidden (number of layers)",
+        job.model.hidden.len(),
+        0..=8,
+    )?;
+    for &width in &job.model.hidden {
+        within("model.hidden", width, 1..=4096)?;
+    }
+    let training = &job.training;
+    within("training.epochs", training.epochs, 1..=10_000)?;
+    within("training.batch", training.batch, 1..=65_536)?;
+    within(
+        "training.learning_rate",
+        training.learning_rate,
+        1e-4..=10.0,
+    )?;
+    within("training.momentum", training.momentum, 0.0..=0.99)?;
+    within("training.test_fraction", training.test_fraction, 0.01..=0.9)?;
+    within("training.fraction_bits", training.fraction_bits, 12..=20)?;
+    unique("release.metrics", job.release.metrics.iter())
+}
+
+fn members(job: &JobSpec) -> Result<(), JobError> {
+    named("recipient", &job.recipient)?;
+    for (field, names) in [
+        ("compute", &job.compute[..]),
+        ("contributors", &job.contributors),
+    ] {
+        for member in names {
+            named(field, member)?;
+        }
+        unique(field, names.iter())?;
+        // A session's computing parties and contributors are few; the bound keeps a hostile file from naming thousands.
+        within(field, names.len(), 1..=256)?;
+    }
+    Ok(())
+}
+
+fn columns(job: &JobSpec) -> Result<(), JobError> {
+    let data = &job.data;
+    named("data.dataset", &data.dataset)?;
+    within(
+        "data.features (number of them)",
+        data.features.len(),
+        1..=10_000,
+    )?;
+    let columns = data.features.iter().map(|feature| &feature.name);
+    unique(
+        "data.features and data.label",
+        columns.clone().chain([&data.label]),
+    )?;
+    for column in columns.chain([&data.label]) {
+        if column.is_empty() || column.len() > 200 || column.chars().any(char::is_control) {
+            return Err(wrong(
+                "data.features and data.label",
+                format!("{column:?} is no column name: use 1 to 200 printable characters"),
+            ));
+        }
+    }
+    for feature in &data.features {
+        let field = format!("the bounds of {:?} in data.features", feature.name);
+        within(&field, feature.min, -MAX_BOUND..=MAX_BOUND)?;
+        within(&field, feature.max, -MAX_BOUND..=MAX_BOUND)?;
+        if feature.min >= feature.max {
+            return Err(wrong(&field, "min must be less than max".into()));
+        }
+    }
+    Ok(())
+}
+
+fn named(field: &str, value: &str) -> Result<(), JobError> {
+    name::check(value).map_err(|problem| wrong(field, problem))?;
+    if value == COORDINATOR {
+        return Err(wrong(field, format!("{COORDINATOR:?} is reserved")));
+    }
+    Ok(())
+}
+
+fn within<T: PartialOrd + std::fmt::Display>(
+    field: &str,
+    value: T,
+    range: RangeInclusive<T>,
+) -> Result<(), JobError> {
+    // NaN compares as outside every range.
+    if range.contains(&value) {
+        return Ok(());
+    }
+    let (low, high) = range.into_inner();
+    Err(wrong(field, format!("{value} is outside {low} to {high}")))
+}
+
+fn unique<T: std::hash::Hash + Eq + std::fmt::Display>(
+    field: &str,
+    values: impl Iterator<Item = T>,
+) -> Result<(), JobError> {
+    let mut seen = HashSet::new();
+    for value in values {
+        let text = value.to_string();
+        if !seen.insert(value) {
+            return Err(wrong(field, format!("{text:?} occurs twice")));
+        }
+    }
+    Ok(())
+}
+
+fn wrong(field: &str, problem: String) -> JobError {
+    JobError::Field {
+        field: field.to_owned(),
+        problem,
+    }
+}

@@ -1,0 +1,156 @@
+//! What a party agrees to take part in. Each party writes its own policy and checks every job against it by itself,
+//! whatever coordinator and submitter say.
+
+use std::fmt;
+
+use serde::Deserialize;
+
+use crate::job::{JobSpec, Kind, Metric};
+
+/// A party's rules. What a list does not name is refused, so an empty policy refuses everything.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Policy {
+    /// The kinds of job.
+    pub kinds: Vec<Kind>,
+    /// Members that may receive results.
+    pub recipients: Vec<String>,
+    /// Members that may submit jobs.
+    pub submitters: Vec<String>,
+    /// Data sets that may be used.
+    pub datasets: Vec<String>,
+    /// Metrics that may be released.
+    pub metrics: Vec<Metric>,
+    /// Whether the training loss of every epoch may be released.
+    pub epoch_loss: bool,
+    /// The fewest contributors of rows.
+    pub min_contributors: usize,
+    /// The fewest rows of all contributors together.
+    pub min_rows: usize,
+    /// The fewest held-out rows that a metric is computed on: on a handful, a metric tells single labels.
+    pub min_test_rows: usize,
+    /// The most epochs.
+    pub max_epochs: usize,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            kinds: Vec::new(),
+            recipients: Vec::new(),
+            submitters: Vec::new(),
+            datasets: Vec::new(),
+            metrics: Vec::new(),
+            epoch_loss: false,
+            min_contributors: 3,
+            min_rows: 100,
+            min_test_rows: 20,
+            max_epochs: 1000,
+        }
+    }
+}
+
+/// Which rule a job breaks. The text says it in one sentence, and what would be accepted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The job asks for something that the party's list does not name.
+    #[error("my policy does not list {value:?} under {list} (it lists {allowed})")]
+    NotListed {
+        /// The policy's field.
+        list: &'static str,
+        /// What the job asks for.
+        value: String,
+        /// What would be accepted.
+        allowed: String,
+    },
+    /// The job asks for the training loss.
+    #[error("my policy does not release the training loss of single epochs")]
+    EpochLoss,
+    /// A number is below the party's floor.
+    #[error("my policy demands at least {floor} {what}, and this job has {found}")]
+    TooFew {
+        /// What is counted.
+        what: &'static str,
+        /// The floor.
+        floor: usize,
+        /// What the job has.
+        found: usize,
+    },
+    /// The job trains for too long.
+    #[error("my policy allows at most {max} epochs, and this job has {found}")]
+    TooManyEpochs {
+        /// The limit.
+        max: usize,
+        /// What the job has.
+        found: usize,
+    },
+}
+
+impl Policy {
+    /// Checks everything that the job file and its submitter's name decide.
+    pub fn check_job(&self, job: &JobSpec, submitter: &str) -> Result<(), Refusal> {
+        listed("kinds", &self.kinds, &job.kind)?;
+        listed("submitters", &self.submitters, &submitter.to_owned())?;
+        listed("recipients", &self.recipients, &job.recipient)?;
+        listed("datasets", &self.datasets, &job.data.dataset)?;
+        for metric in &job.release.metrics {
+            listed("metrics", &self.metrics, metric)?;
+        }
+        if job.release.epoch_loss && !self.epoch_loss {
+            return Err(Refusal::EpochLoss);
+        }
+        at_least(
+            "contributors",
+            self.min_contributors,
+            job.contributors.len(),
+        )?;
+        if job.training.epochs > self.max_epochs {
+            return Err(Refusal::TooManyEpochs {
+                max: self.max_epochs,
+                found: job.training.epochs,
+            });
+        }
+        Ok(())
+    }
+
+    /// Checks the number of rows that all contributors bring together, once it is known and before any row is shared.
+    pub fn check_rows(&self, job: &JobSpec, total: usize) -> Result<(), Refusal> {
+        at_least("rows of all contributors", self.min_rows, total)?;
+        if job.release.metrics.is_empty() {
+            return Ok(());
+        }
+        let test_rows = (total as f64 * job.training.test_fraction) as usize;
+        at_least(
+            "held-out rows behind a metric",
+            self.min_test_rows,
+            test_rows,
+        )
+    }
+}
+
+fn at_least(what: &'static str, floor: usize, found: usize) -> Result<(), Refusal> {
+    if found >= floor {
+        return Ok(());
+    }
+    Err(Refusal::TooFew { what, floor, found })
+}
+
+fn listed<T: PartialEq + fmt::Display>(
+    list: &'static str,
+    allowed: &[T],
+    value: &T,
+) -> Result<(), Refusal> {
+    if allowed.contains(value) {
+        return Ok(());
+    }
+    let names: Vec<_> = allowed.iter().map(T::to_string).collect();
+    Err(Refusal::NotListed {
+        list,
+        value: value.to_string(),
+        allowed: if names.is_empty() {
+            "nothing".into()
+        } else {
+            names.join(", ")
+        },
+    })
+}

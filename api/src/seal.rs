@@ -1,0 +1,233 @@
+//! Shares that only the recipient can read.
+//!
+//! Each computing party seals its additive share of a result to the recipient's X25519 key with HPKE (RFC 9180, base
+//! mode, X25519-HKDF-SHA256, ChaCha20-Poly1305) and signs the ciphertext. The `info` of HPKE binds job, attempt, party
+//! and label, so that nobody who stores or forwards a sealed share can present it as another one.
+
+use std::collections::HashSet;
+
+use ed25519_dalek::Signature;
+use hpke::aead::ChaCha20Poly1305;
+use hpke::kdf::HkdfSha256;
+use hpke::kem::X25519HkdfSha256;
+use hpke::{
+    Deserializable, Kem, OpModeR, OpModeS, Serializable, single_shot_open, single_shot_seal,
+};
+use zeroize::Zeroizing;
+
+use crate::identity::{Identity, IdentityError};
+use crate::member::Member;
+use crate::proto::SealedShare;
+use crate::roster::{Roster, RosterError};
+use crate::transcript::transcript;
+
+/// The label of a share of the trained model and its metrics.
+pub const RESULT: &str = "result";
+
+/// The length of HPKE's encapsulated key, with which a ciphertext begins.
+const ENCAPSULATED_BYTES: usize = 32;
+
+/// The label of a share of one epoch's mean training loss.
+pub fn loss_label(epoch: u32) -> String {
+    format!("loss:{epoch}")
+}
+
+/// Why a share cannot be sealed or opened.
+#[derive(Debug, thiserror::Error)]
+pub enum SealError {
+    /// The party is not in the roster.
+    #[error(transparent)]
+    Party(#[from] RosterError),
+    /// Our own identity is not in the roster.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The recipient's key cannot be used.
+    #[error("the sealing key of {recipient} is not a valid X25519 key")]
+    Recipient {
+        /// The recipient's name.
+        recipient: String,
+    },
+    /// The signature is not that of the party.
+    #[error("the share {label:?} of {party} does not carry a signature of {party} for this job")]
+    Signature {
+        /// The party that the share names.
+        party: String,
+        /// The share's label.
+        label: String,
+    },
+    /// The share was sealed to another key or for another purpose, or was damaged.
+    #[error(
+        "the share {label:?} of {party} does not open with this key: is this the recipient's identity?"
+    )]
+    Open {
+        /// The party that sealed it.
+        party: String,
+        /// The share's label.
+        label: String,
+    },
+    /// The shares at hand do not make up one value.
+    #[error("the shares {label:?} do not fit together: {problem}")]
+    Mismatch {
+        /// The label that was looked for.
+        label: String,
+        /// What is missing or differs.
+        problem: String,
+    },
+}
+
+/// Seals `words`, this party's additive share, to `recipient` and signs it.
+pub fn seal(
+    identity: &Identity,
+    roster: &Roster,
+    recipient: &Member,
+    job_id: &str,
+    attempt: u32,
+    label: &str,
+    words: &[u64],
+) -> Result<SealedShare, SealError> {
+    let mut share = SealedShare {
+        party: identity.certificate(roster)?.name().to_owned(),
+        attempt,
+        label: label.to_owned(),
+        ciphertext: Vec::new(),
+        signature: Vec::new(),
+    };
+    let refused = || SealError::Recipient {
+        recipient: recipient.name().to_owned(),
+    };
+    let key = <X25519HkdfSha256 as Kem>::PublicKey::from_bytes(recipient.sealing_key())
+        .map_err(|_| refused())?;
+    let plain = Zeroizing::new(
+        words
+            .iter()
+            .flat_map(|word| word.to_le_bytes())
+            .collect::<Vec<u8>>(),
+    );
+    let (encapsulated, sealed) =
+        single_shot_seal::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
+            &OpModeS::Base,
+            &key,
+            &info(job_id, &share),
+            &plain,
+            &[],
+        )
+        .map_err(|_| refused())?;
+    share.ciphertext = [encapsulated.to_bytes().as_slice(), &sealed].concat();
+    share.signature = identity.sign(&signed(job_id, &share));
+    Ok(share)
+}
+
+/// Checks that `share` was sealed for the job by the party that it names. Needs no private key, opens nothing.
+pub fn verify(roster: &Roster, job_id: &str, share: &SealedShare) -> Result<(), SealError> {
+    let party = roster.member(&share.party)?;
+    Signature::from_slice(&share.signature)
+        .and_then(|signature| {
+            let key = party.certificate().key();
+            key.verify_strict(&signed(job_id, share), &signature)
+        })
+        .map_err(|_| SealError::Signature {
+            party: share.party.clone(),
+            label: share.label.clone(),
+        })
+}
+
+/// Verifies and opens one share.
+pub fn open(
+    identity: &Identity,
+    roster: &Roster,
+    job_id: &str,
+    share: &SealedShare,
+) -> Result<Zeroizing<Vec<u64>>, SealError> {
+    verify(roster, job_id, share)?;
+    open_verified(identity, job_id, share).ok_or_else(|| SealError::Open {
+        party: share.party.clone(),
+        label: share.label.clone(),
+    })
+}
+
+fn open_verified(
+    identity: &Identity,
+    job_id: &str,
+    share: &SealedShare,
+) -> Option<Zeroizing<Vec<u64>>> {
+    type Hpke = X25519HkdfSha256;
+    let (encapsulated, sealed) = share.ciphertext.split_at_checked(ENCAPSULATED_BYTES)?;
+    let secret = Zeroizing::new(identity.sealing_secret().to_bytes());
+    let plain = single_shot_open::<ChaCha20Poly1305, HkdfSha256, Hpke>(
+        &OpModeR::Base,
+        &<Hpke as Kem>::PrivateKey::from_bytes(secret.as_slice()).ok()?,
+        &<Hpke as Kem>::EncappedKey::from_bytes(encapsulated).ok()?,
+        &info(job_id, share),
+        sealed,
+        &[],
+    )
+    .ok()?;
+    let plain = Zeroizing::new(plain);
+    let (words, rest) = plain.as_chunks::<8>();
+    rest.is_empty()
+        .then(|| Zeroizing::new(words.iter().map(|word| u64::from_le_bytes(*word)).collect()))
+}
+
+/// Opens the shares called `label` of the three computing parties and adds them up, modulo 2^64.
+///
+/// Takes exactly one share of each party in `compute`, all of one attempt and length: a missing, doubled or foreign one
+/// would make the sum meaningless. Shares with other labels are skipped.
+pub fn reveal(
+    identity: &Identity,
+    roster: &Roster,
+    job_id: &str,
+    compute: &[String; 3],
+    label: &str,
+    shares: &[SealedShare],
+) -> Result<Vec<u64>, SealError> {
+    let mismatch = |problem: String| SealError::Mismatch {
+        label: label.to_owned(),
+        problem,
+    };
+    let shares: Vec<_> = shares.iter().filter(|share| share.label == label).collect();
+    let mut missing: HashSet<&str> = compute.iter().map(String::as_str).collect();
+    let mut sum: Option<(u32, Vec<u64>)> = None;
+    for share in shares {
+        let party = &share.party;
+        if !missing.remove(party.as_str()) {
+            return Err(mismatch(format!(
+                "{party} does not compute in this job, or sent two shares"
+            )));
+        }
+        let words = open(identity, roster, job_id, share)?;
+        let (attempt, total) = sum.get_or_insert_with(|| (share.attempt, vec![0; words.len()]));
+        if *attempt != share.attempt || total.len() != words.len() {
+            return Err(mismatch(format!(
+                "that of {party} is of another attempt or length"
+            )));
+        }
+        for (total, word) in total.iter_mut().zip(words.iter()) {
+            *total = total.wrapping_add(*word);
+        }
+    }
+    let mut missing: Vec<_> = missing.into_iter().collect();
+    missing.sort_unstable();
+    sum.filter(|_| missing.is_empty())
+        .map(|(_, total)| total)
+        .ok_or_else(|| mismatch(format!("nothing came from {}", missing.join(" and "))))
+}
+
+fn info(job_id: &str, share: &SealedShare) -> Vec<u8> {
+    let attempt = share.attempt.to_le_bytes();
+    transcript(
+        "tacit v1 share",
+        &[
+            job_id.as_bytes(),
+            &attempt,
+            share.party.as_bytes(),
+            share.label.as_bytes(),
+        ],
+    )
+}
+
+fn signed(job_id: &str, share: &SealedShare) -> Vec<u8> {
+    transcript(
+        "tacit v1 sealed share",
+        &[&info(job_id, share), &share.ciphertext],
+    )
+}

@@ -1,0 +1,103 @@
+//! Who submitted a job, and the identifier that follows from it.
+
+use std::time::SystemTime;
+
+use ed25519_dalek::Signature;
+use sha2::{Digest, Sha256};
+
+use crate::certificate::{CertificateError, Fingerprint};
+use crate::identity::{Identity, IdentityError};
+use crate::job::{JobError, JobSpec};
+use crate::proto::SignedJob;
+use crate::roster::{Roster, RosterError};
+use crate::transcript::transcript;
+
+/// The length of the random part of a signed job in bytes.
+const NONCE_BYTES: usize = 16;
+
+/// Why a signed job is not believed.
+#[derive(Debug, thiserror::Error)]
+pub enum SignatureError {
+    /// The submitter is not in the roster.
+    #[error(transparent)]
+    Submitter(#[from] RosterError),
+    /// The submitter's certificate is not valid now.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// The job was signed for members of another roster.
+    #[error(
+        "{submitter} signed the job for another roster than ours ({ours}): everyone must use the same roster file"
+    )]
+    Roster {
+        /// The submitter's name.
+        submitter: String,
+        /// The roster that we hold.
+        ours: Fingerprint,
+    },
+    /// The signature is not the submitter's, or the job was changed after signing.
+    #[error("the signature of {submitter} does not fit the job")]
+    Signature {
+        /// The submitter's name.
+        submitter: String,
+    },
+    /// The job itself is malformed.
+    #[error(transparent)]
+    Job(#[from] JobError),
+}
+
+/// Signs the job file `toml` as `identity`, for the members of `roster`.
+///
+/// The signature covers the exact bytes of the file, the submitter's name, the roster and a fresh nonce. Nothing is
+/// parsed and written again in between, so two programs can never disagree on what was signed.
+pub fn sign_job(
+    identity: &Identity,
+    roster: &Roster,
+    toml: &str,
+) -> Result<SignedJob, IdentityError> {
+    let mut nonce = vec![0; NONCE_BYTES];
+    getrandom::fill(&mut nonce).map_err(IdentityError::Randomness)?;
+    let mut job = SignedJob {
+        toml: toml.as_bytes().to_vec(),
+        submitter: identity.certificate(roster)?.name().to_owned(),
+        nonce,
+        roster: roster.fingerprint().as_bytes().to_vec(),
+        signature: Vec::new(),
+    };
+    job.signature = identity.sign(&message(&job));
+    Ok(job)
+}
+
+/// Checks who signed `job` and parses it. Nothing of a job may be used before this.
+pub fn verify_job(job: &SignedJob, roster: &Roster) -> Result<JobSpec, SignatureError> {
+    let submitter = roster.member(&job.submitter)?;
+    submitter.certificate().check_valid_at(SystemTime::now())?;
+    if job.roster != roster.fingerprint().as_bytes() {
+        return Err(SignatureError::Roster {
+            submitter: job.submitter.clone(),
+            ours: roster.fingerprint(),
+        });
+    }
+    let refused = || SignatureError::Signature {
+        submitter: job.submitter.clone(),
+    };
+    let signature = Signature::from_slice(&job.signature).map_err(|_| refused())?;
+    if job.nonce.len() != NONCE_BYTES {
+        return Err(refused());
+    }
+    let key = submitter.certificate().key();
+    key.verify_strict(&message(job), &signature)
+        .map_err(|_| refused())?;
+    Ok(JobSpec::from_bytes(&job.toml)?)
+}
+
+/// The job's identifier: 32 hexadecimal digits of the hash of all that is signed.
+pub fn job_id(job: &SignedJob) -> String {
+    hex::encode(&Sha256::digest(message(job))[..16])
+}
+
+fn message(job: &SignedJob) -> Vec<u8> {
+    transcript(
+        "tacit v1 job",
+        &[&job.toml, job.submitter.as_bytes(), &job.nonce, &job.roster],
+    )
+}
