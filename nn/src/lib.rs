@@ -1,12 +1,23 @@
 //! Neural networks as graphs: one graph, many engines.
 
+pub mod autodiff;
+mod composite;
 pub mod engine;
 pub mod fixed;
+pub mod function;
+pub mod graph;
 pub mod layout;
+pub mod plain;
 pub mod program;
+pub mod run;
 pub mod table;
 
+pub use autodiff::gradients;
 pub use engine::{Engine, Error, Result};
+pub use function::Function;
+pub use graph::{Edge, Graph};
 pub use layout::Layout;
+pub use plain::Plain;
 pub use program::Program;
+pub use run::{run, run_in_order};
 pub use table::Table;

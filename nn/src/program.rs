@@ -33,6 +33,24 @@ pub enum Instr {
     Table(Reg, Table),
 }
 
+impl Instr {
+    /// The registers it reads.
+    fn operands_mut(&mut self) -> Vec<&mut Reg> {
+        match self {
+            Self::Input(_) | Self::InputBit(_) => vec![],
+            Self::Linear(terms, _) => terms.iter_mut().map(|(_, r)| r).collect(),
+            Self::Mul(r, s) | Self::Select(r, s) => vec![r, s],
+            Self::Scale(r, _)
+            | Self::Negative(r, _)
+            | Self::ToArithmetic(r)
+            | Self::ExpNeg(r)
+            | Self::Table(r, _) => {
+                vec![r]
+            }
+        }
+    }
+}
+
 /// Straight-line code: instruction k writes register k.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Program {
@@ -59,6 +77,38 @@ impl Program {
     pub fn push(&mut self, i: Instr) -> Reg {
         self.code.push(i);
         self.code.len() - 1
+    }
+
+    /// The program that gives only these outputs, without the instructions that only the others need.
+    #[must_use]
+    pub fn keep(&self, name: &'static str, outputs: &[usize]) -> Self {
+        let outputs: Vec<Reg> = outputs
+            .iter()
+            .filter_map(|&o| self.outputs.get(o).copied())
+            .collect();
+        let mut needed = vec![false; self.code.len()];
+        outputs.iter().for_each(|&r| needed[r] = true);
+        for (r, instr) in self.code.iter().enumerate().rev() {
+            if needed[r] {
+                instr
+                    .clone()
+                    .operands_mut()
+                    .into_iter()
+                    .for_each(|o| needed[*o] = true);
+            }
+        }
+        let mut kept = Self::new(name);
+        let mut renamed = vec![0; self.code.len()];
+        for (r, instr) in self.code.iter().enumerate().filter(|&(r, _)| needed[r]) {
+            let mut instr = instr.clone();
+            instr
+                .operands_mut()
+                .into_iter()
+                .for_each(|o| *o = renamed[*o]);
+            renamed[r] = kept.push(instr);
+        }
+        kept.outputs = outputs.into_iter().map(|r| renamed[r]).collect();
+        kept
     }
 
     /// The number of inputs.
@@ -126,56 +176,46 @@ fn logistic_of_exp(e: f64) -> f64 {
     1.0 / (1.0 + e)
 }
 
-/// sigmoid(x): s = \[x<0\], e = exp(-|x|), y = 1/(1+e), then y or 1-y. For |x| < 239.
+/// Sigmoid and softplus of one x, which share all but the last table: s = \[x<0\], e = exp(-|x|); first output
+/// y = 1/(1+e), then y or 1-y; second output relu(x) + ln(1+e) = ln(1 + e^x). For |x| < 239.
 #[must_use]
-pub fn sigmoid(fraction_bits: u32) -> Program {
-    let mut p = Program::new("sigmoid");
+pub fn logistic(fraction_bits: u32) -> Program {
+    let mut p = Program::new("logistic");
     let x = p.push(Instr::Input(0));
     let s = p.push(Instr::Negative(x, None));
     let sx = p.push(Instr::Select(s, x));
     let minus_abs = p.push(Instr::Linear(vec![(2, sx), (-1, x)], 0.0));
     let e = p.push(Instr::ExpNeg(minus_abs));
-    let table = Table {
-        name: "1/(1+e)",
-        f: logistic_of_exp,
+    let table = |name, f, max| Table {
+        name,
+        f,
         lo: -1.0 / 64.0,
         hi: 1.0 + 1.0 / 64.0,
         cell: -1,
         log2_cells: 2,
         degree: fine(fraction_bits, 5, 7),
-        max: 2.0,
+        max,
     };
-    let y = p.push(Instr::Table(e, table));
+    let y = p.push(Instr::Table(e, table("1/(1+e)", logistic_of_exp, 2.0)));
     let flip = p.push(Instr::Linear(vec![(-2, y)], 1.0));
     let sf = p.push(Instr::Select(s, flip));
-    let out = p.push(Instr::Linear(vec![(1, y), (1, sf)], 0.0));
-    p.outputs = vec![out];
+    let sigmoid = p.push(Instr::Linear(vec![(1, y), (1, sf)], 0.0));
+    let ln = p.push(Instr::Table(e, table("ln(1+e)", f64::ln_1p, 1.0)));
+    let softplus = p.push(Instr::Linear(vec![(1, x), (-1, sx), (1, ln)], 0.0));
+    p.outputs = vec![sigmoid, softplus];
     p
 }
 
-/// softplus(x) = ln(1 + e^x) = relu(x) + ln(1 + e^-|x|). For |x| < 239.
+/// 1/(1 + e^-x). For |x| < 239.
+#[must_use]
+pub fn sigmoid(fraction_bits: u32) -> Program {
+    logistic(fraction_bits).keep("sigmoid", &[0])
+}
+
+/// ln(1 + e^x). For |x| < 239.
 #[must_use]
 pub fn softplus(fraction_bits: u32) -> Program {
-    let mut p = Program::new("softplus");
-    let x = p.push(Instr::Input(0));
-    let s = p.push(Instr::Negative(x, None));
-    let sx = p.push(Instr::Select(s, x));
-    let minus_abs = p.push(Instr::Linear(vec![(2, sx), (-1, x)], 0.0));
-    let e = p.push(Instr::ExpNeg(minus_abs));
-    let table = Table {
-        name: "ln(1+e)",
-        f: f64::ln_1p,
-        lo: -1.0 / 64.0,
-        hi: 1.0 + 1.0 / 64.0,
-        cell: -1,
-        log2_cells: 2,
-        degree: fine(fraction_bits, 5, 7),
-        max: 1.0,
-    };
-    let y = p.push(Instr::Table(e, table));
-    let out = p.push(Instr::Linear(vec![(1, x), (-1, sx), (1, y)], 0.0));
-    p.outputs = vec![out];
-    p
+    logistic(fraction_bits).keep("softplus", &[1])
 }
 
 /// e^x for x in [-239, 1).
@@ -217,4 +257,23 @@ pub fn table(t: Table) -> Program {
     let y = p.push(Instr::Table(x, t));
     p.outputs = vec![y];
     p
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeping_outputs_drops_what_only_the_others_need() {
+        let softplus = softplus(18);
+        assert_eq!((softplus.name, softplus.outputs.len()), ("softplus", 1));
+        let tables = softplus
+            .code
+            .iter()
+            .filter(|i| matches!(i, Instr::Table(..)))
+            .count();
+        assert_eq!((tables, softplus.code.len()), (1, 7));
+        let both = logistic(18);
+        assert_eq!(both.keep("logistic", &[0, 1]), both);
+    }
 }

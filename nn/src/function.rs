@@ -1,0 +1,46 @@
+//! The elementwise nonlinearities that a graph may hold, and the programs behind them.
+
+use std::fmt;
+
+use crate::{Program, Table, fixed::FRACTION_BITS, program};
+
+/// An elementwise function with one or more outputs (the ports of its node).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Function {
+    /// max(x, 0); port 1: the bit \[x < 0\].
+    Relu,
+    /// dy where the bit is 0, else 0, from dy and port 1 of the relu.
+    ReluGrad,
+    /// max(x, y).
+    Max,
+    /// 1/(1 + e^-x); port 1: ln(1 + e^x). For |x| < 239.
+    Logistic,
+    /// e^x for x in [-239, 1).
+    ExpNeg,
+    /// \[x < 0\] as the number 0 or 1.
+    Negative,
+    /// A function of one variable on a bounded range.
+    Table(Table),
+}
+
+impl Function {
+    /// The program that computes it.
+    #[must_use]
+    pub fn program(&self) -> Program {
+        match self {
+            Self::Relu => program::relu(),
+            Self::ReluGrad => program::relu_grad(),
+            Self::Max => program::max(),
+            Self::Logistic => program::logistic(FRACTION_BITS),
+            Self::ExpNeg => program::exp_neg(),
+            Self::Negative => program::negative(),
+            Self::Table(t) => program::table(*t),
+        }
+    }
+}
+
+impl fmt::Display for Function {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.program().name)
+    }
+}
