@@ -9,6 +9,8 @@ pub mod graph;
 pub mod layout;
 pub mod plain;
 pub mod program;
+pub mod random;
+pub mod ring;
 pub mod run;
 pub mod table;
 
@@ -19,5 +21,6 @@ pub use graph::{Edge, Graph};
 pub use layout::Layout;
 pub use plain::Plain;
 pub use program::Program;
+pub use ring::Ring;
 pub use run::{run, run_in_order};
 pub use table::Table;
