@@ -302,8 +302,8 @@ epoch_loss = true
             error => panic!("{error}"),
         };
         assert_eq!(at("name = \"a\"\nkind = train"), (2, 8));
-        assert_eq!(at(&FULL.replace("[16]", "[16]\nwidth = 3")).0, 19);
-        assert_eq!(at(&FULL.replace("max = 40", "max = \"40\"")).0, 15);
+        assert_eq!(at(&FULL.replace("[16]", "[16]\nwidth = 3")).0, 18);
+        assert_eq!(at(&FULL.replace("max = 40", "max = \"40\"")).0, 14);
         assert_eq!(at(&FULL.replace(", \"south\"]\ncon", "]\ncon")).0, 5);
     }
 

@@ -130,3 +130,72 @@ fn wrong(field: &str, problem: String) -> JobError {
         problem,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JOB: &str = r#"
+name = "trial"
+kind = "train"
+recipient = "analyst"
+compute = ["north", "west", "south"]
+contributors = ["north", "east"]
+[data]
+dataset = "d"
+label = "y"
+classes = 2
+features = [{ name = "x", min = 0, max = 1 }, { name = "z", min = -1, max = 1 }]
+[model]
+hidden = [8]
+[training]
+epochs = 3
+"#;
+
+    #[test]
+    fn every_field_is_held_to_its_range_and_named() {
+        JobSpec::parse(JOB).unwrap();
+        for (from, to, field) in [
+            ("name = \"trial\"", "name = \"Trial 1\"", "name"),
+            ("\"analyst\"", "\"coordinator\"", "recipient"),
+            ("\"west\"", "\"north\"", "compute"),
+            ("\"east\"", "\"north\"", "contributors"),
+            ("\"east\"", "\"../east\"", "contributors"),
+            ("\"d\"", "\"d/e\"", "data.dataset"),
+            ("classes = 2", "classes = 1", "data.classes"),
+            ("classes = 2", "classes = 2\npad_rows = 0", "data.pad_rows"),
+            ("\"y\"", "\"z\"", "data.features and data.label"),
+            ("\"z\"", "\"z\\u0007\"", "data.features and data.label"),
+            ("-1", "1", "the bounds of \"z\" in data.features"),
+            ("-1", "nan", "the bounds of \"z\" in data.features"),
+            ("-1", "-inf", "the bounds of \"z\" in data.features"),
+            ("[8]", "[0]", "model.hidden"),
+            (
+                "[8]",
+                "[1,1,1,1,1,1,1,1,1]",
+                "model.hidden (number of layers)",
+            ),
+            ("epochs = 3", "epochs = 0", "training.epochs"),
+            ("epochs = 3", "batch = 0", "training.batch"),
+            ("epochs = 3", "learning_rate = 0", "training.learning_rate"),
+            ("epochs = 3", "momentum = 1", "training.momentum"),
+            (
+                "epochs = 3",
+                "test_fraction = nan",
+                "training.test_fraction",
+            ),
+            ("epochs = 3", "fraction_bits = 40", "training.fraction_bits"),
+            (
+                "[model]",
+                "[release]\nmetrics = [\"auc\", \"auc\"]\n[model]",
+                "release.metrics",
+            ),
+        ] {
+            let text = JOB.replacen(from, to, 1);
+            match JobSpec::parse(&text).unwrap_err() {
+                JobError::Field { field: found, .. } => assert_eq!(found, field, "{text}"),
+                error => panic!("{to}: {error}"),
+            }
+        }
+    }
+}

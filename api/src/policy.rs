@@ -154,3 +154,88 @@ fn listed<T: PartialEq + fmt::Display>(
         },
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JOB: &str = r#"
+name = "trial"
+kind = "train"
+recipient = "analyst"
+compute = ["north", "west", "south"]
+data = { dataset = "d", label = "y", classes = 2, features = [{ name = "x", min = 0, max = 1 }] }
+model = { hidden = [] }
+release = { metrics = ["accuracy"], epoch_loss = true }
+"#;
+
+    const POLICY: &str = r#"
+kinds = ["train"]
+recipients = ["analyst", "auditor"]
+submitters = ["analyst"]
+datasets = ["d"]
+metrics = ["accuracy", "auc"]
+epoch_loss = true
+"#;
+
+    fn policy(change: &str, to: &str) -> Policy {
+        toml::from_str(&POLICY.replace(change, to)).unwrap()
+    }
+
+    #[test]
+    fn a_job_within_the_rules_is_accepted() {
+        let job = JobSpec::parse(JOB).unwrap();
+        let policy = policy("", "");
+        policy.check_job(&job, "analyst").unwrap();
+        policy.check_rows(&job, 100).unwrap();
+    }
+
+    #[test]
+    fn each_rule_refuses_in_one_sentence_that_names_it() {
+        let job = JobSpec::parse(JOB).unwrap();
+        let refusal = |change, to, submitter| {
+            let refused = policy(change, to).check_job(&job, submitter);
+            refused.unwrap_err().to_string()
+        };
+        assert_eq!(
+            refusal("", "", "north"),
+            "my policy does not list \"north\" under submitters (it lists analyst)"
+        );
+        assert_eq!(
+            refusal("\"analyst\", ", "", "analyst"),
+            "my policy does not list \"analyst\" under recipients (it lists auditor)"
+        );
+        assert!(refusal("[\"train\"]", "[]", "analyst").contains("it lists nothing"));
+        assert!(refusal("[\"d\"]", "[\"e\"]", "analyst").contains("under datasets"));
+        assert!(refusal("\"accuracy\", ", "", "analyst").contains("under metrics"));
+        assert!(refusal("loss = true", "loss = false", "analyst").contains("training loss"));
+        let floor = "epoch_loss = true\nmin_contributors = 4";
+        assert_eq!(
+            refusal("epoch_loss = true", floor, "analyst"),
+            "my policy demands at least 4 contributors, and this job has 3"
+        );
+        let limit = "epoch_loss = true\nmax_epochs = 9";
+        assert!(refusal("epoch_loss = true", limit, "analyst").contains("at most 9 epochs"));
+    }
+
+    #[test]
+    fn rows_have_floors() {
+        let job = JobSpec::parse(JOB).unwrap();
+        let policy = policy("epoch_loss = true", "epoch_loss = true\nmin_rows = 40");
+        let refusal = |rows| policy.check_rows(&job, rows).unwrap_err().to_string();
+        assert_eq!(
+            refusal(39),
+            "my policy demands at least 40 rows of all contributors, and this job has 39"
+        );
+        assert!(refusal(79).contains("20 held-out rows behind a metric, and this job has 19"));
+        policy.check_rows(&job, 80).unwrap();
+    }
+
+    #[test]
+    fn an_empty_policy_refuses_everything_and_a_misspelt_one_does_not_load() {
+        let job = JobSpec::parse(JOB).unwrap();
+        let empty: Policy = toml::from_str("").unwrap();
+        assert!(empty.check_job(&job, "analyst").is_err());
+        assert!(toml::from_str::<Policy>("min_row = 5").is_err());
+    }
+}

@@ -265,3 +265,92 @@ impl Roster {
         members.chain([&self.coordinator])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::consortium::fixture::members;
+
+    fn error(text: &str) -> String {
+        Roster::from_toml(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn reads_back_from_its_file() {
+        let (roster, _) = members();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("consortium.toml");
+        roster.save(&path).unwrap();
+        let loaded = Roster::load(&path).unwrap();
+        assert_eq!(loaded, roster);
+        assert_eq!(loaded.fingerprint(), roster.fingerprint());
+        let north = loaded.member("north").unwrap();
+        assert_eq!(loaded.by_fingerprint(&north.fingerprint()), Some(north));
+        assert!(loaded.by_fingerprint(&roster.fingerprint()).is_none());
+        assert!(loaded.member("east").is_err());
+    }
+
+    #[test]
+    fn an_address_may_move_but_a_key_may_not() {
+        let (roster, _) = members();
+        let (other, _) = members();
+        let moved = roster.to_toml().unwrap().replace("localhost:", "10.0.0.1:");
+        let moved = Roster::from_toml(&moved).unwrap();
+        assert_eq!(moved.fingerprint(), roster.fingerprint());
+        assert_ne!(other.fingerprint(), roster.fingerprint());
+    }
+
+    #[test]
+    fn every_change_to_a_member_is_found() {
+        let (roster, _) = members();
+        let (other, _) = members();
+        let text = roster.to_toml().unwrap();
+        let (north, west) = (&roster.members()[0], &roster.members()[1]);
+        let foreign = &other.members()[0];
+        let swap = |from: String, to: String| error(&text.replacen(&from, &to, 1));
+        let fingerprint = |member: &Member| member.fingerprint().to_string();
+        let pem = |member: &Member| member.certificate().pem().to_owned();
+        let key = |member: &Member| hex::encode(member.sealing_key());
+
+        assert!(swap(fingerprint(north), fingerprint(west)).contains("fingerprint is not that"));
+        assert!(swap(key(north), key(foreign)).contains("did not sign its sealing key"));
+        assert!(swap("name = \"north\"".into(), "name = \"east\"".into()).contains("issued to"));
+        let relabelled = text.replacen(&pem(north), &pem(foreign), 1).replacen(
+            &fingerprint(north),
+            &fingerprint(foreign),
+            1,
+        );
+        assert!(error(&relabelled).contains("was not issued by this consortium's authority"));
+        let doubled = text.replacen(&pem(north), &pem(west), 1).replacen(
+            &fingerprint(north),
+            &fingerprint(west),
+            1,
+        );
+        assert!(error(&doubled).contains("issued to west"));
+        assert!(swap("role = \"party\"".into(), "role = \"client\"".into()).contains("leave out"));
+        assert!(swap("role = ".into(), "rolle = ".into()).contains("rolle"));
+    }
+
+    #[test]
+    fn the_same_member_twice_is_refused() {
+        let (roster, _) = members();
+        let text = roster.to_toml().unwrap();
+        let at = text.rfind("[[member]]").unwrap();
+        let doubled = format!("{text}\n{}", &text[at..]);
+        assert!(error(&doubled).contains("same name"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_parser_panic(text in ".{0,200}", at in 0_usize..4000) {
+            let _ = Roster::from_toml(&text);
+            thread_local!(static TEXT: String = members().0.to_toml().unwrap());
+            TEXT.with(|whole| {
+                let at = at.min(whole.len());
+                let _ = Roster::from_toml(&format!("{}{text}{}", &whole[..at], &whole[at..]));
+            });
+        }
+    }
+}

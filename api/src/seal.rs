@@ -231,3 +231,118 @@ fn signed(job_id: &str, share: &SealedShare) -> Vec<u8> {
         &[&info(job_id, share), &share.ciphertext],
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::consortium::fixture::members;
+
+    const JOB: &str = "00112233445566778899aabbccddeeff";
+
+    fn compute() -> [String; 3] {
+        ["north", "west", "south"].map(str::to_owned)
+    }
+
+    /// The three parties' shares of `1, -1` with some noise, for analyst.
+    fn shares(roster: &Roster, identities: &[Identity]) -> Vec<SealedShare> {
+        let words = [[5, 7], [u64::MAX, 1 << 63], [u64::MAX - 2, (1 << 63) - 8]];
+        let analyst = roster.member("analyst").unwrap();
+        (identities.iter().zip(words))
+            .map(|(party, words)| seal(party, roster, analyst, JOB, 1, RESULT, &words).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn three_shares_reveal_their_sum_to_the_recipient_alone() {
+        let (roster, ids) = members();
+        let shares = shares(&roster, &ids);
+        let sum = reveal(&ids[3], &roster, JOB, &compute(), RESULT, &shares).unwrap();
+        assert_eq!(sum, [1, u64::MAX]);
+        for outsider in &ids[..3] {
+            let error = open(outsider, &roster, JOB, &shares[0]).unwrap_err();
+            assert!(matches!(error, SealError::Open { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_share_cannot_be_passed_off_as_another() {
+        let (roster, ids) = members();
+        let share = &shares(&roster, &ids)[0];
+        let mut forgeries = vec![share.clone(); 5];
+        forgeries[0].attempt = 2;
+        forgeries[1].label = loss_label(1);
+        forgeries[2].party = "west".into();
+        forgeries[3].ciphertext[40] ^= 1;
+        forgeries[4].signature[0] ^= 1;
+        for forgery in forgeries {
+            let error = open(&ids[3], &roster, JOB, &forgery).unwrap_err();
+            assert!(matches!(error, SealError::Signature { .. }), "{error}");
+        }
+        assert!(verify(&roster, "another job", share).is_err());
+        // A party that signs another's ciphertext as its own gets no further: the seal names the party as well.
+        let mut copied = share.clone();
+        copied.party = "west".into();
+        copied.signature = ids[1].sign(&signed(JOB, &copied));
+        verify(&roster, JOB, &copied).unwrap();
+        let error = open(&ids[3], &roster, JOB, &copied).unwrap_err();
+        assert!(matches!(error, SealError::Open { .. }), "{error}");
+    }
+
+    #[test]
+    fn an_incomplete_or_doubled_set_of_shares_reveals_nothing() {
+        let (roster, ids) = members();
+        let all = shares(&roster, &ids);
+        let error = |shares: &[SealedShare]| {
+            let sum = reveal(&ids[3], &roster, JOB, &compute(), RESULT, shares);
+            sum.unwrap_err().to_string()
+        };
+        assert!(error(&all[..1]).contains("nothing came from south and west"));
+        assert!(error(&[]).contains("nothing came from"));
+        assert!(error(&[all.clone(), all[..1].to_vec()].concat()).contains("two shares"));
+        let analyst = roster.member("analyst").unwrap();
+        let resealed = |attempt, words: &[u64]| {
+            let last = seal(&ids[2], &roster, analyst, JOB, attempt, RESULT, words).unwrap();
+            error(&[all[0].clone(), all[1].clone(), last])
+        };
+        assert!(resealed(2, &[0, 0]).contains("another attempt or length"));
+        assert!(resealed(1, &[0]).contains("another attempt or length"));
+    }
+
+    /// RFC 9180, appendix A.2.1.1, the first message.
+    #[test]
+    fn the_suite_is_that_of_the_rfc() {
+        let bytes = |digits| hex::decode(digits).unwrap();
+        let secret = bytes("8057991eef8f1f1af18f4a9491d16a1ce333f695d4db8e38da75975c4478e0fb");
+        let encapsulated =
+            bytes("1afa08d3dec047a643885163f1180476fa7ddb54c6a8029ea33f95796bf2ac4a");
+        let sealed = bytes(
+            "1c5250d8034ec2b784ba2cfd69dbdb8af406cfe3ff938e131f0def8c8b60b4db21993c62ce81883d2dd1b51a28",
+        );
+        let plain = single_shot_open::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
+            &OpModeR::Base,
+            &<X25519HkdfSha256 as Kem>::PrivateKey::from_bytes(&secret).unwrap(),
+            &<X25519HkdfSha256 as Kem>::EncappedKey::from_bytes(&encapsulated).unwrap(),
+            b"Ode on a Grecian Urn",
+            &sealed,
+            b"Count-0",
+        );
+        assert_eq!(plain.unwrap(), b"Beauty is truth, truth beauty");
+    }
+
+    proptest! {
+        #[test]
+        fn no_ciphertext_makes_opening_panic(ciphertext in proptest::collection::vec(any::<u8>(), 0..99)) {
+            thread_local!(static MEMBERS: (Roster, Vec<Identity>) = members());
+            MEMBERS.with(|(roster, ids)| {
+                let mut share = SealedShare {
+                    party: "north".into(), attempt: 1, label: RESULT.into(), ciphertext, signature: vec![],
+                };
+                share.signature = ids[0].sign(&signed(JOB, &share));
+                prop_assert!(open(&ids[3], roster, JOB, &share).is_err());
+                Ok(())
+            })?;
+        }
+    }
+}

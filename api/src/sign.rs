@@ -101,3 +101,60 @@ fn message(job: &SignedJob) -> Vec<u8> {
         &[&job.toml, job.submitter.as_bytes(), &job.nonce, &job.roster],
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consortium::fixture::members;
+
+    const JOB: &str = r#"
+name = "trial"
+kind = "train"
+recipient = "analyst"
+compute = ["north", "west", "south"]
+data = { dataset = "d", label = "y", classes = 2, features = [{ name = "x", min = 0, max = 1 }] }
+model = { hidden = [] }
+"#;
+
+    #[test]
+    fn the_submitter_is_believed_and_nobody_else() {
+        let (roster, identities) = members();
+        let job = sign_job(&identities[3], &roster, JOB).unwrap();
+        assert_eq!(job.submitter, "analyst");
+        assert_eq!(verify_job(&job, &roster).unwrap().name, "trial");
+
+        type Change = fn(&mut SignedJob);
+        let changes: [(&str, Change); 6] = [
+            ("does not fit", |job| job.toml.push(b'\n')),
+            ("does not fit", |job| job.submitter = "north".into()),
+            ("does not fit", |job| job.nonce[0] ^= 1),
+            ("does not fit", |job| job.signature.truncate(63)),
+            ("not a member", |job| job.submitter = "east".into()),
+            ("another roster", |job| job.roster[31] ^= 1),
+        ];
+        for (expected, change) in changes {
+            let mut changed = job.clone();
+            change(&mut changed);
+            let error = verify_job(&changed, &roster).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_signature_is_no_excuse_for_a_malformed_job() {
+        let (roster, identities) = members();
+        let job = sign_job(&identities[3], &roster, "name = 1").unwrap();
+        assert!(matches!(
+            verify_job(&job, &roster),
+            Err(SignatureError::Job(_))
+        ));
+    }
+
+    #[test]
+    fn the_same_file_can_be_submitted_twice_under_two_identifiers() {
+        let (roster, identities) = members();
+        let ids = [0, 1].map(|_| job_id(&sign_job(&identities[3], &roster, JOB).unwrap()));
+        assert_eq!(ids[0].len(), 32);
+        assert_ne!(ids[0], ids[1]);
+    }
+}

@@ -10,10 +10,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, OtherError, ServerConfig,
-    SignatureScheme, version,
-};
+use rustls::{ClientConfig, DigitallySignedStruct, ServerConfig, SignatureScheme, version};
 use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 use tonic::transport::{ClientTlsConfig, Endpoint};
 use zeroize::Zeroizing;
@@ -159,17 +156,6 @@ impl Pinned {
     }
 }
 
-/// The other end showed a sound certificate, but not the one in the roster.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "{name} showed a certificate with fingerprint {found}, but the roster says {expected}: use the current roster file, or somebody stands in between"
-)]
-struct WrongCertificate {
-    name: String,
-    found: Fingerprint,
-    expected: Fingerprint,
-}
-
 impl ServerCertVerifier for Pinned {
     fn verify_server_cert(
         &self,
@@ -186,12 +172,12 @@ impl ServerCertVerifier for Pinned {
         if found == self.expected {
             return Ok(verified);
         }
-        let error = WrongCertificate {
-            name: self.name.clone(),
-            found,
-            expected: self.expected,
-        };
-        Err(CertificateError::Other(OtherError(Arc::new(error))).into())
+        // A general error, as its text is the only one that reaches people as it was written.
+        Err(rustls::Error::General(format!(
+            "{} showed a certificate with fingerprint {found}, but the roster says {}: use the current roster file, \
+             or somebody stands in between",
+            self.name, self.expected
+        )))
     }
 
     fn verify_tls12_signature(
@@ -216,5 +202,133 @@ impl ServerCertVerifier for Pinned {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.usual.supported_verify_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::{ClientConnection, Connection, ServerConnection};
+
+    use super::*;
+    use crate::authority::{Authority, days};
+    use crate::consortium::fixture::{founded, members};
+
+    /// Shakes hands in memory; returns the fingerprints that client and server saw.
+    fn handshake(
+        client: ClientConfig,
+        server: ServerConfig,
+        name: ServerName<'static>,
+    ) -> Result<[Option<Fingerprint>; 2], rustls::Error> {
+        let mut ends = [
+            Connection::from(ClientConnection::new(Arc::new(client), name)?),
+            Connection::from(ServerConnection::new(Arc::new(server))?),
+        ];
+        while ends.iter().any(|end| end.wants_write()) {
+            for (from, to) in [(0, 1), (1, 0)] {
+                let mut wire = Vec::new();
+                while ends[from].wants_write() {
+                    ends[from].write_tls(&mut wire).unwrap();
+                }
+                let mut wire = wire.as_slice();
+                while !wire.is_empty() {
+                    ends[to].read_tls(&mut wire).unwrap();
+                    ends[to].process_new_packets()?;
+                }
+            }
+        }
+        assert!(ends.iter().all(|end| !end.is_handshaking()));
+        assert!(
+            ends.iter()
+                .all(|end| end.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3))
+        );
+        Ok(ends.map(|end| end.peer_certificates().and_then(fingerprint)))
+    }
+
+    fn call(
+        client: (&Identity, &Roster),
+        server: (&Identity, &Roster),
+        callee: &Certificate,
+    ) -> Result<[Option<Fingerprint>; 2], rustls::Error> {
+        handshake(
+            client_tls(client.0, client.1, callee).unwrap(),
+            server_tls(server.0, server.1).unwrap(),
+            server_name(callee).unwrap(),
+        )
+    }
+
+    #[test]
+    fn both_ends_see_the_certificate_of_the_roster() {
+        let (roster, ids) = members();
+        let [north, west] = [0, 1].map(|i: usize| roster.members()[i].certificate());
+        let seen = call((&ids[0], &roster), (&ids[1], &roster), west).unwrap();
+        assert_eq!(seen, [Some(west.fingerprint()), Some(north.fingerprint())]);
+    }
+
+    #[test]
+    fn another_member_cannot_answer_in_place_of_the_one_that_was_called() {
+        let (roster, ids) = members();
+        let west = roster.members()[1].certificate();
+        call((&ids[0], &roster), (&ids[2], &roster), west).unwrap_err();
+    }
+
+    #[test]
+    fn a_second_certificate_for_the_same_name_is_not_the_pinned_one() {
+        let fixture = founded();
+        let roster = fixture.consortium.roster();
+        let authority = Authority::open(roster.authority(), &fixture.authority).unwrap();
+        let impostor = Identity::generate().unwrap();
+        let forged = authority.certify_coordinator(&impostor, days(1)).unwrap();
+        let address = roster.coordinator_address();
+        let theirs = Roster::new(roster.authority().clone(), forged, address).unwrap();
+        let (us, them) = ((&fixture.coordinator, roster), (&impostor, &theirs));
+        let error = call(us, them, roster.coordinator())
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("the roster says"), "{error}");
+    }
+
+    #[test]
+    fn strangers_are_refused_by_the_server() {
+        let (roster, ids) = members();
+        let (foreign, strangers) = members();
+        // The stranger trusts our server as far as its own roster goes, but shows a certificate of another authority.
+        let client = client_tls(&strangers[0], &foreign, foreign.coordinator()).unwrap();
+        let server = server_tls(&ids[1], &roster).unwrap();
+        let name = server_name(roster.members()[1].certificate()).unwrap();
+        handshake(client, server, name).unwrap_err();
+    }
+
+    #[test]
+    fn a_certificate_that_has_expired_is_refused() {
+        let fixture = founded();
+        let roster = fixture.consortium.roster();
+        let authority = Authority::open(roster.authority(), &fixture.authority).unwrap();
+        let identity = Identity::generate().unwrap();
+        let year = Duration::from_secs(365 * 86_400);
+        let past = days(0).start - year..days(0).start;
+        let expired = authority.certify_coordinator(&identity, past).unwrap();
+        let address = roster.coordinator_address();
+        let stale = Roster::new(roster.authority().clone(), expired, address).unwrap();
+        let late = (&identity, &stale);
+        let us = (&fixture.coordinator, roster);
+        for error in [
+            call(us, late, stale.coordinator()).unwrap_err(),
+            call(late, us, roster.coordinator()).unwrap_err(),
+        ] {
+            assert!(
+                error.to_string().to_lowercase().contains("expired"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_endpoint_needs_an_address_and_a_member() {
+        let (roster, ids) = members();
+        coordinator_endpoint(&ids[0], &roster, "localhost:7000").unwrap();
+        assert!(coordinator_endpoint(&ids[0], &roster, "no address").is_err());
+        let stranger = Identity::generate().unwrap();
+        let error = coordinator_endpoint(&stranger, &roster, "localhost:7000").unwrap_err();
+        assert!(error.to_string().contains("request file"), "{error}");
     }
 }
