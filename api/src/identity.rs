@@ -76,7 +76,7 @@ pub struct Identity {
 }
 
 /// The key file: seeds as hexadecimal digits.
-#[derive(Serialize, Deserialize, Zeroize)]
+#[derive(Deserialize, Zeroize)]
 #[zeroize(drop)]
 #[serde(deny_unknown_fields)]
 struct KeyFile {
@@ -101,14 +101,12 @@ impl Identity {
 
     /// Writes the keys to a new file with mode 0600. An existing file is an error and stays as it is.
     pub fn save(&self, path: &Path) -> Result<(), IdentityError> {
-        let file = KeyFile {
-            signing: hex::encode(self.signing.as_bytes()),
-            sealing: hex::encode(self.sealing.as_bytes()),
-        };
+        let digits = |secret: &[u8; 32]| Zeroizing::new(hex::encode(secret));
         let text = Zeroizing::new(format!(
             "# Private keys. They never leave this machine; whoever reads them can act in your name.\n\
              signing = \"{}\"\nsealing = \"{}\"\n",
-            file.signing, file.sealing
+            *digits(self.signing.as_bytes()),
+            *digits(self.sealing.as_bytes())
         ));
         secret_file::create(path, &text).map_err(|source| IdentityError::File {
             path: path.to_owned(),
