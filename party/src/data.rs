@@ -1,0 +1,279 @@
+//! The institution's own rows: a CSV file, held against the schema of a job.
+//!
+//! The first line names the columns, which must be the job's features and its label, in any order and nothing else.
+//! Features are scaled to [-1, 1] by the job's public bounds; labels become 0/1 or one-hot rows.
+
+mod error;
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::fs::File;
+use std::path::Path;
+
+use ndarray::Array2;
+use zeroize::Zeroize;
+
+pub use error::{Error, Fault};
+
+/// A feature column and the public bounds of its values.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Feature {
+    /// Name of the column.
+    pub name: String,
+    /// Least value allowed.
+    pub min: f64,
+    /// Greatest value allowed, above `min`.
+    pub max: f64,
+}
+
+/// The columns that a job reads.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Schema {
+    /// The features, in the order of the model's inputs.
+    pub features: Vec<Feature>,
+    /// Name of the label's column.
+    pub label: String,
+    /// Number of classes; labels are integers below it.
+    pub classes: usize,
+}
+
+/// One institution's rows, scaled and encoded. Wiped from memory on drop, never printed.
+pub struct Rows {
+    /// `[rows, features]`, in [-1, 1].
+    pub x: Array2<f64>,
+    /// `[rows, 1]` in {0, 1} for two classes, one-hot `[rows, classes]` for more.
+    pub y: Array2<f64>,
+    /// `[rows, 1]`: 1 for a row of the file, 0 for padding; `None` if nothing was padded.
+    pub weights: Option<Array2<f64>>,
+}
+
+impl Rows {
+    /// Number of rows, padding included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.x.nrows()
+    }
+
+    /// Whether there is no row at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Appends rows of zeros and weight 0 up to `bound` rows, so that their number says nothing about the file.
+    fn pad(&mut self, bound: usize) -> Result<(), Fault> {
+        let rows = self.len();
+        if rows > bound {
+            return Err(Fault::TooManyRows { bound });
+        }
+        for part in [&mut self.x, &mut self.y] {
+            let mut padded = Array2::zeros((bound, part.ncols()));
+            padded.slice_mut(ndarray::s![..rows, ..]).assign(part);
+            wipe(&mut std::mem::replace(part, padded));
+        }
+        self.weights = Some(Array2::from_shape_fn((bound, 1), |(row, _)| {
+            f64::from(u8::from(row < rows))
+        }));
+        Ok(())
+    }
+}
+
+impl Drop for Rows {
+    fn drop(&mut self) {
+        wipe(&mut self.x);
+        wipe(&mut self.y);
+        self.weights.iter_mut().for_each(wipe);
+    }
+}
+
+impl fmt::Debug for Rows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Rows(redacted)")
+    }
+}
+
+fn wipe(values: &mut Array2<f64>) {
+    values.iter_mut().for_each(Zeroize::zeroize);
+}
+
+/// Reads `file` against `schema`; with `pad_rows`, pads it to that many rows.
+///
+/// # Errors
+/// The first [`Fault`] met, with its line and column. Values are never part of an error.
+pub fn read(file: &Path, schema: &Schema, pad_rows: Option<usize>) -> Result<Rows, Error> {
+    let rows = File::open(file).map_err(|e| Fault::Unreadable(e.kind().to_string()));
+    rows.and_then(|open| {
+        let mut rows = parse(open, schema)?;
+        if let Some(bound) = pad_rows {
+            rows.pad(bound)?;
+        }
+        Ok(rows)
+    })
+    .map_err(|fault| Error::new(file, fault))
+}
+
+/// What to do with a column.
+enum Role {
+    Feature(usize),
+    Label,
+}
+
+fn parse(source: impl std::io::Read, schema: &Schema) -> Result<Rows, Fault> {
+    let mut csv = csv::ReaderBuilder::new()
+        .trim(csv::Trim::All)
+        .from_reader(source);
+    let header = csv.headers().map_err(malformed)?.clone();
+    let roles = roles(&header, schema)?;
+
+    let (width, label_width) = (
+        schema.features.len(),
+        if schema.classes == 2 {
+            1
+        } else {
+            schema.classes
+        },
+    );
+    let (mut x, mut y) = (Vec::new(), Vec::new());
+    let mut record = csv::StringRecord::new();
+    while csv.read_record(&mut record).map_err(malformed)? {
+        let line = record.position().map_or(0, csv::Position::line);
+        let (row_x, row_y) = (x.len(), y.len());
+        x.resize(row_x + width, 0.0);
+        y.resize(row_y + label_width, 0.0);
+        for ((field, column), role) in record.iter().zip(&header).zip(&roles) {
+            match *role {
+                Role::Feature(k) => x[row_x + k] = scaled(field, line, &schema.features[k])?,
+                Role::Label => match class(field, line, column, schema.classes)? {
+                    class if schema.classes == 2 => y[row_y] = class as f64,
+                    class => y[row_y + class] = 1.0,
+                },
+            }
+        }
+    }
+    let rows = x.len() / width.max(1);
+    if rows == 0 {
+        return Err(Fault::NoRows);
+    }
+    let shaped = |values, width| Array2::from_shape_vec((rows, width), values);
+    match (shaped(x, width), shaped(y, label_width)) {
+        (Ok(x), Ok(y)) => Ok(Rows {
+            x,
+            y,
+            weights: None,
+        }),
+        _ => Err(Fault::NoRows),
+    }
+}
+
+/// The role of each column of the header; refuses what is missing, unknown or doubled.
+fn roles(header: &csv::StringRecord, schema: &Schema) -> Result<Vec<Role>, Fault> {
+    if header.iter().all(str::is_empty) {
+        return Err(Fault::Empty);
+    }
+    let features: HashMap<&str, usize> = schema
+        .features
+        .iter()
+        .enumerate()
+        .map(|(k, feature)| (feature.name.as_str(), k))
+        .collect();
+    let mut seen = HashSet::new();
+    let mut roles = Vec::with_capacity(header.len());
+    for column in header {
+        if !seen.insert(column) {
+            return Err(Fault::DuplicateColumn {
+                column: column.into(),
+            });
+        }
+        roles.push(match features.get(column) {
+            Some(&k) => Role::Feature(k),
+            None if column == schema.label => Role::Label,
+            None => {
+                return Err(Fault::ExtraColumn {
+                    column: column.into(),
+                });
+            }
+        });
+    }
+    let wanted = schema
+        .features
+        .iter()
+        .map(|feature| &feature.name)
+        .chain([&schema.label]);
+    match wanted
+        .into_iter()
+        .find(|name| !seen.contains(name.as_str()))
+    {
+        Some(column) => Err(Fault::MissingColumn {
+            column: column.clone(),
+        }),
+        None => Ok(roles),
+    }
+}
+
+/// A feature's value, mapped from its bounds to [-1, 1].
+fn scaled(field: &str, line: u64, feature: &Feature) -> Result<f64, Fault> {
+    let Feature { ref name, min, max } = *feature;
+    let value = number(field, line, name)?;
+    if value < min || value > max {
+        return Err(Fault::OutOfRange {
+            line,
+            column: name.clone(),
+            min,
+            max,
+        });
+    }
+    let (middle, half) = ((max + min) / 2.0, (max - min) / 2.0);
+    Ok(((value - middle) / half).clamp(-1.0, 1.0))
+}
+
+/// A label as the number of its class.
+fn class(field: &str, line: u64, column: &str, classes: usize) -> Result<usize, Fault> {
+    let value = number(field, line, column)?;
+    if value.fract() != 0.0 || value < 0.0 || value >= classes as f64 {
+        return Err(Fault::Label {
+            line,
+            column: column.into(),
+            classes,
+        });
+    }
+    Ok(value as usize)
+}
+
+fn number(field: &str, line: u64, column: &str) -> Result<f64, Fault> {
+    match field.parse::<f64>() {
+        Ok(value) if value.is_finite() => Ok(value),
+        Ok(_) => Err(Fault::NotFinite {
+            line,
+            column: column.into(),
+        }),
+        Err(_) => Err(Fault::NotANumber {
+            line,
+            column: column.into(),
+        }),
+    }
+}
+
+/// The parser's errors without the offending bytes.
+fn malformed(error: csv::Error) -> Fault {
+    let line = error.position().map_or(1, csv::Position::line);
+    match error.kind() {
+        csv::ErrorKind::Io(e) => Fault::Unreadable(e.kind().to_string()),
+        csv::ErrorKind::Utf8 { .. } => Fault::Malformed {
+            line,
+            what: "is not UTF-8 text".into(),
+        },
+        csv::ErrorKind::UnequalLengths {
+            expected_len, len, ..
+        } => Fault::Malformed {
+            line,
+            what: format!("has {len} fields, the header names {expected_len}"),
+        },
+        _ => Fault::Malformed {
+            line,
+            what: "is not CSV".into(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,28 @@
+//! The data plane: frames between parties over TLS 1.3 on blocking sockets.
+//!
+//! Every pair that talks shares one connection. The party with the higher index dials, the one with the lower index
+//! accepts, so contributors that do not compute need no open port. Both ends hold the other's certificate against the
+//! roster's fingerprint; the first frame each way is a [`Hello`] that names the session and the sender.
+
+mod channel;
+mod connect;
+mod frame;
+mod hello;
+mod link;
+mod listener;
+mod mailbox;
+mod outbox;
+mod registry;
+mod tls;
+mod tls_net;
+
+#[cfg(test)]
+mod tests;
+
+pub use connect::{Connector, Peer};
+pub use frame::MAX_FRAME;
+pub use hello::SessionId;
+pub use listener::{Limits, Listener};
+pub use registry::Registry;
+pub use tls::{Credentials, Fingerprint, TlsError};
+pub use tls_net::{TlsNet, Traffic};
