@@ -76,6 +76,19 @@ impl Key {
     }
 }
 
+/// The stream of a seed that somebody else drew: F(seed, 0).
+///
+/// # Panics
+/// Never for fewer than 2^33 words, more than fit in memory.
+#[must_use]
+pub fn expand_seed(seed: &[u8; 16], n: usize) -> Vec<R64> {
+    let mut out = vec![R64::default(); n];
+    Key::new(seed)
+        .fill(0, cast_slice_mut(&mut out))
+        .expect("a tensor has fewer than 2^33 words");
+    out
+}
+
 /// This party's two pairwise keys of a three-party session.
 pub struct Prss {
     me: PartyId,

@@ -28,6 +28,16 @@ pub enum Role {
     B,
 }
 
+/// The role of party `me` where `dealer` deals.
+#[must_use]
+pub fn role(me: PartyId, dealer: PartyId) -> Role {
+    match (me + 3 - dealer) % 3 {
+        0 => Role::Dealer,
+        1 => Role::A,
+        _ => Role::B,
+    }
+}
+
 /// One chunk of a tensor in one pass, as one party sees it.
 pub struct Strand<'s> {
     session: &'s Session,
@@ -53,11 +63,7 @@ impl<'s> Strand<'s> {
     /// This party's role.
     #[must_use]
     pub fn role(&self) -> Role {
-        match (self.session.me() + 3 - self.chunk.dealer) % 3 {
-            0 => Role::Dealer,
-            1 => Role::A,
-            _ => Role::B,
-        }
+        role(self.session.me(), self.chunk.dealer)
     }
 
     /// The party that plays a role in this strand.
@@ -134,14 +140,11 @@ impl Session {
     ///
     /// # Errors
     /// The first error of a strand, a failed link, or a peer out of step.
-    pub fn fan_out<'s, T: 's, F>(
+    pub fn fan_out<'s, T>(
         &'s self,
         n: usize,
-        gate: impl Fn(Strand<'s>) -> F,
-    ) -> Result<Vec<(Chunk, T)>>
-    where
-        F: Future<Output = Result<T>> + 's,
-    {
+        gate: impl AsyncFn(Strand<'s>) -> Result<T>,
+    ) -> Result<Vec<(Chunk, T)>> {
         let base = self.begin_pass()?;
         let all = chunks(n);
         if all.len() > usize::from(u16::MAX) {
@@ -150,7 +153,7 @@ impl Session {
             });
         }
         let mut waiting = all.iter().copied();
-        let mut active: Vec<(Chunk, Pin<Box<F>>)> = Vec::new();
+        let mut active: Vec<(Chunk, Pin<Box<dyn Future<Output = Result<T>> + '_>>)> = Vec::new();
         let mut done: Vec<Option<T>> = all.iter().map(|_| None).collect();
         let position = |c: &Chunk| all.partition_point(|o| o.index < c.index);
         let mut context = Context::from_waker(Waker::noop());

@@ -1,1 +1,3 @@
-//! Placeholder while the workspace is laid out.
+//! Secure computation protocols, one folder each. A file is named after its functionality.
+
+pub mod rep3;

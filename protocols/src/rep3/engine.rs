@@ -1,0 +1,376 @@
+//! The engine that runs a graph on replicated shares.
+
+use ndarray::{ArrayD, Axis};
+use tacit_mpc::{Bilinear, Chunk, Purpose, R64, Session, Strand, Tensor};
+use tacit_nn::{Engine, Error, Layout, Program, Result, fixed};
+
+use super::bilinear::{product, product_rounded};
+use super::bits::Plane;
+use super::held::Held;
+use super::plan::Depth;
+use super::program::{Compiler, Register};
+use super::share::{Rep3, assemble, input, open};
+
+/// A tensor on this engine: shared numbers in fixed point, or shared bits.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// Numbers.
+    Numbers(Rep3),
+    /// Bits, as a program gave them out.
+    Bits(Bits),
+}
+
+/// Shared bits of a tensor, one plane a chunk.
+#[derive(Clone)]
+pub struct Bits {
+    shape: Vec<usize>,
+    chunks: Vec<(Chunk, Held<Plane>)>,
+}
+
+impl std::fmt::Debug for Bits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bits")
+            .field("shape", &self.shape)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Value {
+    fn shape(&self) -> &[usize] {
+        match self {
+            Self::Numbers(x) => x.shape(),
+            Self::Bits(b) => &b.shape,
+        }
+    }
+
+    /// The sharing of numbers.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the value holds bits.
+    pub fn numbers(&self) -> Result<&Rep3> {
+        match self {
+            Self::Numbers(x) => Ok(x),
+            Self::Bits(_) => Err(Error::Invalid(
+                "a value of bits stands where numbers are needed: convert it by a program".into(),
+            )),
+        }
+    }
+}
+
+/// Runs graphs on shares of three parties: semi-honest, honest majority.
+pub struct Rep3Engine {
+    session: Session,
+    fraction_bits: u32,
+    compiler: Compiler,
+}
+
+impl std::fmt::Debug for Rep3Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rep3Engine")
+            .field("session", &self.session)
+            .field("fraction_bits", &self.fraction_bits)
+            .finish_non_exhaustive()
+    }
+}
+
+fn failed(e: tacit_mpc::Error) -> Error {
+    Error::Protocol(Box::new(e))
+}
+
+impl Rep3Engine {
+    /// An engine over a session, with numbers of `fraction_bits` fractional bits (8 to 22), comparing in five rounds.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where `fraction_bits` is out of range.
+    pub fn new(session: Session, fraction_bits: u32) -> Result<Self> {
+        Self::with_depth(session, fraction_bits, Depth::Three)
+    }
+
+    /// The same with a choice between fewer bytes and fewer rounds in comparisons.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where `fraction_bits` is out of range.
+    pub fn with_depth(session: Session, fraction_bits: u32, depth: Depth) -> Result<Self> {
+        if !(8..=22).contains(&fraction_bits) {
+            return Err(Error::Invalid(format!(
+                "{fraction_bits} fractional bits: choose 8 to 22"
+            )));
+        }
+        Ok(Self {
+            session,
+            fraction_bits,
+            compiler: Compiler::new(fraction_bits, depth),
+        })
+    }
+
+    /// The session it runs in.
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// P_owner shares a tensor of reals, given there and `None` elsewhere. 8 bytes and 1 round a value.
+    ///
+    /// # Errors
+    /// A number that has no encoding, a missing tensor at the owner, or a failed link or peer.
+    pub fn input(
+        &mut self,
+        owner: usize,
+        shape: &[usize],
+        x: Option<&ArrayD<f64>>,
+    ) -> Result<Value> {
+        let words = x
+            .map(|x| fixed::encode_tensor(x, self.fraction_bits))
+            .transpose()?;
+        self.session.begin_run().map_err(failed)?;
+        Ok(Value::Numbers(
+            input(&self.session, owner, shape, words.as_ref()).map_err(failed)?,
+        ))
+    }
+
+    /// Opens a value to all three parties. 24 bytes and 1 round a value.
+    ///
+    /// # Errors
+    /// The value holds bits, or a link or peer failed.
+    pub fn reveal(&mut self, x: &Value) -> Result<ArrayD<f64>> {
+        self.session.begin_run().map_err(failed)?;
+        let words = open(&self.session, x.numbers()?).map_err(failed)?;
+        Ok(fixed::decode_tensor(&words, self.fraction_bits))
+    }
+
+    /// f(x, y) without rounding, as words: 24 bytes and 1 round a value of the result.
+    ///
+    /// # Errors
+    /// The shapes do not fit, or a link or peer failed.
+    pub fn product(&mut self, f: Bilinear, x: &Value, y: &Value) -> Result<Value> {
+        Ok(Value::Numbers(
+            product(&self.session, f, x.numbers()?, y.numbers()?).map_err(failed)?,
+        ))
+    }
+
+    /// This party's words x_i + F(k_i) - F(k_{i+1}) of all values, flattened in order: what leaves for a recipient. The three
+    /// parties' words add up to the values in two's complement fixed point. Re-randomised, because a recipient sees all three
+    /// words and truncation on an existing sharing is not fresh (requirement R15). Sends nothing.
+    ///
+    /// # Errors
+    /// A value holds bits, or the addresses are used up.
+    pub fn release(&mut self, values: &[&Value]) -> Result<Vec<u64>> {
+        let me = self.session.me();
+        self.session.begin_run().map_err(failed)?;
+        let mut words: Vec<R64> = Vec::new();
+        for v in values {
+            words.extend(v.numbers()?.a.iter());
+        }
+        let masks = self
+            .session
+            .fan_out(words.len(), async |strand: Strand<'_>| {
+                let (label, n) = (strand.next_gate()?, strand.chunk().len());
+                let own = strand.draw(me, label, Purpose::Release, n)?;
+                let next = strand.draw(me + 1, label, Purpose::Release, n)?;
+                Ok(own
+                    .into_iter()
+                    .zip(next)
+                    .map(|(f, g)| f - g)
+                    .collect::<Vec<_>>())
+            });
+        let masks = masks.map_err(failed)?.into_iter().flat_map(|(_, m)| m);
+        Ok(words
+            .into_iter()
+            .zip(masks)
+            .map(|(w, m)| (w + m).0)
+            .collect())
+    }
+}
+
+impl Engine for Rep3Engine {
+    type Value = Value;
+
+    fn begin_run(&mut self) -> Result<()> {
+        self.session.begin_run().map_err(failed)
+    }
+
+    fn begin_node(&mut self, node: usize) {
+        self.session
+            .begin_node(u32::try_from(node).unwrap_or(u32::MAX));
+    }
+
+    fn public(&mut self, x: &ArrayD<f64>) -> Result<Value> {
+        let words = fixed::encode_tensor(x, self.fraction_bits)?;
+        Ok(Value::Numbers(Rep3::public(self.session.me(), &words)))
+    }
+
+    fn shape(&self, x: &Value) -> Vec<usize> {
+        x.shape().to_vec()
+    }
+
+    fn layout(&mut self, layout: &Layout, x: &Value) -> Result<Value> {
+        Ok(Value::Numbers(x.numbers()?.each(|t| layout.apply(t))?))
+    }
+
+    fn concat(&mut self, axis: usize, xs: &[&Value]) -> Result<Value> {
+        let xs: Vec<&Rep3> = xs.iter().map(|x| x.numbers()).collect::<Result<_>>()?;
+        let join = |component: fn(&Rep3) -> &Tensor| {
+            let views: Vec<_> = xs.iter().map(|x| component(x).view()).collect();
+            ndarray::concatenate(Axis(axis), &views).map_err(|_| Error::Shape {
+                op: "concat",
+                left: xs.first().map(|x| x.shape().to_vec()).unwrap_or_default(),
+                right: xs.last().map(|x| x.shape().to_vec()).unwrap_or_default(),
+            })
+        };
+        Ok(Value::Numbers(Rep3 {
+            a: join(|x| &x.a)?,
+            b: join(|x| &x.b)?,
+        }))
+    }
+
+    fn linear(&mut self, terms: &[(i64, &Value)], bias: f64) -> Result<Value> {
+        let bias = fixed::encode(bias, self.fraction_bits)?;
+        let mut sum: Option<Rep3> = None;
+        for (c, x) in terms {
+            let x = x.numbers()?;
+            let c = fixed::from_signed(*c);
+            let sum = match &mut sum {
+                None => sum.insert(Rep3 {
+                    a: x.a.mapv(|w| c * w),
+                    b: x.b.mapv(|w| c * w),
+                }),
+                Some(sum) if sum.shape() == x.shape() => {
+                    sum.a.zip_mut_with(&x.a, |s, &w| *s += c * w);
+                    sum.b.zip_mut_with(&x.b, |s, &w| *s += c * w);
+                    continue;
+                }
+                Some(sum) => {
+                    return Err(Error::Shape {
+                        op: "linear",
+                        left: sum.shape().to_vec(),
+                        right: x.shape().to_vec(),
+                    });
+                }
+            };
+            sum.add_public(self.session.me(), bias);
+        }
+        sum.map(Value::Numbers)
+            .ok_or_else(|| Error::Invalid("a linear combination of no terms has no shape".into()))
+    }
+
+    fn bilinear(&mut self, f: Bilinear, x: &Value, y: &Value, scale: f64) -> Result<Value> {
+        let (c, shift) = fixed::scale_factor(scale)?;
+        let shift = shift + self.fraction_bits;
+        if shift > 62 {
+            return Err(Error::Invalid(format!(
+                "a product scaled by {scale} would be rounded by {shift} bits: at most 62 are possible"
+            )));
+        }
+        let z = product_rounded(
+            &self.session,
+            f,
+            x.numbers()?,
+            y.numbers()?,
+            fixed::from_signed(c),
+            shift,
+        );
+        Ok(Value::Numbers(z.map_err(failed)?))
+    }
+
+    fn map(&mut self, program: &Program, inputs: &[&Value]) -> Result<Vec<Value>> {
+        let compiled = self.compiler.compile(program)?;
+        let shape = inputs
+            .first()
+            .map(|x| x.shape().to_vec())
+            .unwrap_or_default();
+        if let Some(other) = inputs.iter().find(|x| x.shape() != shape) {
+            return Err(Error::Shape {
+                op: program.name,
+                left: shape,
+                right: other.shape().to_vec(),
+            });
+        }
+        if program.inputs() > inputs.len() {
+            return Err(Error::Invalid(format!(
+                "program {} has {} inputs, {} were given",
+                program.name,
+                program.inputs(),
+                inputs.len()
+            )));
+        }
+        let n = shape.iter().product();
+        let standard: Vec<_> = inputs
+            .iter()
+            .map(|x| match x {
+                Value::Numbers(x) => {
+                    Operand::Numbers(x.a.as_standard_layout(), x.b.as_standard_layout())
+                }
+                Value::Bits(b) => Operand::Bits(&b.chunks),
+            })
+            .collect();
+        let parts = self.session.fan_out(n, async |strand: Strand<'_>| {
+            let registers: Vec<Register> = standard.iter().map(|x| x.part(&strand)).collect();
+            compiled.run(&strand, &registers).await
+        });
+        let parts = parts.map_err(failed)?;
+        let me = self.session.me();
+        collect(&shape, me, program.outputs.len(), parts)
+    }
+}
+
+/// An input of a program in row-major order.
+enum Operand<'a> {
+    Numbers(
+        ndarray::CowArray<'a, R64, ndarray::IxDyn>,
+        ndarray::CowArray<'a, R64, ndarray::IxDyn>,
+    ),
+    Bits(&'a [(Chunk, Held<Plane>)]),
+}
+
+impl Operand<'_> {
+    /// The part of one strand. Chunks depend on the number of elements only, so bits come back under the cut they were made by.
+    fn part(&self, strand: &Strand<'_>) -> Register {
+        let chunk = strand.chunk();
+        match self {
+            Self::Numbers(a, b) => {
+                let cut = |t: &ndarray::CowArray<'_, R64, ndarray::IxDyn>| {
+                    t.as_slice().unwrap_or_default()[chunk.start..chunk.end].to_vec()
+                };
+                Register::Number(Held::from_party_order(strand.role(), cut(a), cut(b)))
+            }
+            Self::Bits(planes) => {
+                let position = planes.partition_point(|(c, _)| c.index < chunk.index);
+                Register::Bit(planes[position].1.clone())
+            }
+        }
+    }
+}
+
+/// Puts the outputs of all strands together.
+fn collect(
+    shape: &[usize],
+    me: usize,
+    outputs: usize,
+    parts: Vec<(Chunk, Vec<Register>)>,
+) -> Result<Vec<Value>> {
+    let mut numbers: Vec<Vec<(Chunk, (Vec<R64>, Vec<R64>))>> = vec![Vec::new(); outputs];
+    let mut bits: Vec<Vec<(Chunk, Held<Plane>)>> = vec![Vec::new(); outputs];
+    for (chunk, registers) in parts {
+        let role = tacit_mpc::strand::role(me, chunk.dealer);
+        for (k, register) in registers.into_iter().enumerate() {
+            match register {
+                Register::Number(x) => numbers[k].push((chunk, x.into_party_order(role))),
+                Register::Bit(x) => bits[k].push((chunk, x)),
+            }
+        }
+    }
+    numbers
+        .into_iter()
+        .zip(bits)
+        .map(|(numbers, bits)| {
+            if bits.is_empty() {
+                assemble(shape, numbers).map(Value::Numbers).map_err(failed)
+            } else {
+                Ok(Value::Bits(Bits {
+                    shape: shape.to_vec(),
+                    chunks: bits,
+                }))
+            }
+        })
+        .collect()
+}

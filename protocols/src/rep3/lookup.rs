@@ -1,0 +1,231 @@
+//! Functions of one variable on a bounded range, by a table of polynomials that the dealer turns to its own share.
+//!
+//! **Split** (no communication): for lo <= x <= lo + (2^κ - 1)·2^d, modulo 2^(d+κ),
+//!     c - lo = 2^d·v + L_c (A and B),  s = 2^d·w + L_s (D):   x - lo = 2^d·e + L_c + L_s,  e = v + w mod 2^κ.
+//! The carry of the low parts is missing, so e is the true cell or one less: every cell is fitted on two cell widths and one
+//! cell stands for e = -1.
+//!
+//! **Functionality**: the result is G(x, c) with G public: which of two cells and the roundings depend on the sharing. Out of
+//! range the result is wrong and depends on x mod 2^(d+κ): a range violation is a privacy fault as well once the result is
+//! opened. Rows are read by a full scan, never by an index into memory (R13).
+
+use std::num::Wrapping;
+
+use tacit_mpc::{R64, Result, Strand};
+use tacit_nn::program::Table;
+use tacit_nn::{Error, table};
+
+use super::exchange::{deal_words, swap_words};
+use super::held::{Held, Words, mask};
+use super::truncate::truncate;
+
+/// This party's part of x - lo: the cell part (v or w) and the low part (L_c or L_s).
+pub(crate) struct Split {
+    pub(crate) cell: Vec<u64>,
+    pub(crate) low: Vec<u64>,
+}
+
+/// Splits this party's side of x = c + s at bit d with 2^`log2_cells` cells; A and B take off `lo`.
+pub(crate) fn split(strand: &Strand<'_>, side: &[R64], lo: i64, d: u32, log2_cells: u32) -> Split {
+    let dealer = strand.role() == tacit_mpc::Role::Dealer;
+    let offset = if dealer { 0 } else { lo as u64 };
+    let x = side
+        .iter()
+        .map(|w| w.0.wrapping_sub(offset) & (u64::MAX >> (64 - d - log2_cells)));
+    let (cell, low) = x.map(|x| (x >> d, x & ((1 << d) - 1))).unzip();
+    Split { cell, low }
+}
+
+/// All ones where bit j of x is set, else zero.
+fn bit_mask(x: u64, j: u32) -> R64 {
+    Wrapping(0u64.wrapping_sub(x >> j & 1))
+}
+
+/// rows\[v\] ← rows\[(v + w) mod n\] for every value, by a barrel shifter over the bits of w.
+pub(crate) fn rotate(mut rows: Vec<Words>, w: &[u64]) -> Vec<Words> {
+    let n = rows.len();
+    for j in 0..n.trailing_zeros() {
+        let shifted: Vec<Words> = (0..n)
+            .map(|v| {
+                let (stay, come) = (&rows[v], &rows[(v + (1 << j)) % n]);
+                stay.iter()
+                    .zip(come)
+                    .zip(w)
+                    .map(|((&a, &b), &w)| a ^ (bit_mask(w, j) & (a ^ b)))
+                    .collect()
+            })
+            .collect();
+        rows = shifted;
+    }
+    rows
+}
+
+/// rows\[v\] for every value, by a tree of multiplexers.
+pub(crate) fn pick(mut rows: Vec<Words>, v: &[u64]) -> Words {
+    let mut j = 0;
+    while rows.len() > 1 {
+        rows = rows
+            .chunks(2)
+            .map(|p| {
+                p[0].iter()
+                    .zip(&p[1])
+                    .zip(v)
+                    .map(|((&a, &b), &v)| a ^ (bit_mask(v, j) & (a ^ b)))
+                    .collect()
+            })
+            .collect();
+        j += 1;
+    }
+    rows.pop().unwrap_or_default()
+}
+
+/// From the pair's products at a high scale over Z_2^K to a rounded sharing over Z_2^64: swap and T1.
+pub(crate) async fn finish(
+    strand: &Strand<'_>,
+    n: usize,
+    u: Option<Words>,
+    k: u32,
+    shift: u32,
+) -> Result<Held<Words>> {
+    let side: Words = match swap_words(strand, n, k, u).await? {
+        Held::Dealer { a, b } => a.iter().zip(b).map(|(&a, b)| (a + b) & mask(k)).collect(),
+        Held::Pair { common, .. } => common,
+    };
+    truncate(strand, &side, k, shift).await
+}
+
+/// A table made ready for one precision: sizes and coefficients, computed once and the same at all parties.
+#[derive(Clone, Debug)]
+pub(crate) struct Prepared {
+    /// Lower end in units of 2^-f.
+    lo: i64,
+    /// log2 of the cell width in units of 2^-f.
+    d: u32,
+    log2_cells: u32,
+    degree: usize,
+    /// Scale of the powers and of the coefficients.
+    scale: u32,
+    /// Bits of the dealt words.
+    k: u32,
+    shift: u32,
+    /// \[cell\]\[power\] in u = (x - centre)/2^d.
+    coefficients: Vec<Vec<f64>>,
+}
+
+/// Guard bits of the table's arithmetic beyond the working precision.
+const GUARD: u32 = 6;
+
+impl Prepared {
+    /// Prepares `table` for f fractional bits: scale a = q = f + 6, words of K = 2a + 3 + ⌈log2 max|F|⌉ bits.
+    pub(crate) fn new(t: &Table, f: u32) -> std::result::Result<Self, Error> {
+        let invalid = |why: &str| Error::Invalid(format!("table {}: {why}", t.name));
+        let scale = (f + GUARD).min(28);
+        let k = (2 * scale + 3 + t.max.log2().ceil().max(0.0) as u32).min(64);
+        let d = u32::try_from(t.cell + f as i32)
+            .map_err(|_| invalid("its cells are narrower than one unit of the encoding"))?;
+        if d == 0
+            || d + t.log2_cells > 63
+            || t.hi - t.lo > ((1u64 << t.log2_cells) - 1) as f64 * 2f64.powi(t.cell)
+        {
+            return Err(invalid("its cells do not cover its range"));
+        }
+        let lo = (t.lo * 2f64.powi(f as i32)).floor() as i64;
+        let coefficients = table::fit(t);
+        Ok(Self {
+            lo,
+            d,
+            log2_cells: t.log2_cells,
+            degree: t.degree,
+            scale,
+            k,
+            shift: 2 * scale - f,
+            coefficients,
+        })
+    }
+
+    /// D's rows: Q_i = Σ_{j>=i} A_j·C(j,i)·b^(j-i), b = L_s/2^d - 1/2, for every cell and power, at the scale of the
+    /// coefficients. Plain double arithmetic: D alone computes them, and nothing is ever recomputed under an old address.
+    fn rows(&self, low: &[u64]) -> Vec<Vec<Words>> {
+        let b: Vec<f64> = low
+            .iter()
+            .map(|&l| l as f64 / (1u64 << self.d) as f64 - 0.5)
+            .collect();
+        let unit = 2f64.powi(self.scale as i32);
+        let row = |a: &[f64], i: usize| -> Words {
+            let weights: Vec<f64> = (i..=self.degree).map(|j| a[j] * binomial(j, i)).collect();
+            b.iter()
+                .map(|&b| {
+                    let q = weights.iter().rev().fold(0.0, |acc, &w| acc * b + w);
+                    Wrapping((q * unit).round() as i64 as u64)
+                })
+                .collect()
+        };
+        (0..=self.degree)
+            .map(|i| self.coefficients.iter().map(|a| row(a, i)).collect())
+            .collect()
+    }
+
+    /// Integer powers of a = L_c/2^d - 1/2 at the same scale: A and B must agree on every bit.
+    fn powers(&self, low: &[u64]) -> Vec<Vec<i64>> {
+        let (d, p) = (self.d, self.scale);
+        let first: Vec<i64> = low
+            .iter()
+            .map(|&l| {
+                let centred = l as i64 - (1 << (d - 1));
+                if p >= d {
+                    centred << (p - d)
+                } else {
+                    centred >> (d - p)
+                }
+            })
+            .collect();
+        let mut powers = vec![vec![1i64 << p; low.len()]];
+        for i in 0..self.degree {
+            powers.push(
+                powers[i]
+                    .iter()
+                    .zip(&first)
+                    .map(|(&x, &a)| (x * a + (1 << (p - 1))) >> p)
+                    .collect(),
+            );
+        }
+        powers
+    }
+}
+
+fn binomial(n: usize, k: usize) -> f64 {
+    (0..k).fold(1.0, |b, i| b * (n - i) as f64 / (i + 1) as f64)
+}
+
+/// F(x) from this party's side of x = c + s: with u = a + b, Σ_j A_j·u^j = Σ_i a^i·Q_i; D deals Q_i for every v, A and B take
+/// the product with the powers of a at their v, swap, T1. (deg+1)·2^κ·K + 2K + 64 + 3e bits, 3 rounds (D's first).
+/// Table lookup dealt by a third party: Beaver 1997, 1998; Ishai et al., TCC 2013; split as derived in protocols-rep3,
+/// section 5 (new in this form, not peer reviewed).
+pub(crate) async fn evaluate(
+    strand: &Strand<'_>,
+    t: &Prepared,
+    side: &[R64],
+) -> Result<Held<Words>> {
+    let n = side.len();
+    let parts = split(strand, side, t.lo, t.d, t.log2_cells);
+    let cells = 1usize << t.log2_cells;
+    let dealt = deal_words(strand, (t.degree + 1) * cells * n, t.k, || {
+        t.rows(&parts.low)
+            .into_iter()
+            .flat_map(|rows| rotate(rows, &parts.cell))
+            .flatten()
+            .collect()
+    })
+    .await?;
+    let u = dealt.half().map(|half| {
+        let mut u = vec![Wrapping(0); n];
+        for (rows, powers) in half.chunks(cells * n).zip(t.powers(&parts.low)) {
+            let row = pick(rows.chunks(n).map(<[R64]>::to_vec).collect(), &parts.cell);
+            u.iter_mut()
+                .zip(row.iter().zip(powers))
+                .for_each(|(u, (&r, p))| *u += r * Wrapping(p as u64));
+        }
+        u
+    });
+    finish(strand, n, u, t.k, t.shift).await
+}

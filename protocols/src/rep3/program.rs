@@ -1,0 +1,207 @@
+//! Runs an elementwise [`Program`] inside a strand.
+//!
+//! One pass for the whole program: the dealer's steps never wait, so all it deals is on its way before A and B need it, and a
+//! program costs one dealer's round plus the swaps on its longest path.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use tacit_mpc::{R64, Result, Strand};
+use tacit_nn::program::{Instr, Table};
+use tacit_nn::{Error, Program, fixed};
+
+use super::bilinear::{multiply, scale};
+use super::bits::Plane;
+use super::compare::negative;
+use super::convert::{select, to_arithmetic};
+use super::exp::{ExpTables, exp_neg};
+use super::held::{Held, Words};
+use super::lookup::{Prepared, evaluate};
+use super::plan::Depth;
+
+/// A register of a program.
+#[derive(Clone)]
+pub(crate) enum Register {
+    Number(Held<Words>),
+    Bit(Held<Plane>),
+}
+
+/// An instruction with its constants encoded, so that strands only compute.
+enum Step {
+    Input(usize),
+    Linear(Vec<(R64, usize)>, R64),
+    Scale(usize, i64, u32),
+    Mul(usize, usize),
+    Negative(usize, u32),
+    Select(usize, usize),
+    ToArithmetic(usize),
+    ExpNeg(usize),
+    Table(usize, Rc<Prepared>),
+}
+
+/// A program made ready for an engine's precision.
+pub(crate) struct Compiled {
+    steps: Vec<Step>,
+    outputs: Vec<usize>,
+    f: u32,
+    depth: Depth,
+    exp: Rc<ExpTables>,
+}
+
+/// Makes programs ready; tables are prepared once.
+pub(crate) struct Compiler {
+    f: u32,
+    depth: Depth,
+    exp: Rc<ExpTables>,
+    tables: RefCell<HashMap<&'static str, Vec<(Table, Rc<Prepared>)>>>,
+}
+
+impl Compiler {
+    /// For f fractional bits.
+    pub(crate) fn new(f: u32, depth: Depth) -> Self {
+        Self {
+            f,
+            depth,
+            exp: Rc::new(ExpTables::new(f)),
+            tables: RefCell::default(),
+        }
+    }
+
+    fn table(&self, t: &Table) -> std::result::Result<Rc<Prepared>, Error> {
+        let mut tables = self.tables.borrow_mut();
+        let known = tables.entry(t.name).or_default();
+        if let Some((_, prepared)) = known.iter().find(|(other, _)| other == t) {
+            return Ok(Rc::clone(prepared));
+        }
+        let prepared = Rc::new(Prepared::new(t, self.f)?);
+        known.push((*t, Rc::clone(&prepared)));
+        Ok(prepared)
+    }
+
+    /// Checks registers and types, encodes constants.
+    pub(crate) fn compile(&self, p: &Program) -> std::result::Result<Compiled, Error> {
+        let invalid = |k: usize, why: &str| {
+            Error::Invalid(format!("program {}, instruction {k}: {why}", p.name))
+        };
+        let mut is_bit = Vec::new();
+        let mut steps = Vec::new();
+        for (k, instr) in p.code.iter().enumerate() {
+            let number = |r: usize| match is_bit.get(r) {
+                Some(false) => Ok(r),
+                _ => Err(invalid(k, "it reads a register that holds no number")),
+            };
+            let bit = |r: usize| match is_bit.get(r) {
+                Some(true) => Ok(r),
+                _ => Err(invalid(k, "it reads a register that holds no bit")),
+            };
+            let step = match instr {
+                Instr::Input(i) | Instr::InputBit(i) => Step::Input(*i),
+                Instr::Linear(terms, bias) => {
+                    let terms = terms
+                        .iter()
+                        .map(|&(c, r)| Ok((fixed::from_signed(c), number(r)?)))
+                        .collect::<std::result::Result<_, Error>>()?;
+                    Step::Linear(terms, fixed::encode(*bias, self.f)?)
+                }
+                Instr::Scale(r, c) => {
+                    let (c, shift) = fixed::scale_factor(*c)?;
+                    Step::Scale(number(*r)?, c, shift)
+                }
+                Instr::Mul(r, s) => Step::Mul(number(*r)?, number(*s)?),
+                Instr::Negative(r, bound) => {
+                    // The bound is on the real number; its word has f more bits.
+                    let k_bits = bound.map_or(63, |b| (b + self.f).min(63));
+                    Step::Negative(number(*r)?, k_bits)
+                }
+                Instr::Select(b, r) => Step::Select(bit(*b)?, number(*r)?),
+                Instr::ToArithmetic(b) => Step::ToArithmetic(bit(*b)?),
+                Instr::ExpNeg(r) => Step::ExpNeg(number(*r)?),
+                Instr::Table(r, t) => Step::Table(number(*r)?, self.table(t)?),
+            };
+            is_bit.push(matches!(instr, Instr::InputBit(_) | Instr::Negative(..)));
+            steps.push(step);
+        }
+        if let Some(r) = p.outputs.iter().find(|&&r| r >= steps.len()) {
+            return Err(invalid(*r, "there is no such register to give out"));
+        }
+        Ok(Compiled {
+            steps,
+            outputs: p.outputs.clone(),
+            f: self.f,
+            depth: self.depth,
+            exp: Rc::clone(&self.exp),
+        })
+    }
+}
+
+impl Compiled {
+    /// Runs the program on this strand's part of the inputs.
+    pub(crate) async fn run(
+        &self,
+        strand: &Strand<'_>,
+        inputs: &[Register],
+    ) -> Result<Vec<Register>> {
+        let mut registers: Vec<Register> = Vec::with_capacity(self.steps.len());
+        for step in &self.steps {
+            let number = |r: usize| match &registers[r] {
+                Register::Number(x) => x,
+                Register::Bit(_) => unreachable!("compile has checked the types"),
+            };
+            let bit = |r: usize| match &registers[r] {
+                Register::Bit(x) => x,
+                Register::Number(_) => unreachable!("compile has checked the types"),
+            };
+            let result = match step {
+                Step::Input(i) => inputs[*i].clone(),
+                Step::Linear(terms, bias) => Register::Number(linear(
+                    strand,
+                    terms.iter().map(|&(c, r)| (c, number(r))),
+                    *bias,
+                )),
+                Step::Scale(r, c, shift) => {
+                    Register::Number(scale(strand, number(*r), *c, *shift).await?)
+                }
+                Step::Mul(r, s) => {
+                    Register::Number(multiply(strand, number(*r), number(*s), self.f).await?)
+                }
+                Step::Negative(r, k) => {
+                    Register::Bit(negative(strand, &number(*r).side(), *k, self.depth).await?)
+                }
+                Step::Select(b, r) => Register::Number(select(strand, bit(*b), number(*r)).await?),
+                Step::ToArithmetic(b) => {
+                    // The integer bit as a fixed-point number.
+                    let one = to_arithmetic(strand, bit(*b)).await?;
+                    Register::Number(
+                        one.each(|v| v.iter().map(|&w| w << self.f as usize).collect()),
+                    )
+                }
+                Step::ExpNeg(r) => {
+                    Register::Number(exp_neg(strand, &self.exp, &number(*r).side()).await?)
+                }
+                Step::Table(r, t) => {
+                    Register::Number(evaluate(strand, t, &number(*r).side()).await?)
+                }
+            };
+            registers.push(result);
+        }
+        Ok(self.outputs.iter().map(|&r| registers[r].clone()).collect())
+    }
+}
+
+/// Σ c·x + bias.
+fn linear<'a>(
+    strand: &Strand<'_>,
+    terms: impl Iterator<Item = (R64, &'a Held<Words>)>,
+    bias: R64,
+) -> Held<Words> {
+    let scaled = |c: R64, x: &Held<Words>| x.each(|v| v.iter().map(|&w| c * w).collect::<Words>());
+    let sum = terms.fold(None, |sum: Option<Held<Words>>, (c, x)| {
+        let x = scaled(c, x);
+        Some(sum.map_or_else(|| x.clone(), |s| s.zip(&x, |a, b| super::held::add(a, b))))
+    });
+    let zero = || vec![R64::default(); strand.chunk().len()];
+    let mut sum = sum.unwrap_or_else(|| Held::from_party_order(strand.role(), zero(), zero()));
+    sum.add_public(bias);
+    sum
+}

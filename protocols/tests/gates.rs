@@ -1,0 +1,279 @@
+//! Every gate of rep3 against plain integers: results, errors, rounds and bytes.
+
+use ndarray::{ArrayD, IxDyn};
+use tacit_mpc::simulate::{mem, simulate_seeded};
+use tacit_mpc::{Bilinear, Cost};
+use tacit_nn::program::{self, Instr};
+use tacit_nn::{Engine, Program};
+use tacit_protocols::rep3::{Depth, Rep3Engine, Value};
+
+/// n divides into aligned thirds, so that no bit is lost to padding.
+const N: usize = 3 * 64 * 40;
+
+fn column(values: impl IntoIterator<Item = f64>) -> ArrayD<f64> {
+    let v: Vec<f64> = values.into_iter().collect();
+    ArrayD::from_shape_vec(IxDyn(&[v.len()]), v).unwrap()
+}
+
+/// What a gate gave and what it cost: opened outputs, cost of each party before and after the gate.
+struct Run {
+    outputs: Vec<ArrayD<f64>>,
+    before: Vec<Cost>,
+    after: Vec<Cost>,
+}
+
+impl Run {
+    fn bytes(&self) -> f64 {
+        let sum = |c: &[Cost]| c.iter().map(|c| c.bytes as f64).sum::<f64>();
+        sum(&self.after) - sum(&self.before)
+    }
+
+    fn rounds(&self) -> u64 {
+        let longest = |c: &[Cost]| c.iter().map(|c| c.rounds).max().unwrap();
+        longest(&self.after) - longest(&self.before)
+    }
+}
+
+fn run(
+    f: u32,
+    depth: Depth,
+    inputs: &[ArrayD<f64>],
+    gate: impl Fn(&mut Rep3Engine, &[Value]) -> Vec<Value> + Sync,
+) -> Run {
+    let results = simulate_seeded(mem(), 7, |session| {
+        let mut e = Rep3Engine::with_depth(session, f, depth).unwrap();
+        let values: Vec<Value> = inputs
+            .iter()
+            .enumerate()
+            .map(|(k, x)| {
+                let owner = k % 3;
+                let mine = e.session().me() == owner;
+                e.input(owner, x.shape(), mine.then_some(x)).unwrap()
+            })
+            .collect();
+        e.begin_run().unwrap();
+        let before = e.session().cost();
+        let outputs = gate(&mut e, &values);
+        let after = e.session().cost();
+        (
+            outputs
+                .iter()
+                .map(|y| e.reveal(y).unwrap())
+                .collect::<Vec<_>>(),
+            before,
+            after,
+        )
+    });
+    assert!(
+        results.iter().all(|(o, ..)| *o == results[0].0),
+        "all parties open the same"
+    );
+    Run {
+        outputs: results[0].0.clone(),
+        before: results.iter().map(|r| r.1).collect(),
+        after: results.iter().map(|r| r.2).collect(),
+    }
+}
+
+fn map(p: Program) -> impl Fn(&mut Rep3Engine, &[Value]) -> Vec<Value> + Sync {
+    move |e, x| e.map(&p, &x.iter().collect::<Vec<_>>()).unwrap()
+}
+
+fn grid(lo: f64, hi: f64, n: usize) -> ArrayD<f64> {
+    column((0..n).map(|i| lo + (hi - lo) * i as f64 / (n - 1) as f64))
+}
+
+macro_rules! assert_cost {
+    ($run:expr, rounds = $rounds:expr, bytes = $bytes:expr) => {
+        assert_eq!(
+            ($run.rounds(), $run.bytes()),
+            ($rounds, $bytes),
+            "rounds and bytes"
+        );
+    };
+}
+
+#[test]
+fn a_product_costs_24_bytes_and_one_round() {
+    let (x, y) = (grid(-7.0, 7.0, N), grid(3.0, -2.0, N));
+    let r = run(16, Depth::Three, &[x, y], |e, v| {
+        vec![e.product(Bilinear::Mul, &v[0], &v[1]).unwrap()]
+    });
+    assert_cost!(r, rounds = 1, bytes = 24.0 * N as f64);
+}
+
+#[test]
+fn a_rounded_product_costs_at_most_31_bytes_and_two_rounds() {
+    let (x, y) = (grid(-700.0, 700.0, N), grid(300.0, -200.0, N));
+    for (f, bytes) in [(16, 30.0), (18, 30.75), (20, 31.5)] {
+        let r = run(f, Depth::Three, &[x.clone(), y.clone()], |e, v| {
+            vec![e.bilinear(Bilinear::Mul, &v[0], &v[1], 1.0).unwrap()]
+        });
+        assert_cost!(r, rounds = 2, bytes = bytes * N as f64);
+        let tolerance = 2f64.powi(-(f as i32)) * 602.0;
+        for (z, (a, b)) in r.outputs[0].iter().zip(x.iter().zip(&y)) {
+            assert!((z - a * b).abs() < tolerance, "{a}·{b} = {z}");
+        }
+    }
+}
+
+#[test]
+fn a_matrix_product_costs_its_outputs_only() {
+    let x = grid(-1.0, 1.0, 48 * 70)
+        .into_shape_with_order(IxDyn(&[48, 70]))
+        .unwrap();
+    let y = grid(2.0, -1.0, 70 * 36)
+        .into_shape_with_order(IxDyn(&[70, 36]))
+        .unwrap();
+    let r = run(16, Depth::Three, &[x.clone(), y.clone()], |e, v| {
+        vec![e.bilinear(Bilinear::MatMul, &v[0], &v[1], 1.0).unwrap()]
+    });
+    assert_cost!(r, rounds = 2, bytes = 30.0 * (48 * 36) as f64);
+    for i in 0..48 {
+        for j in 0..36 {
+            let want: f64 = (0..70).map(|k| x[[i, k]] * y[[k, j]]).sum();
+            assert!((r.outputs[0][[i, j]] - want).abs() < 4e-3, "{i},{j}");
+        }
+    }
+}
+
+#[test]
+fn truncation_alone_costs_14_bytes_and_is_off_by_one_unit_at_most() {
+    let x = grid(-1000.0, 1000.0, N);
+    let r = run(
+        16,
+        Depth::Three,
+        std::slice::from_ref(&x),
+        map(program::scale(1.0 / 4096.0)),
+    );
+    assert_cost!(r, rounds = 2, bytes = (64.0 + 3.0 * 12.0) / 8.0 * N as f64);
+    for (y, x) in r.outputs[0].iter().zip(&x) {
+        let floor = (x * 65536.0).round() / 4096.0;
+        let error = y * 65536.0 - floor.floor();
+        assert!(
+            (0.0..=1.0).contains(&error),
+            "{x}: {error} units above the floor"
+        );
+    }
+}
+
+#[test]
+fn comparison_is_exact_at_every_edge_and_costs_what_the_specification_says() {
+    let mut x = grid(-3e9, 3e9, N);
+    let unit = 2f64.powi(-16);
+    for (i, v) in [
+        0.0,
+        -unit,
+        unit,
+        1.0 - 2f64.powi(40),
+        2f64.powi(40),
+        -(2f64.powi(45)),
+        2f64.powi(45),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        x[i * 1000] = v;
+    }
+    for (depth, rounds, bits) in [(Depth::Three, 5, 334.0), (Depth::Two, 4, 398.0)] {
+        let mut p = Program::new("sign");
+        let input = p.push(Instr::Input(0));
+        let s = p.push(Instr::Negative(input, None));
+        p.outputs = vec![s];
+        let r = run(16, depth, std::slice::from_ref(&x), |e, v| {
+            let bits = e.map(&p, &[&v[0]]).unwrap();
+            let mut back = Program::new("bit");
+            let b = back.push(Instr::InputBit(0));
+            let a = back.push(Instr::ToArithmetic(b));
+            back.outputs = vec![a];
+            // The cost of the conversion is known: 24 bytes, 2 rounds.
+            e.begin_node(1);
+            e.map(&back, &[&bits[0]]).unwrap()
+        });
+        assert_cost!(
+            r,
+            rounds = rounds + 2,
+            bytes = (bits / 8.0 + 24.0) * N as f64
+        );
+        for (b, x) in r.outputs[0].iter().zip(&x) {
+            assert_eq!(*b, f64::from(u8::from(*x < 0.0)), "{x}");
+        }
+    }
+}
+
+#[test]
+fn bounded_comparison_is_exact_up_to_its_bound() {
+    for bound in [1, 3, 8, 20] {
+        let top = 2f64.powi(bound);
+        let unit = 2f64.powi(-16);
+        let mut x = grid(-top, top - unit, 999);
+        x[1] = 0.0;
+        x[2] = -unit;
+        let mut p = Program::new("sign");
+        let input = p.push(Instr::Input(0));
+        let s = p.push(Instr::Negative(input, Some(bound as u32)));
+        let a = p.push(Instr::ToArithmetic(s));
+        p.outputs = vec![a];
+        let r = run(16, Depth::Three, std::slice::from_ref(&x), map(p));
+        for (b, x) in r.outputs[0].iter().zip(&x) {
+            assert_eq!(*b, f64::from(u8::from(*x < 0.0)), "{x} below 2^{bound}");
+        }
+    }
+}
+
+#[test]
+fn relu_costs_73_75_bytes_and_six_rounds() {
+    let x = grid(-90.0, 80.0, N);
+    for (depth, rounds, bits) in [(Depth::Three, 6, 334.0), (Depth::Two, 5, 398.0)] {
+        let mut relu = program::relu();
+        relu.outputs.truncate(1);
+        let r = run(18, depth, std::slice::from_ref(&x), map(relu));
+        assert_cost!(r, rounds = rounds, bytes = (bits / 8.0 + 32.0) * N as f64);
+        for (y, x) in r.outputs[0].iter().zip(&x) {
+            assert!((y - x.max(0.0)).abs() < 2f64.powi(-18), "{x}");
+        }
+    }
+}
+
+#[test]
+fn exponential_of_negative_numbers_is_right_to_two_units() {
+    let x = grid(-238.9, 0.9, N);
+    for f in [16, 18, 20] {
+        let r = run(
+            f,
+            Depth::Three,
+            std::slice::from_ref(&x),
+            map(program::exp_neg()),
+        );
+        let shift = 59.0 - f64::from(f);
+        assert_cost!(
+            r,
+            rounds = 3,
+            bytes = (16.0 * 64.0 + 2.0 * 64.0 + 64.0 + 3.0 * shift) / 8.0 * N as f64
+        );
+        for (y, x) in r.outputs[0].iter().zip(&x) {
+            let x = (x * 2f64.powi(f as i32)).round() / 2f64.powi(f as i32);
+            let units = (y - x.exp()).abs() * 2f64.powi(f as i32);
+            assert!(
+                units < 3.0 + x.exp() * 4.0,
+                "exp({x}) = {y}: {units} units at f = {f}"
+            );
+        }
+    }
+}
+
+#[test]
+fn tiny_tensors_and_bits_between_programs() {
+    for n in [1, 2, 3, 5, 65] {
+        let x = column((0..n).map(|i| i as f64 - n as f64 / 2.0));
+        let dy = column((0..n).map(|i| 1.0 + i as f64));
+        let r = run(16, Depth::Three, &[x.clone(), dy.clone()], |e, v| {
+            let y = e.map(&program::relu(), &[&v[0]]).unwrap();
+            e.begin_node(1);
+            e.map(&program::relu_grad(), &[&v[1], &y[1]]).unwrap()
+        });
+        for ((g, x), dy) in r.outputs[0].iter().zip(&x).zip(&dy) {
+            assert_eq!(*g, if *x < 0.0 { 0.0 } else { *dy }, "{n}: {x}");
+        }
+    }
+}
