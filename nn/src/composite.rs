@@ -57,6 +57,16 @@ impl Graph {
         self.softmax_of(&parts)
     }
 
+    /// ln(softmax(x)), for the same entries.
+    ///
+    /// # Errors
+    /// As for [`Graph::softmax`].
+    pub fn log_softmax(&mut self, x: Edge) -> Result<Edge> {
+        let parts = self.softmax_parts(x)?;
+        let ln = self.ln_of(&parts)?;
+        self.sub(parts.shifted, ln)
+    }
+
     /// The cross-entropy of each row of `logits` \[rows, classes\] against its row of `onehot`; shape \[rows, 1\].
     ///
     /// Its derivative by the logits is given in closed form, p - onehot; none flows to `onehot`.
@@ -68,13 +78,7 @@ impl Graph {
         let axis = self.last_axis(logits)?;
         let parts = self.softmax_parts(logits)?;
         let p = self.softmax_of(&parts)?;
-        let ln = self.table(
-            "ln of a sum",
-            f64::ln,
-            parts.classes,
-            (parts.classes as f64 + 1.0).ln() + 1.0,
-            parts.sum,
-        )?;
+        let ln = self.ln_of(&parts)?;
         let chosen = self.mul(onehot, parts.shifted)?;
         let chosen = self.sum(chosen, axis)?;
         let loss = self.sub(ln, chosen)?;
@@ -183,6 +187,11 @@ impl Graph {
     fn softmax_of(&mut self, parts: &Softmax) -> Result<Edge> {
         let reciprocal = self.table("1/sum", f64::recip, parts.classes, 2.0, parts.sum)?;
         self.mul(parts.exponentials, reciprocal)
+    }
+
+    fn ln_of(&mut self, parts: &Softmax) -> Result<Edge> {
+        let max = (parts.classes as f64 + 1.0).ln() + 1.0;
+        self.table("ln of a sum", f64::ln, parts.classes, max, parts.sum)
     }
 
     /// A function of a sum of `n` exponentials that lies in [1, n] up to rounding.

@@ -53,7 +53,7 @@ impl Layout {
         };
         match self {
             Self::Reshape(s) => {
-                if s.iter().product::<usize>() == x.iter().product() {
+                if s.iter().product::<usize>() == x.iter().product::<usize>() {
                     Ok(s.clone())
                 } else {
                     bad(s)

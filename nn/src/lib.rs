@@ -7,11 +7,16 @@ pub mod fixed;
 pub mod function;
 pub mod graph;
 pub mod layout;
+pub mod mean;
+pub mod model;
+pub mod optimizer;
 pub mod plain;
 pub mod program;
 pub mod random;
 pub mod ring;
 pub mod run;
+pub mod spec;
+pub mod standardise;
 pub mod table;
 
 pub use autodiff::gradients;

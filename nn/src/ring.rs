@@ -61,11 +61,10 @@ impl Ring {
         if x.unsigned_abs() >> fixed::WORD_BITS == 0 {
             return Ok(from_signed(x as i64));
         }
-        let unit = 2f64.powi(-(self.fraction_bits as i32));
         Err(self.out_of_range(
             op,
-            x as f64 * unit,
-            format!("words below 2^{}", fixed::WORD_BITS),
+            x as f64,
+            format!("the words below 2^{}", fixed::WORD_BITS),
         ))
     }
 
