@@ -19,10 +19,9 @@ mod tls_net;
 #[cfg(test)]
 mod tests;
 
-pub use connect::{Connector, Peer};
+pub use connect::{Connector, Deadlines, Peer};
 pub use frame::MAX_FRAME;
 pub use hello::SessionId;
 pub use listener::{Limits, Listener};
 pub use registry::Registry;
-pub use tls::{Credentials, Fingerprint, TlsError};
 pub use tls_net::{TlsNet, Traffic};

@@ -1,17 +1,18 @@
 //! An authenticated connection before its session begins: the handshake and single frames, all under one deadline.
 
 use std::io::{self, BufRead, ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, TcpStream, ToSocketAddrs};
+use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
+use tacit_api::certificate::Fingerprint;
+use tacit_api::tls::fingerprint;
 
 use super::frame::{Decoder, header};
 use super::hello::Hello;
-use super::tls::{Fingerprint, fingerprint};
 
 /// A connection whose other end has shown a certificate of the consortium.
 pub(super) struct Channel {
@@ -31,9 +32,10 @@ impl Channel {
         Self::handshake(socket, tls.into(), until)
     }
 
-    /// Connects to `address` ("host:port") and does the dialing side of the handshake.
+    /// Connects to `address` ("host:port") and does the dialing side of the handshake with the member called `name`.
     pub(super) fn dial(
         address: &str,
+        name: ServerName<'static>,
         config: Arc<ClientConfig>,
         until: Instant,
     ) -> io::Result<Self> {
@@ -47,8 +49,6 @@ impl Channel {
                 break;
             }
         }
-        // The certificate is held against a fingerprint, so that the name is of no consequence.
-        let name = ServerName::from(std::net::IpAddr::from(Ipv4Addr::UNSPECIFIED));
         let tls = ClientConnection::new(config, name).map_err(invalid)?;
         Self::handshake(socket?, tls.into(), until)
     }
@@ -71,7 +71,7 @@ impl Channel {
 
     /// The fingerprint of the certificate at the other end.
     pub(super) fn peer(&self) -> Option<Fingerprint> {
-        self.tls.peer_certificates()?.first().map(fingerprint)
+        fingerprint(self.tls.peer_certificates()?)
     }
 
     /// Sends one frame.

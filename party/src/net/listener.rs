@@ -1,6 +1,5 @@
 //! The open port of the data plane: shakes hands, learns who calls and for which session, and parks the connection.
 
-use std::collections::HashMap;
 use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -8,13 +7,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustls::ServerConfig;
+use tacit_api::identity::Identity;
+use tacit_api::member::Role;
+use tacit_api::roster::Roster;
+use tacit_api::tls::TlsError;
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::channel::Channel;
 use super::hello::{Hello, SessionId};
 use super::registry::Registry;
-use super::tls::{Credentials, Fingerprint, TlsError};
+use super::tls;
 
 /// What strangers may take of a listener.
 #[derive(Debug, Clone, Copy)]
@@ -37,28 +40,28 @@ impl Default for Limits {
     }
 }
 
-/// Accepts connections of the consortium's members.
+/// Accepts connections of the consortium's parties.
 pub struct Listener {
     config: Arc<ServerConfig>,
-    members: HashMap<Fingerprint, String>,
+    roster: Arc<Roster>,
     registry: Arc<Registry>,
     limits: Limits,
 }
 
 impl Listener {
-    /// A listener that knows `members` by the fingerprints of their certificates and hands over through `registry`.
+    /// A listener that knows the parties of `roster` by their certificates and hands over through `registry`.
     ///
     /// # Errors
-    /// The credentials cannot be used for TLS.
+    /// The identity is not in the roster, or cannot be used for TLS.
     pub fn new(
-        credentials: &Credentials,
-        members: HashMap<Fingerprint, String>,
+        identity: &Identity,
+        roster: Arc<Roster>,
         registry: Arc<Registry>,
         limits: Limits,
     ) -> Result<Arc<Self>, TlsError> {
         Ok(Arc::new(Self {
-            config: credentials.server()?,
-            members,
+            config: tls::server(identity, &roster)?,
+            roster,
             registry,
             limits,
         }))
@@ -111,14 +114,16 @@ impl Listener {
         let mut channel = Channel::accept(stream, self.config.clone(), until)?;
         let member = channel
             .peer()
-            .and_then(|fingerprint| self.members.get(&fingerprint));
-        let member =
-            member.ok_or_else(|| io::Error::other("its certificate is not in the roster"))?;
+            .and_then(|fingerprint| self.roster.by_fingerprint(&fingerprint));
+        let member = member.filter(|member| member.role() == Role::Party);
+        let member = member
+            .ok_or_else(|| io::Error::other("its certificate is no party's in the roster"))?
+            .name();
         let hello = Hello::decode(&channel.recv(until)?);
         let hello = hello.ok_or_else(|| {
             io::Error::other(format!("{member} began with something else than a hello"))
         })?;
-        if hello.name != *member {
+        if hello.name != member {
             return Err(io::Error::other(format!(
                 "{member} gave another name than its own"
             )));

@@ -17,10 +17,9 @@ const SHORT: Duration = Duration::from_millis(300);
 
 /// Members of one consortium, each with a running listener.
 fn nodes<const N: usize>(settings: Settings) -> [Node; N] {
-    let consortium = Consortium::new();
+    let mut consortium = Consortium::new();
     let members: [_; N] = std::array::from_fn(|i| consortium.member(&format!("member-{i}")));
-    let roster: Vec<_> = members.iter().collect();
-    std::array::from_fn(|i| members[i].start(&roster, settings))
+    members.map(|member| member.start(&consortium.roster, settings))
 }
 
 /// The full mesh of one session over `nodes`, in the order of their indices.

@@ -1,76 +1,92 @@
-//! Certificates and running listeners for the tests of the links.
+//! Members and running listeners for the tests of the links.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use rcgen::{
-    BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PKCS_ED25519, date_time_ymd,
-};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tacit_api::authority::{Authority, days};
+use tacit_api::certificate::Certificate;
+use tacit_api::identity::Identity;
+use tacit_api::roster::Roster;
 use tokio::net::TcpSocket;
 use tokio::runtime::Runtime;
 
-use crate::net::tls::fingerprint;
-use crate::net::{Connector, Credentials, Fingerprint, Limits, Listener, Peer, Registry};
+use crate::net::{Connector, Deadlines, Limits, Listener, Peer, Registry};
 
-/// An authority that signs members.
+/// An authority and the members that it has admitted so far.
 pub(in crate::net) struct Consortium {
-    issuer: Issuer<'static, KeyPair>,
-    authority: CertificateDer<'static>,
+    authority: Authority,
+    pub(in crate::net) roster: Roster,
 }
 
-/// A member's certificate, with the means to use it.
+/// A member of a roster.
 pub(in crate::net) struct Member {
-    pub(in crate::net) name: String,
-    pub(in crate::net) credentials: Arc<Credentials>,
-    pub(in crate::net) fingerprint: Fingerprint,
+    pub(in crate::net) identity: Arc<Identity>,
+    pub(in crate::net) certificate: Certificate,
 }
 
 impl Consortium {
     pub(in crate::net) fn new() -> Self {
-        let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
-        let mut params = CertificateParams::new([]).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority = params.self_signed(&key).unwrap().der().clone();
-        Self {
-            issuer: Issuer::new(params, key),
-            authority,
-        }
+        let [authority, coordinator] = [(); 2].map(|()| Identity::generate().unwrap());
+        let authority = Authority::create("trial", &authority).unwrap();
+        let certificate = authority
+            .certify_coordinator(&coordinator, days(1))
+            .unwrap();
+        let roster = Roster::new(
+            authority.certificate().clone(),
+            certificate,
+            "localhost:7000",
+        )
+        .unwrap();
+        Self { authority, roster }
     }
 
-    pub(in crate::net) fn member(&self, name: &str) -> Member {
-        self.member_until(name, 4000)
+    /// Admits a party.
+    pub(in crate::net) fn member(&mut self, name: &str) -> Member {
+        self.admit(name, Some("localhost:7001"), days(1))
     }
 
-    pub(in crate::net) fn expired(&self, name: &str) -> Member {
-        self.member_until(name, 2001)
+    /// Admits a client.
+    pub(in crate::net) fn client(&mut self, name: &str) -> Member {
+        self.admit(name, None, days(1))
     }
 
-    /// A member of another consortium that shows its own certificate but trusts this authority.
-    pub(in crate::net) fn trusting(&self, other: &Member) -> Member {
-        let credentials = other.credentials.with_authority(self.authority.clone());
+    /// Admits a party whose certificate is past its date.
+    pub(in crate::net) fn expired(&mut self, name: &str) -> Member {
+        let day = Duration::from_secs(86_400);
+        let now = SystemTime::now();
+        self.admit(name, Some("localhost:7001"), now - 2 * day..now - day)
+    }
+
+    /// A party of this name with a certificate of its own, and the roster as it would be with it.
+    pub(in crate::net) fn readmit(&self, name: &str) -> (Member, Roster) {
+        let identity = Identity::generate().unwrap();
+        let request = identity.request(name, Some("localhost:7001")).unwrap();
+        let member = self.authority.admit(&request, days(1)).unwrap();
+        let certificate = member.certificate().clone();
+        let mut roster = self.roster.clone();
+        roster.add(member).unwrap();
+        (
+            Member {
+                identity: Arc::new(identity),
+                certificate,
+            },
+            roster,
+        )
+    }
+
+    fn admit(&mut self, name: &str, address: Option<&str>, validity: Range<SystemTime>) -> Member {
+        let identity = Identity::generate().unwrap();
+        let member = self
+            .authority
+            .admit(&identity.request(name, address).unwrap(), validity)
+            .unwrap();
+        let certificate = member.certificate().clone();
+        self.roster.add(member).unwrap();
         Member {
-            name: other.name.clone(),
-            credentials: Arc::new(credentials),
-            fingerprint: other.fingerprint,
-        }
-    }
-
-    fn member_until(&self, name: &str, year: i32) -> Member {
-        let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
-        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
-        params.not_before = date_time_ymd(2000, 1, 1);
-        params.not_after = date_time_ymd(year, 1, 1);
-        let certificate = params.signed_by(&key, &self.issuer).unwrap().der().clone();
-        let fingerprint = fingerprint(&certificate);
-        let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-        let credentials = Credentials::new(certificate, key, self.authority.clone()).unwrap();
-        Member {
-            name: name.into(),
-            credentials: Arc::new(credentials),
-            fingerprint,
+            identity: Arc::new(identity),
+            certificate,
         }
     }
 }
@@ -79,7 +95,7 @@ impl Consortium {
 pub(in crate::net) struct Node {
     pub(in crate::net) connector: Connector,
     pub(in crate::net) address: String,
-    pub(in crate::net) fingerprint: Fingerprint,
+    pub(in crate::net) certificate: Certificate,
     _runtime: Runtime,
 }
 
@@ -106,34 +122,25 @@ impl Default for Settings {
 
 impl Member {
     /// Starts this member's listener, which knows `roster`.
-    pub(in crate::net) fn start(&self, roster: &[&Self], settings: Settings) -> Node {
+    pub(in crate::net) fn start(&self, roster: &Roster, settings: Settings) -> Node {
         self.start_at(roster, settings, ([127, 0, 0, 1], 0).into())
     }
 
     /// The same at a given address.
     pub(in crate::net) fn start_at(
         &self,
-        roster: &[&Self],
+        roster: &Roster,
         settings: Settings,
         at: SocketAddr,
     ) -> Node {
-        let members: HashMap<_, _> = roster
-            .iter()
-            .map(|m| (m.fingerprint, m.name.clone()))
-            .collect();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .unwrap();
-        let registry = Arc::new(Registry::default());
-        let listener = Listener::new(
-            &self.credentials,
-            members,
-            registry.clone(),
-            settings.limits,
-        )
-        .unwrap();
+        let connector = self.connector(roster, settings);
+        let (roster, registry) = (connector.roster.clone(), connector.registry.clone());
+        let listener = Listener::new(&self.identity, roster, registry, settings.limits).unwrap();
         let socket = runtime.block_on(async {
             let socket = TcpSocket::new_v4().unwrap();
             if let Some(bytes) = settings.socket_buffers {
@@ -147,25 +154,23 @@ impl Member {
         let address = socket.local_addr().unwrap().to_string();
         runtime.spawn(listener.serve(socket));
         Node {
-            connector: self.connector(registry, settings),
+            connector,
             address,
-            fingerprint: self.fingerprint,
+            certificate: self.certificate.clone(),
             _runtime: runtime,
         }
     }
 
     /// The dialing half alone.
-    pub(in crate::net) fn connector(
-        &self,
-        registry: Arc<Registry>,
-        settings: Settings,
-    ) -> Connector {
+    pub(in crate::net) fn connector(&self, roster: &Roster, settings: Settings) -> Connector {
         Connector {
-            name: self.name.clone(),
-            credentials: self.credentials.clone(),
-            registry,
-            connect_deadline: settings.connect,
-            exchange_deadline: settings.exchange,
+            identity: self.identity.clone(),
+            roster: Arc::new(roster.clone()),
+            registry: Arc::new(Registry::default()),
+            deadlines: Deadlines {
+                connect: settings.connect,
+                exchange: settings.exchange,
+            },
         }
     }
 }
@@ -175,9 +180,12 @@ impl Node {
     pub(in crate::net) fn as_peer(&self, index: usize) -> Peer {
         Peer {
             index,
-            name: self.connector.name.clone(),
             address: self.address.clone(),
-            fingerprint: self.fingerprint,
+            certificate: self.certificate.clone(),
         }
+    }
+
+    pub(in crate::net) fn name(&self) -> String {
+        self.certificate.name().to_owned()
     }
 }

@@ -3,6 +3,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tacit_api::tls::server_name;
 use tacit_mpc::net::{Error, Transport};
 
 use super::consortium::{Node, Settings};
@@ -10,7 +11,7 @@ use super::{SHORT, nodes, session};
 use crate::net::channel::Channel;
 use crate::net::frame::{MAX_FRAME, header};
 use crate::net::hello::Hello;
-use crate::net::{Peer, TlsNet};
+use crate::net::{Peer, TlsNet, tls};
 
 /// Party 0 of a session and, at index 1, a member that follows no protocol after its hello.
 fn with_rogue(settings: Settings) -> (TlsNet, Channel, [Node; 2]) {
@@ -27,7 +28,7 @@ fn with_rogue(settings: Settings) -> (TlsNet, Channel, [Node; 2]) {
         let mut channel = dial(rogue, &honest.as_peer(0));
         let hello = Hello {
             session: session(),
-            name: rogue.connector.name.clone(),
+            name: rogue.name(),
         };
         channel.send(&hello.encode(), until).unwrap();
         assert_eq!(
@@ -40,8 +41,19 @@ fn with_rogue(settings: Settings) -> (TlsNet, Channel, [Node; 2]) {
 }
 
 fn dial(from: &Node, to: &Peer) -> Channel {
-    let config = from.connector.credentials.client(to.fingerprint).unwrap();
-    Channel::dial(&to.address, config, in_ten_seconds()).unwrap()
+    let config = tls::client(
+        &from.connector.identity,
+        &from.connector.roster,
+        &to.certificate,
+    )
+    .unwrap();
+    Channel::dial(
+        &to.address,
+        server_name(&to.certificate).unwrap(),
+        config,
+        in_ten_seconds(),
+    )
+    .unwrap()
 }
 
 fn in_ten_seconds() -> Instant {
@@ -157,7 +169,7 @@ fn a_hello_under_another_name_or_of_garbage_is_refused() {
         });
         let borrowed = Hello {
             session: session(),
-            name: third.connector.name.clone(),
+            name: third.name(),
         }
         .encode();
         let long = Bytes::from(vec![b'x'; Hello::MAX + 1]);
@@ -187,12 +199,12 @@ fn an_answer_for_another_session_is_refused() {
         });
         let registry = &rogue.connector.registry;
         let mut channel = registry
-            .claim(session(), &honest.connector.name, in_ten_seconds())
+            .claim(session(), &honest.name(), in_ten_seconds())
             .unwrap();
         let other = crate::net::SessionId::new("job", 2);
         let hello = Hello {
             session: other,
-            name: rogue.connector.name.clone(),
+            name: rogue.name(),
         };
         channel.send(&hello.encode(), in_ten_seconds()).unwrap();
         let what = "it answered for another session or under another name".into();

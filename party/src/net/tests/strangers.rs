@@ -4,16 +4,23 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rcgen::{CertificateParams, KeyPair, PKCS_ED25519};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::version::TLS13;
+use rustls::{ClientConfig, RootCertStore};
+use tacit_api::roster::Roster;
+use tacit_api::tls::server_name;
 use tacit_mpc::net::{Error, Transport};
 
 use super::consortium::{Consortium, Member, Node, Settings};
 use super::{SHORT, mesh, nodes, session};
-use crate::net::{Limits, Peer, Registry, SessionId};
+use crate::net::channel::Channel;
+use crate::net::{Limits, Peer, SessionId};
 
 /// What `dialer` meets when it calls `peer` for a session.
-fn refusal(dialer: &Member, peer: &Peer) -> Error {
+fn refusal(dialer: &Member, roster: &Roster, peer: &Peer) -> Error {
     let connector = dialer.connector(
-        Arc::new(Registry::default()),
+        roster,
         Settings {
             connect: SHORT,
             ..Settings::default()
@@ -26,7 +33,7 @@ fn refusal(dialer: &Member, peer: &Peer) -> Error {
 }
 
 #[track_caller]
-fn assert_reason(error: Error, part: &str) {
+fn assert_reason(error: &Error, part: &str) {
     match error {
         Error::Io { what, .. } => assert!(what.contains(part), "{what}"),
         other => panic!("{other:?}"),
@@ -47,72 +54,144 @@ fn assert_serves(node: &Node, other: &Node) {
 
 #[test]
 fn a_certificate_of_another_authority_is_refused_both_ways() {
-    let (ours, theirs) = (Consortium::new(), Consortium::new());
-    let (north, west, stranger) = (
-        ours.member("north"),
-        ours.member("west"),
-        theirs.member("west"),
+    let (mut ours, mut theirs) = (Consortium::new(), Consortium::new());
+    let [north, west] = ["north", "west"].map(|name| ours.member(name));
+    let stranger = theirs.member("west");
+    let node = north.start(&ours.roster, Settings::default());
+    // The stranger, who trusts nobody but its own authority, hangs up first.
+    assert_reason(
+        &refusal(&stranger, &theirs.roster, &node.as_peer(0)),
+        "certificate is not valid",
     );
-    let node = north.start(&[&north, &west], Settings::default());
-    // The stranger trusts nobody but its own authority and hangs up first.
-    assert_reason(refusal(&stranger, &node.as_peer(0)), "BadSignature");
-    // Even if it trusts ours, the listener does not trust it.
-    let turncoat = ours.trusting(&stranger);
-    assert_reason(refusal(&turncoat, &node.as_peer(0)), "DecryptError");
-    // And nobody takes its listener for north's.
-    let impostor = stranger.start(&[&north, &west], Settings::default());
-    assert_reason(refusal(&west, &impostor.as_peer(0)), "BadSignature");
-    assert_serves(&node, &west.start(&[&north, &west], Settings::default()));
+    // And nobody takes the stranger's listener for one of ours.
+    let impostor = stranger.start(&theirs.roster, Settings::default());
+    assert_reason(
+        &refusal(&west, &ours.roster, &impostor.as_peer(0)),
+        "certificate is not valid",
+    );
+    assert_serves(&node, &west.start(&ours.roster, Settings::default()));
+}
+
+/// The listener itself refuses, also where the caller would trust it.
+#[test]
+fn a_self_signed_certificate_is_refused_by_the_listener() {
+    let mut consortium = Consortium::new();
+    let node = consortium
+        .member("north")
+        .start(&consortium.roster, Settings::default());
+    let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+    let certificate = CertificateParams::new(["west".into()])
+        .unwrap()
+        .self_signed(&key)
+        .unwrap();
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(consortium.roster.authority().der().clone())
+        .unwrap();
+    let config =
+        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_protocol_versions(&[&TLS13])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_client_auth_cert(
+                vec![certificate.der().clone()],
+                PrivateKeyDer::Pkcs8(key.serialize_der().into()),
+            )
+            .unwrap();
+    let until = Instant::now() + Duration::from_secs(10);
+    let name = server_name(&node.certificate).unwrap();
+    let refused = Channel::dial(&node.address, name, Arc::new(config), until)
+        .and_then(|mut channel| channel.recv(until));
+    assert!(refused.unwrap_err().to_string().contains("UnknownCA"));
 }
 
 #[test]
 fn an_expired_certificate_is_refused_both_ways() {
-    let consortium = Consortium::new();
+    let mut consortium = Consortium::new();
     let (north, late) = (consortium.member("north"), consortium.expired("late"));
-    let node = north.start(&[&north, &late], Settings::default());
-    assert_reason(refusal(&late, &node.as_peer(0)), "CertificateExpired");
-    let expired = late.start(&[&north, &late], Settings::default());
-    assert_reason(refusal(&north, &expired.as_peer(0)), "expired");
+    let node = north.start(&consortium.roster, Settings::default());
+    assert_reason(
+        &refusal(&late, &consortium.roster, &node.as_peer(0)),
+        "CertificateExpired",
+    );
+    let expired = late.start(&consortium.roster, Settings::default());
+    assert_reason(
+        &refusal(&north, &consortium.roster, &expired.as_peer(0)),
+        "expired",
+    );
 }
 
 #[test]
-fn another_members_certificate_is_refused_both_ways() {
-    let consortium = Consortium::new();
+fn another_members_certificate_is_refused_by_the_caller() {
+    let mut consortium = Consortium::new();
     let [north, west, south] = ["north", "west", "south"].map(|name| consortium.member(name));
+    let node = west.start(&consortium.roster, Settings::default());
+    // West listens where the roster has north.
+    let swapped = Peer {
+        certificate: north.certificate,
+        ..node.as_peer(0)
+    };
+    assert_reason(
+        &refusal(&south, &consortium.roster, &swapped),
+        "certificate is not valid",
+    );
+}
+
+#[test]
+fn an_older_certificate_of_the_same_member_is_refused_both_ways() {
+    let mut consortium = Consortium::new();
+    let west = consortium.member("west");
+    let (before, after) = (consortium.readmit("north"), consortium.readmit("north"));
     let node = west.start(
-        &[&north, &west],
+        &after.1,
         Settings {
             connect: SHORT,
             ..Settings::default()
         },
     );
-    // West listens where the roster has north.
-    let swapped = Peer {
-        fingerprint: north.fingerprint,
-        name: north.name.clone(),
-        ..node.as_peer(0)
+    // The listener looks the caller up in the roster of today.
+    assert_eq!(
+        refusal(&before.0, &before.1, &node.as_peer(0)),
+        Error::Closed { peer: 0 }
+    );
+    // The caller, too, wants the certificate of its own roster.
+    let old = before.0.start(&before.1, Settings::default());
+    let expected = Peer {
+        certificate: after.0.certificate,
+        ..old.as_peer(0)
     };
-    assert_reason(refusal(&south, &swapped), "not the one in the roster");
-    // South has a certificate of the authority but no place in west's roster.
-    assert_eq!(refusal(&south, &node.as_peer(0)), Error::Closed { peer: 0 });
-    // Two certificates of one name: the session holds the caller against the roster it was given.
-    let renewed = consortium.member("north");
-    let peer = Peer {
-        fingerprint: renewed.fingerprint,
-        ..swapped
-    };
+    assert_reason(&refusal(&west, &after.1, &expected), "the roster says");
+    // A session holds whoever was let in against the roster that it was given.
+    let node = west.start(
+        &before.1,
+        Settings {
+            connect: 5 * SHORT,
+            ..Settings::default()
+        },
+    );
     thread::scope(|scope| {
-        let waiting = scope.spawn(|| {
-            node.connector
-                .connect(session(), 0, &[Peer { index: 1, ..peer }])
-                .err()
-        });
-        refusal(&north, &node.as_peer(0));
+        let expected = Peer {
+            index: 1,
+            ..expected
+        };
+        let waiting = scope.spawn(|| node.connector.connect(session(), 0, &[expected]).err());
+        refusal(&before.0, &before.1, &node.as_peer(0));
         assert_reason(
-            waiting.join().unwrap().unwrap(),
+            &waiting.join().unwrap().unwrap(),
             "not the one in the roster",
         );
     });
+}
+
+#[test]
+fn a_client_has_no_business_here() {
+    let mut consortium = Consortium::new();
+    let (north, analyst) = (consortium.member("north"), consortium.client("analyst"));
+    let node = north.start(&consortium.roster, Settings::default());
+    assert_eq!(
+        refusal(&analyst, &consortium.roster, &node.as_peer(0)),
+        Error::Closed { peer: 0 }
+    );
 }
 
 #[test]
@@ -185,10 +264,10 @@ fn an_unclaimed_connection_is_dropped() {
 
 #[test]
 fn a_party_that_is_not_there_yet_is_dialed_again() {
-    let consortium = Consortium::new();
+    let mut consortium = Consortium::new();
     let (north, west) = (consortium.member("north"), consortium.member("west"));
-    let roster = [&north, &west];
-    let node = west.start(&roster, Settings::default());
+    let roster = &consortium.roster;
+    let node = west.start(roster, Settings::default());
     // Reserve an address, free it, and start north there a little later.
     let address = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
@@ -197,13 +276,12 @@ fn a_party_that_is_not_there_yet_is_dialed_again() {
     thread::scope(|scope| {
         let peer = Peer {
             index: 0,
-            name: "north".into(),
             address: address.to_string(),
-            fingerprint: north.fingerprint,
+            certificate: north.certificate.clone(),
         };
         let dialing = scope.spawn(|| node.connector.connect(session(), 1, &[peer]).unwrap());
         thread::sleep(SHORT);
-        let late = north.start_at(&roster, Settings::default(), address);
+        let late = north.start_at(roster, Settings::default(), address);
         late.connector
             .connect(session(), 0, &[node.as_peer(1)])
             .unwrap();
