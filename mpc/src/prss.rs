@@ -153,8 +153,8 @@ pub mod probe {
     pub struct Probe {
         /// Every draw made, where a ledger is attached.
         pub ledger: RefCell<Option<Arc<Mutex<Vec<Draw>>>>>,
-        /// Adds a number to every word of one draw.
-        pub bump: RefCell<Option<(PartyId, u128, u64)>>,
+        /// Flips the lowest bit of every word of one draw (key, address).
+        pub flip: RefCell<Option<(PartyId, u128)>>,
     }
 
     impl Probe {
@@ -165,11 +165,8 @@ pub mod probe {
                     .expect("no test panics while it holds the ledger")
                     .push((j, address, out.len()));
             }
-            if let Some((key, at, delta)) = *self.bump.borrow()
-                && key == j
-                && at == address
-            {
-                out.iter_mut().for_each(|w| *w += delta);
+            if *self.flip.borrow() == Some((j, address)) {
+                out.iter_mut().for_each(|w| w.0 ^= 1);
             }
         }
     }

@@ -69,6 +69,38 @@ const FLUSH: usize = 256 << 10;
 /// Messages of one peer that may wait for a gate this party has not reached. The window of strands keeps honest peers far below.
 const MAX_WAITING: usize = 1 << 16;
 
+/// Rounds that a peer's logical clock may be ahead of ours.
+const MAX_LEAD: u32 = 1 << 20;
+
+/// The messages of a frame: label, logical time of sending, body.
+///
+/// # Errors
+/// What is wrong with the frame, as the end of a sentence about its sender.
+pub fn parse_frame(mut frame: Bytes) -> std::result::Result<Vec<(Label, u32, Bytes)>, &'static str> {
+    if frame.is_empty() {
+        return Err("it sent an empty frame");
+    }
+    let mut messages = Vec::new();
+    while !frame.is_empty() {
+        if frame.len() < HEADER {
+            return Err("it sent a frame with a truncated header");
+        }
+        let len = frame.get_u32_le() as usize;
+        let label = Label {
+            invocation: frame.get_u32_le(),
+            node: frame.get_u32_le(),
+            strand: frame.get_u16_le(),
+            gate: frame.get_u16_le(),
+        };
+        let clock = frame.get_u32_le();
+        if frame.len() < len {
+            return Err("it sent a frame shorter than its messages");
+        }
+        messages.push((label, clock, frame.split_to(len)));
+    }
+    Ok(messages)
+}
+
 /// A message body and the logical time at which it was sent.
 pub(crate) struct Message {
     pub(crate) body: Bytes,
@@ -279,61 +311,33 @@ impl Session {
 
     /// Waits for one frame of `from` and sorts its messages into the inbox.
     pub(crate) fn pump(&self, from: PartyId, here: Label) -> Result<()> {
-        let mut frame = self.net.recv(from)?;
-        let misbehaved = |what: &str| {
-            Err(Error::PeerMisbehaved {
-                peer: from,
-                what: what.into(),
-            })
+        let frame = self.net.recv(from)?;
+        let misbehaved = |what: &str| Error::PeerMisbehaved {
+            peer: from,
+            what: what.into(),
         };
-        if frame.is_empty() {
-            return misbehaved("it sent an empty frame");
-        }
         let mut inbox = self.inbox.borrow_mut();
-        while !frame.is_empty() {
-            if frame.len() < HEADER {
-                return misbehaved("it sent a frame with a truncated header");
-            }
-            let len = frame.get_u32_le() as usize;
-            let label = Label {
-                invocation: frame.get_u32_le(),
-                node: frame.get_u32_le(),
-                strand: frame.get_u16_le(),
-                gate: frame.get_u16_le(),
-            };
-            let clock = frame.get_u32_le();
-            if frame.len() < len {
-                return misbehaved("it sent a frame shorter than its messages");
-            }
+        for (label, clock, body) in parse_frame(frame).map_err(misbehaved)? {
             // A peer that finished the same pass may be ahead in its own later passes, never behind.
             let past = label.invocation < here.invocation
                 || (label.pass() != here.pass() && self.is_past(label));
-            if past || clock > self.peak.get().saturating_add(1 << 20) {
-                return Err(Error::Desync {
-                    peer: from,
-                    want: here,
-                    got: label,
-                });
+            let desync = Error::Desync {
+                peer: from,
+                want: here,
+                got: label,
+            };
+            if past || clock > self.peak.get().saturating_add(MAX_LEAD) {
+                return Err(desync);
             }
             if inbox
-                .insert(
-                    (from, label),
-                    Message {
-                        body: frame.split_to(len),
-                        clock,
-                    },
-                )
+                .insert((from, label), Message { body, clock })
                 .is_some()
             {
-                return Err(Error::Desync {
-                    peer: from,
-                    want: here,
-                    got: label,
-                });
+                return Err(desync);
             }
             self.waiting[from].update(|n| n + 1);
             if self.waiting[from].get() > MAX_WAITING {
-                return misbehaved("it sent far ahead of the protocol");
+                return Err(misbehaved("it sent far ahead of the protocol"));
             }
         }
         Ok(())

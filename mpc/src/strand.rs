@@ -3,7 +3,7 @@
 //! A gate is straight-line code that one party runs for one chunk. All chunks of a tensor run at once on one thread: where
 //! a strand waits for a message another one goes on, so that a dealer's messages travel ahead, sending overlaps computing,
 //! and a party is dealer for one third of the elements while it is in the pair for the other two. The executor is the
-//! simplest one possible: poll every strand; if none moved, wait for the next frame that one of them needs.
+//! simplest one possible: poll every strand; if all wait, wait for the next frame that the oldest one needs.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -175,18 +175,22 @@ impl Session {
             if active.is_empty() {
                 break;
             }
-            let before = active.len();
-            let mut still = Vec::with_capacity(before);
+            let mut oldest_waits_for = None;
+            let mut still = Vec::with_capacity(active.len());
             for (chunk, mut future) in active {
                 match future.as_mut().poll(&mut context) {
                     Poll::Ready(result) => done[position(&chunk)] = Some(result?),
-                    Poll::Pending => still.push((chunk, future)),
+                    Poll::Pending => {
+                        oldest_waits_for = oldest_waits_for.or(self.blocked_on.take());
+                        still.push((chunk, future));
+                    }
                 }
             }
             active = still;
-            // Nothing finished: every strand waits, so wait for the peer that the last one named.
-            if active.len() == before
-                && let Some(peer) = self.blocked_on.take()
+            // Wait for what the oldest strand needs: all parties agree on which one that is, and its code is straight-line,
+            // so somebody can always go on. Waiting for any other could close a ring of waiting parties.
+            if let Some(peer) = oldest_waits_for
+                && (active.len() >= self.window.get() || waiting.len() == 0)
             {
                 self.flush()?;
                 self.pump(peer, base)?;
