@@ -3,11 +3,13 @@
 pub mod autodiff;
 mod composite;
 pub mod engine;
+pub mod evaluate;
 pub mod fixed;
 pub mod function;
 pub mod graph;
 pub mod layout;
 pub mod mean;
+pub mod metrics;
 pub mod model;
 pub mod optimizer;
 pub mod plain;
@@ -18,6 +20,7 @@ pub mod run;
 pub mod spec;
 pub mod standardise;
 pub mod table;
+pub mod train;
 
 pub use autodiff::gradients;
 pub use engine::{Engine, Error, Result};
@@ -29,3 +32,4 @@ pub use program::Program;
 pub use ring::Ring;
 pub use run::{run, run_in_order};
 pub use table::Table;
+pub use train::{Data, Released, TrainSpec, released_shapes, split, train};

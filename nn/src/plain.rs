@@ -1,6 +1,6 @@
 //! The plaintext engine: what the network computes when nothing is hidden and nothing is rounded to fixed point.
 
-use ndarray::{ArrayD, Axis, Ix2, IxDyn, Zip};
+use ndarray::{ArrayD, Axis, Ix2, IxDyn};
 use tacit_mpc::Bilinear;
 
 use crate::{
@@ -71,49 +71,65 @@ impl Engine for Plain {
         Ok(product * scale as f32)
     }
 
+    /// In double precision, so that only the outputs are rounded: max(x, y) = y - (y - x) is then exactly x or y.
     fn map(&mut self, program: &Program, inputs: &[&Value]) -> Result<Vec<Value>> {
-        let mut registers: Vec<Value> = Vec::with_capacity(program.code.len());
+        let mut registers: Vec<ArrayD<f64>> = Vec::with_capacity(program.code.len());
         for instr in &program.code {
-            let result = self.step(instr, &registers, inputs, program.name)?;
+            let result = step(instr, &registers, inputs, program.name)?;
             registers.push(result);
         }
         Ok(program
             .outputs
             .iter()
-            .map(|&r| registers[r].clone())
+            .map(|&r| registers[r].mapv(|v| v as f32))
             .collect())
     }
 }
 
-impl Plain {
-    fn step(
-        &mut self,
-        instr: &Instr,
-        registers: &[Value],
-        inputs: &[&Value],
-        name: &str,
-    ) -> Result<Value> {
-        let unary = |r: Reg, f: &dyn Fn(f32) -> f32| registers[r].mapv(f);
-        Ok(match instr {
-            Instr::Input(k) | Instr::InputBit(k) => {
-                let input = inputs
-                    .get(*k)
-                    .ok_or_else(|| Error::Invalid(format!("{name}: input {k} is missing")))?;
-                (*input).clone()
+fn step(
+    instr: &Instr,
+    registers: &[ArrayD<f64>],
+    inputs: &[&Value],
+    name: &str,
+) -> Result<ArrayD<f64>> {
+    let unary = |r: Reg, f: &dyn Fn(f64) -> f64| registers[r].mapv(f);
+    Ok(match instr {
+        Instr::Input(k) | Instr::InputBit(k) => {
+            let input = inputs
+                .get(*k)
+                .ok_or_else(|| Error::Invalid(format!("{name}: input {k} is missing")))?;
+            input.mapv(f64::from)
+        }
+        Instr::Linear(terms, bias) => {
+            let shape = terms
+                .first()
+                .map_or_else(Vec::new, |&(_, r)| registers[r].shape().to_vec());
+            let mut sum = ArrayD::from_elem(IxDyn(&shape), *bias);
+            for &(c, r) in terms {
+                same_shape(name, &sum, &registers[r])?;
+                sum.scaled_add(c as f64, &registers[r]);
             }
-            Instr::Linear(terms, bias) => {
-                let terms: Vec<(i64, &Value)> =
-                    terms.iter().map(|&(c, r)| (c, &registers[r])).collect();
-                self.linear(&terms, *bias)?
-            }
-            Instr::Scale(r, c) => unary(*r, &|x| x * *c as f32),
-            Instr::Mul(r, s) | Instr::Select(r, s) => Zip::from(&registers[*r])
-                .and(&registers[*s])
-                .map_collect(|&a, &b| a * b),
-            Instr::Negative(r, _) => unary(*r, &|x| if x < 0.0 { 1.0 } else { 0.0 }),
-            Instr::ToArithmetic(r) => registers[*r].clone(),
-            Instr::ExpNeg(r) => unary(*r, &f32::exp),
-            Instr::Table(r, t) => unary(*r, &|x| (t.f)(f64::from(x)) as f32),
-        })
+            sum
+        }
+        Instr::Mul(r, s) | Instr::Select(r, s) => {
+            same_shape(name, &registers[*r], &registers[*s])?;
+            &registers[*r] * &registers[*s]
+        }
+        Instr::Scale(r, c) => unary(*r, &|x| x * c),
+        Instr::Negative(r, _) => unary(*r, &|x| if x < 0.0 { 1.0 } else { 0.0 }),
+        Instr::ToArithmetic(r) => registers[*r].clone(),
+        Instr::ExpNeg(r) => unary(*r, &f64::exp),
+        Instr::Table(r, t) => unary(*r, &t.f),
+    })
+}
+
+fn same_shape<A>(name: &str, x: &ArrayD<A>, y: &ArrayD<A>) -> Result<()> {
+    if x.shape() == y.shape() {
+        return Ok(());
     }
+    Err(Error::Invalid(format!(
+        "{name}: shapes {:?} and {:?} do not fit",
+        x.shape(),
+        y.shape()
+    )))
 }
