@@ -1,0 +1,390 @@
+//! One job that is not over: what it waits for and what ends it. No clock, no network, no store.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use tacit_api::job::JobSpec;
+use tacit_api::proto::{Finished, JobState, Progress, SealedShare, SignedJob, to_party};
+use tacit_api::proto::{Offer, Start};
+
+use crate::blame::{Report, Reports};
+use crate::config::Deadlines;
+
+/// The number of the only attempt of a job: a job that fails is submitted again, under a new identifier.
+pub(crate) const ATTEMPT: u32 = 1;
+
+/// A job whose signature was verified.
+#[derive(Clone, Debug)]
+pub(crate) struct Submission {
+    pub(crate) id: String,
+    pub(crate) spec: JobSpec,
+    pub(crate) signed: SignedJob,
+}
+
+/// Something to be done, in order, on behalf of the board.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Action {
+    /// Record an event, and with it the job's new state.
+    Record(Change),
+    /// Send a message to a party that attends.
+    Tell(String, to_party::Kind),
+}
+
+/// What happened to a job.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Change {
+    pub(crate) job_id: String,
+    pub(crate) state: JobState,
+    pub(crate) text: String,
+    pub(crate) party: String,
+    pub(crate) culprit: String,
+    pub(crate) progress: Option<Progress>,
+    pub(crate) result: Option<SealedShare>,
+}
+
+impl Change {
+    /// A plain event.
+    pub(crate) fn new(job_id: &str, state: JobState, text: String) -> Self {
+        Self {
+            job_id: job_id.to_owned(),
+            state,
+            text,
+            party: String::new(),
+            culprit: String::new(),
+            progress: None,
+            result: None,
+        }
+    }
+}
+
+/// How a job is over.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct End {
+    pub(crate) state: JobState,
+    pub(crate) culprit: String,
+    pub(crate) text: String,
+}
+
+impl End {
+    /// Failed because of `culprit`.
+    pub(crate) fn failed(culprit: &str, text: String) -> Self {
+        Self {
+            state: JobState::Failed,
+            culprit: culprit.to_owned(),
+            text,
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// In the queue; `since` is when its turn came and a party was absent.
+    Queued { since: Option<Instant> },
+    /// Parties are deciding.
+    Offered {
+        accepted: HashSet<String>,
+        until: Instant,
+    },
+    /// Parties are computing.
+    Running(Run),
+}
+
+#[derive(Debug)]
+struct Run {
+    until: Instant,
+    epochs: HashMap<String, u32>,
+    finished: HashSet<String>,
+    reports: Reports,
+}
+
+/// A job that is not over.
+#[derive(Debug)]
+pub(crate) struct OpenJob {
+    pub(crate) submission: Submission,
+    stage: Stage,
+}
+
+impl OpenJob {
+    pub(crate) fn new(submission: Submission) -> Self {
+        Self {
+            submission,
+            stage: Stage::Queued { since: None },
+        }
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.submission.id
+    }
+
+    /// Everyone who takes part.
+    pub(crate) fn parties(&self) -> Vec<&str> {
+        self.submission.spec.parties()
+    }
+
+    pub(crate) fn is_queued(&self) -> bool {
+        matches!(self.stage, Stage::Queued { .. })
+    }
+
+    fn state(&self) -> JobState {
+        match self.stage {
+            Stage::Queued { .. } => JobState::Queued,
+            Stage::Offered { .. } => JobState::Offered,
+            Stage::Running(_) => JobState::Running,
+        }
+    }
+
+    /// An event that leaves the job where it is now.
+    pub(crate) fn event(&self, party: &str, text: String) -> Change {
+        Change {
+            party: party.to_owned(),
+            ..Change::new(self.id(), self.state(), text)
+        }
+    }
+
+    /// The event that ends the job.
+    pub(crate) fn ending(&self, end: End) -> Change {
+        Change {
+            state: end.state,
+            culprit: end.culprit,
+            ..self.event("", end.text)
+        }
+    }
+
+    /// It is the job's turn: offers it if nobody is `absent`.
+    pub(crate) fn turn(
+        &mut self,
+        absent: &[&str],
+        now: Instant,
+        limits: &Deadlines,
+        out: &mut Vec<Action>,
+    ) -> Option<End> {
+        let Stage::Queued { since } = &mut self.stage else {
+            return None;
+        };
+        if let Some(first) = absent.first() {
+            let names = absent.join(" and ");
+            if since.is_none() {
+                *since = Some(now);
+                out.push(Action::Record(
+                    self.event("", format!("waiting for {names} to attend")),
+                ));
+            } else if since.is_some_and(|since| now >= since + limits.attend) {
+                let waited = seconds(limits.attend);
+                return Some(End::failed(
+                    first,
+                    format!("{names} did not attend within {waited}"),
+                ));
+            }
+            return None;
+        }
+        self.stage = Stage::Offered {
+            accepted: HashSet::new(),
+            until: now + limits.verdict,
+        };
+        let parties = self.parties().join(", ");
+        out.push(Action::Record(
+            self.event("", format!("offered to {parties}")),
+        ));
+        self.tell_all(out, || {
+            to_party::Kind::Offer(Offer {
+                job_id: self.submission.id.clone(),
+                job: Some(self.submission.signed.clone()),
+            })
+        });
+        None
+    }
+
+    /// `party` accepts or refuses an offer.
+    pub(crate) fn verdict(
+        &mut self,
+        party: &str,
+        refusal: Option<&str>,
+        now: Instant,
+        limits: &Deadlines,
+        out: &mut Vec<Action>,
+    ) -> Option<End> {
+        let everyone = self.parties().len();
+        let Stage::Offered { accepted, .. } = &mut self.stage else {
+            return None;
+        };
+        if let Some(reason) = refusal {
+            return Some(End::failed(party, format!("{party} refused: {reason}")));
+        }
+        if !accepted.insert(party.to_owned()) {
+            return None;
+        }
+        let all = accepted.len() == everyone;
+        out.push(Action::Record(
+            self.event(party, format!("{party} accepted")),
+        ));
+        if all {
+            self.stage = Stage::Running(Run {
+                until: now + limits.run,
+                epochs: HashMap::new(),
+                finished: HashSet::new(),
+                reports: Reports::default(),
+            });
+            out.push(Action::Record(
+                self.event("", "all parties accepted: it runs".into()),
+            ));
+            self.tell_all(out, || {
+                to_party::Kind::Start(Start {
+                    job_id: self.submission.id.clone(),
+                    attempt: ATTEMPT,
+                })
+            });
+        }
+        None
+    }
+
+    /// `party` has ended an epoch. Only epochs that the job has, in rising order, are recorded.
+    pub(crate) fn progress(&mut self, party: &str, progress: Progress, out: &mut Vec<Action>) {
+        let epochs = self.submission.spec.training.epochs;
+        let Stage::Running(run) = &mut self.stage else {
+            return;
+        };
+        let last = run.epochs.entry(party.to_owned()).or_default();
+        if progress.epoch <= *last || progress.epoch as usize > epochs {
+            return;
+        }
+        *last = progress.epoch;
+        let text = format!("{party} finished epoch {} of {epochs}", progress.epoch);
+        out.push(Action::Record(Change {
+            progress: Some(progress),
+            ..self.event(party, text)
+        }));
+    }
+
+    /// `party` has done its part.
+    pub(crate) fn finished(
+        &mut self,
+        party: &str,
+        finished: Finished,
+        out: &mut Vec<Action>,
+    ) -> Option<End> {
+        let compute = self.submission.spec.compute.clone();
+        let Stage::Running(run) = &mut self.stage else {
+            return None;
+        };
+        let computes = compute.iter().any(|name| name == party);
+        if computes && finished.result.is_none() {
+            let text = format!("{party} finished without its share of the result");
+            return Some(End::failed(party, text));
+        }
+        if !run.finished.insert(party.to_owned()) {
+            return None;
+        }
+        let complete = compute.iter().all(|name| run.finished.contains(name));
+        out.push(Action::Record(Change {
+            result: finished.result.filter(|_| computes),
+            ..self.event(party, format!("{party} finished"))
+        }));
+        complete.then(|| End {
+            state: JobState::Done,
+            culprit: String::new(),
+            text: format!(
+                "done: {} can fetch the result",
+                self.submission.spec.recipient
+            ),
+        })
+    }
+
+    /// `party` had to stop and blames `culprit`; anyone who does not take part stands for the party itself.
+    pub(crate) fn failed(
+        &mut self,
+        party: &str,
+        culprit: &str,
+        reason: &str,
+        now: Instant,
+    ) -> Option<End> {
+        let parties = self.submission.spec.parties();
+        let culprit = if parties.contains(&culprit) {
+            culprit
+        } else {
+            party
+        };
+        match &mut self.stage {
+            Stage::Queued { .. } => None,
+            Stage::Offered { .. } => {
+                Some(End::failed(culprit, format!("{party} failed: {reason}")))
+            }
+            Stage::Running(run) => {
+                let report = Report {
+                    reporter: party.to_owned(),
+                    culprit: culprit.to_owned(),
+                    reason: reason.to_owned(),
+                };
+                run.reports.add(report, now);
+                let all = run.reports.len() == parties.len();
+                all.then(|| self.settle()).flatten()
+            }
+        }
+    }
+
+    /// The connection of `party` ended.
+    pub(crate) fn left(&self, party: &str, why: &str) -> Option<End> {
+        let needed = match &self.stage {
+            Stage::Queued { .. } => false,
+            Stage::Offered { .. } => true,
+            Stage::Running(run) => !run.finished.contains(party),
+        };
+        needed.then(|| End::failed(party, format!("lost {party}: {why}")))
+    }
+
+    /// The next moment at which time alone changes something.
+    pub(crate) fn deadline(&self, limits: &Deadlines) -> Option<Instant> {
+        match &self.stage {
+            Stage::Queued { since } => since.map(|since| since + limits.attend),
+            Stage::Offered { until, .. } => Some(*until),
+            Stage::Running(run) => {
+                let settle = run.reports.since.map(|since| since + limits.blame);
+                Some(settle.map_or(run.until, |settle| settle.min(run.until)))
+            }
+        }
+    }
+
+    /// Ends the job if its time is over.
+    pub(crate) fn tick(&self, now: Instant, limits: &Deadlines) -> Option<End> {
+        if self.is_queued() || self.deadline(limits).is_none_or(|deadline| now < deadline) {
+            return None;
+        }
+        let silent = |heard: &HashSet<String>| -> Vec<&str> {
+            let parties = self.parties().into_iter();
+            parties.filter(|party| !heard.contains(*party)).collect()
+        };
+        let (late, what) = match &self.stage {
+            Stage::Queued { .. } => return None,
+            Stage::Offered { accepted, .. } => {
+                let what = format!("gave no verdict within {}", seconds(limits.verdict));
+                (silent(accepted), what)
+            }
+            Stage::Running(run) if run.reports.len() > 0 => return self.settle(),
+            Stage::Running(run) => {
+                let what = format!("did not finish within {}", seconds(limits.run));
+                (silent(&run.finished), what)
+            }
+        };
+        let culprit = if let [only] = late[..] { only } else { "" };
+        Some(End::failed(
+            culprit,
+            format!("{} {what}", late.join(" and ")),
+        ))
+    }
+
+    fn settle(&self) -> Option<End> {
+        let Stage::Running(run) = &self.stage else {
+            return None;
+        };
+        let (culprit, text) = run.reports.verdict()?;
+        Some(End::failed(&culprit, text))
+    }
+
+    fn tell_all(&self, out: &mut Vec<Action>, message: impl Fn() -> to_party::Kind) {
+        let parties = self.parties().into_iter();
+        out.extend(parties.map(|party| Action::Tell(party.to_owned(), message())));
+    }
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{} s", duration.as_secs_f64())
+}
