@@ -310,7 +310,7 @@ impl Backward<'_> {
                 let slope = self.g.sub(y, square)?;
                 self.product(x, slope, dy)?;
             }
-            (Function::ExpNeg, _) => self.product(x, y, dy)?,
+            (Function::Exp, _) => self.product(x, y, dy)?,
             _ => return Ok(false),
         }
         Ok(true)

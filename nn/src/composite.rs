@@ -48,7 +48,7 @@ impl Graph {
         }
     }
 
-    /// e^xᵢ / Σ e^xⱼ over the last axis, for entries that differ by less than 239.
+    /// e^xᵢ / Σ e^xⱼ over the last axis.
     ///
     /// # Errors
     /// [`Error::Invalid`] where the axis is empty or too long for a table of the reciprocal.
@@ -174,7 +174,7 @@ impl Graph {
         let classes = self.shape(x)?[axis];
         let max = self.max_over_last_axis(x)?;
         let shifted = self.sub(x, max)?;
-        let exponentials = self.exp_neg(shifted)?;
+        let exponentials = self.exp(shifted)?;
         let sum = self.sum(exponentials, axis)?;
         Ok(Softmax {
             shifted,

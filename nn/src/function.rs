@@ -15,8 +15,8 @@ pub enum Function {
     Max,
     /// 1/(1 + e^-x); port 1: ln(1 + e^x). For |x| < 239.
     Logistic,
-    /// e^x for x in [-239, 1).
-    ExpNeg,
+    /// e^x for x < 1.
+    Exp,
     /// \[x < 0\] as the number 0 or 1.
     Negative,
     /// A function of one variable on a bounded range.
@@ -32,7 +32,7 @@ impl Function {
             Self::ReluGrad => program::relu_grad(),
             Self::Max => program::max(),
             Self::Logistic => program::logistic(FRACTION_BITS),
-            Self::ExpNeg => program::exp_neg(),
+            Self::Exp => program::exp_clamped(),
             Self::Negative => program::negative(),
             Self::Table(t) => program::table(*t),
         }

@@ -339,9 +339,9 @@ impl Graph {
         })
     }
 
-    /// e^x for x in [-239, 1).
-    pub fn exp_neg(&mut self, x: Edge) -> Result<Edge> {
-        self.map(Function::ExpNeg, &[x])
+    /// e^x for x < 1.
+    pub fn exp(&mut self, x: Edge) -> Result<Edge> {
+        self.map(Function::Exp, &[x])
     }
 
     /// \[x < 0\] as the number 0 or 1.

@@ -228,6 +228,21 @@ pub fn exp_neg() -> Program {
     p
 }
 
+/// e^max(x, -200) for x < 1. In fixed point e^-200 is 0, so this is e^x without a lower end of the range.
+#[must_use]
+pub fn exp_clamped() -> Program {
+    const LEAST: f64 = -200.0;
+    let mut p = Program::new("exp");
+    let x = p.push(Instr::Input(0));
+    let above = p.push(Instr::Linear(vec![(1, x)], -LEAST));
+    let s = p.push(Instr::Negative(above, None));
+    let below = p.push(Instr::Select(s, above));
+    let clamped = p.push(Instr::Linear(vec![(1, x), (-1, below)], 0.0));
+    let e = p.push(Instr::ExpNeg(clamped));
+    p.outputs = vec![e];
+    p
+}
+
 /// The bit \[x < 0\] as the number 0 or 1.
 #[must_use]
 pub fn negative() -> Program {

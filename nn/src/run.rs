@@ -243,7 +243,7 @@ mod tests {
         let sum = g
             .linear(&[(1, half), (1, twice), (1, quarter)], 0.0)
             .unwrap();
-        g.exp_neg(x).unwrap();
+        g.exp(x).unwrap();
         let out = g.relu(sum).unwrap();
         g.output(out);
         let mut e = Log::default();
