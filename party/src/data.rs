@@ -11,31 +11,10 @@ use std::fs::File;
 use std::path::Path;
 
 use ndarray::Array2;
+use tacit_api::job::{DataSpec, Feature};
 use zeroize::Zeroize;
 
 pub use error::{Error, Fault};
-
-/// A feature column and the public bounds of its values.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Feature {
-    /// Name of the column.
-    pub name: String,
-    /// Least value allowed.
-    pub min: f64,
-    /// Greatest value allowed, above `min`.
-    pub max: f64,
-}
-
-/// The columns that a job reads.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Schema {
-    /// The features, in the order of the model's inputs.
-    pub features: Vec<Feature>,
-    /// Name of the label's column.
-    pub label: String,
-    /// Number of classes; labels are integers below it.
-    pub classes: usize,
-}
 
 /// One institution's rows, scaled and encoded. Wiped from memory on drop, never printed.
 pub struct Rows {
@@ -52,6 +31,14 @@ impl Rows {
     #[must_use]
     pub fn len(&self) -> usize {
         self.x.nrows()
+    }
+
+    /// Number of rows of the file, without padding.
+    #[must_use]
+    pub fn real(&self) -> usize {
+        self.weights
+            .as_ref()
+            .map_or(self.len(), |weights| weights.sum() as usize)
     }
 
     /// Whether there is no row at all.
@@ -96,15 +83,15 @@ fn wipe(values: &mut Array2<f64>) {
     values.iter_mut().for_each(Zeroize::zeroize);
 }
 
-/// Reads `file` against `schema`; with `pad_rows`, pads it to that many rows.
+/// Reads `file` against `schema` and pads it where the job says so.
 ///
 /// # Errors
 /// The first [`Fault`] met, with its line and column. Values are never part of an error.
-pub fn read(file: &Path, schema: &Schema, pad_rows: Option<usize>) -> Result<Rows, Error> {
+pub fn read(file: &Path, schema: &DataSpec) -> Result<Rows, Error> {
     let rows = File::open(file).map_err(|e| Fault::Unreadable(e.kind().to_string()));
     rows.and_then(|open| {
         let mut rows = parse(open, schema)?;
-        if let Some(bound) = pad_rows {
+        if let Some(bound) = schema.pad_rows {
             rows.pad(bound)?;
         }
         Ok(rows)
@@ -118,7 +105,7 @@ enum Role {
     Label,
 }
 
-fn parse(source: impl std::io::Read, schema: &Schema) -> Result<Rows, Fault> {
+fn parse(source: impl std::io::Read, schema: &DataSpec) -> Result<Rows, Fault> {
     let mut csv = csv::ReaderBuilder::new()
         .trim(csv::Trim::All)
         .from_reader(source);
@@ -166,7 +153,7 @@ fn parse(source: impl std::io::Read, schema: &Schema) -> Result<Rows, Fault> {
 }
 
 /// The role of each column of the header; refuses what is missing, unknown or doubled.
-fn roles(header: &csv::StringRecord, schema: &Schema) -> Result<Vec<Role>, Fault> {
+fn roles(header: &csv::StringRecord, schema: &DataSpec) -> Result<Vec<Role>, Fault> {
     if header.iter().all(str::is_empty) {
         return Err(Fault::Empty);
     }

@@ -2,16 +2,18 @@ use std::path::PathBuf;
 
 use super::*;
 
-fn schema(classes: usize) -> Schema {
+fn schema(classes: usize) -> DataSpec {
     let feature = |name: &str, min, max| Feature {
         name: name.into(),
         min,
         max,
     };
-    Schema {
-        features: vec![feature("age", 0.0, 100.0), feature("dose", -1.0, 3.0)],
+    DataSpec {
+        dataset: "ward".into(),
         label: "ill".into(),
         classes,
+        pad_rows: None,
+        features: vec![feature("age", 0.0, 100.0), feature("dose", -1.0, 3.0)],
     }
 }
 
@@ -143,7 +145,7 @@ fn errors_name_the_file_and_never_a_value() {
         format!("1,1,1,{secret}"),
     ] {
         std::fs::write(&file, format!("age,dose,ill\n{line}\n")).unwrap();
-        let error = read(&file, &schema(2), None).unwrap_err();
+        let error = read(&file, &schema(2)).unwrap_err();
         for text in [error.to_string(), format!("{error:?}"), error.for_others()] {
             assert!(!text.contains("4242"), "{text}");
         }
@@ -158,7 +160,7 @@ fn errors_name_the_file_and_never_a_value() {
 
 #[test]
 fn a_missing_file_is_named() {
-    let error = read(&PathBuf::from("no/such/file.csv"), &schema(2), None).unwrap_err();
+    let error = read(&PathBuf::from("no/such/file.csv"), &schema(2)).unwrap_err();
     assert_eq!(error.fault, Fault::Unreadable("entity not found".into()));
     assert!(
         error

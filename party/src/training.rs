@@ -1,0 +1,231 @@
+//! A party's part in one training session, over links that are already there.
+//!
+//! All parties follow one script, so that on every link the frames come in the order in which they are read:
+//!
+//! 1. the computing parties agree on keys;
+//! 2. every contributor announces its number of rows to the computing parties, or shares it where padding hides it;
+//! 3. everyone learns the total, and holds it against its own policy before a row leaves it, even as a share;
+//! 4. the contributors share their rows;
+//! 5. the computing parties train and re-randomise their shares of what is released.
+
+use std::sync::Arc;
+
+use ndarray::ArrayD;
+use tacit_api::job::JobSpec;
+use tacit_api::policy::{Policy, Refusal};
+use tacit_mpc::keys::{Binding, agree};
+use tacit_mpc::net::Transport;
+use tacit_mpc::{PartyId, Session, kernels};
+use tacit_nn::train::{Data, split, train};
+use tacit_nn::{Engine, fixed};
+use tacit_protocols::rep3::{Rep3Engine, Value, contribute};
+use zeroize::Zeroizing;
+
+use crate::data::Rows;
+use crate::row_count::{self, RowCounts};
+use crate::seats::Seats;
+use crate::train_job::{releases, spec};
+
+/// A training session failed here.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TrainError {
+    /// This party's own policy forbids to go on.
+    #[error(transparent)]
+    Policy(#[from] Refusal),
+    /// A link, a peer or the protocol failed.
+    #[error(transparent)]
+    Protocol(#[from] tacit_mpc::Error),
+    /// The engine cannot run the job.
+    #[error(transparent)]
+    Engine(#[from] tacit_nn::Error),
+    /// A contributor heard different totals.
+    #[error("the computing parties state different numbers of rows")]
+    Totals,
+}
+
+impl TrainError {
+    /// The party to blame, where there is one.
+    pub(crate) fn culprit(&self) -> Option<PartyId> {
+        match self {
+            Self::Protocol(error) => error.culprit(),
+            Self::Engine(tacit_nn::Error::Protocol(error)) => error
+                .downcast_ref::<tacit_mpc::Error>()
+                .and_then(tacit_mpc::Error::culprit),
+            Self::Engine(_) | Self::Policy(_) | Self::Totals => None,
+        }
+    }
+}
+
+impl From<tacit_mpc::net::Error> for TrainError {
+    fn from(error: tacit_mpc::net::Error) -> Self {
+        Self::Protocol(error.into())
+    }
+}
+
+/// What is trained, by whom and under which rules.
+pub(crate) struct Training<'a> {
+    pub(crate) job: &'a JobSpec,
+    pub(crate) seats: &'a Seats,
+    pub(crate) policy: &'a Policy,
+    pub(crate) binding: &'a Binding,
+}
+
+/// The end of an epoch at a computing party.
+pub(crate) struct Epoch {
+    /// Counted from 1.
+    pub(crate) number: usize,
+    /// Rounds so far.
+    pub(crate) rounds: u64,
+    /// This party's share of the mean training loss, where the job releases it.
+    pub(crate) loss: Option<Zeroizing<Vec<u64>>>,
+}
+
+/// What a computing party ends with.
+pub(crate) struct Outcome {
+    /// Its share of the words that [`crate::train_job::released`] describes.
+    pub(crate) words: Zeroizing<Vec<u64>>,
+    /// Rounds in all.
+    pub(crate) rounds: u64,
+}
+
+impl Training<'_> {
+    /// Plays this party's part; `None` for a contributor that does not compute. `rows` are there if it contributes.
+    pub(crate) fn run(
+        &self,
+        net: &Arc<dyn Transport>,
+        rows: Option<Rows>,
+        observer: &mut dyn FnMut(Epoch) -> tacit_nn::Result<()>,
+    ) -> Result<Option<Outcome>, TrainError> {
+        if self.seats.computes() {
+            return self.compute(net, rows, observer).map(Some);
+        }
+        if let Some(rows) = rows {
+            let total = row_count::announce(&**net, &rows, self.fraction_bits())?;
+            self.policy.check_rows(self.job, total)?;
+            for part in [Some(&rows.x), Some(&rows.y), rows.weights.as_ref()]
+                .into_iter()
+                .flatten()
+            {
+                contribute::send(&**net, &self.encode(part)?)?;
+            }
+        }
+        Ok(None)
+    }
+
+    fn compute(
+        &self,
+        net: &Arc<dyn Transport>,
+        rows: Option<Rows>,
+        observer: &mut dyn FnMut(Epoch) -> tacit_nn::Result<()>,
+    ) -> Result<Outcome, TrainError> {
+        let session = Session::new(
+            net.clone(),
+            agree(&**net, self.binding)?,
+            Arc::from(kernels::cpu()),
+        );
+        let mut engine = Rep3Engine::new(session, self.fraction_bits())?;
+        let counts = row_count::collect(&mut engine, &**net, self.seats, self.job, rows.as_ref())?;
+        row_count::tell(&**net, self.seats, counts.total)?;
+        self.policy.check_rows(self.job, counts.total)?;
+
+        let data = self.collect_rows(&mut engine, &**net, rows, &counts)?;
+        let spec = spec(self.job);
+        let (train_rows, test_rows) = split(&spec, counts.shared());
+        let released = train(
+            &mut engine,
+            &spec,
+            &data,
+            &train_rows,
+            &test_rows,
+            &mut |engine, number, loss| {
+                let loss = loss
+                    .map(|loss| engine.release(&[loss]))
+                    .transpose()?
+                    .map(Zeroizing::new);
+                observer(Epoch {
+                    number,
+                    rounds: engine.session().cost().rounds,
+                    loss,
+                })
+            },
+        )?;
+        let metrics = released
+            .metrics
+            .iter()
+            .filter(|(name, _)| releases(self.job, name));
+        let values: Vec<&Value> = released
+            .model
+            .iter()
+            .chain(metrics)
+            .map(|(_, value)| value)
+            .collect();
+        let words = Zeroizing::new(engine.release(&values)?);
+        Ok(Outcome {
+            words,
+            rounds: engine.session().cost().rounds,
+        })
+    }
+
+    /// Shares of the rows of all contributors, one below the other.
+    fn collect_rows(
+        &self,
+        engine: &mut Rep3Engine,
+        net: &dyn Transport,
+        rows: Option<Rows>,
+        counts: &RowCounts,
+    ) -> Result<Data<Value>, TrainError> {
+        let mut part = |own: Option<&ndarray::Array2<f64>>, width: usize| {
+            let own = own.map(|own| self.encode(own)).transpose()?;
+            let shapes = counts.each.iter().map(|&rows| vec![rows, width]);
+            let shares = exchange(net, self.seats, own.as_ref(), shapes)?;
+            let joined = engine.concat(0, &shares.iter().collect::<Vec<_>>())?;
+            Ok::<_, TrainError>(joined)
+        };
+        let spec = spec(self.job);
+        let rows = rows.as_ref();
+        Ok(Data {
+            x: part(rows.map(|rows| &rows.x), spec.features)?,
+            y: part(rows.map(|rows| &rows.y), spec.label_shape(1)[1])?,
+            weights: match self.job.data.pad_rows {
+                Some(_) => Some(part(rows.and_then(|rows| rows.weights.as_ref()), 1)?),
+                None => None,
+            },
+        })
+    }
+
+    fn encode(&self, part: &ndarray::Array2<f64>) -> Result<tacit_mpc::Tensor, TrainError> {
+        let words: Result<Vec<_>, _> = part
+            .iter()
+            .map(|&v| fixed::encode(v, self.fraction_bits()))
+            .collect();
+        let (rows, columns) = part.dim();
+        ArrayD::from_shape_vec(vec![rows, columns], words?)
+            .map_err(|e| tacit_nn::Error::Invalid(e.to_string()).into())
+    }
+
+    fn fraction_bits(&self) -> u32 {
+        self.job.training.fraction_bits
+    }
+}
+
+/// At a computing party: shares its own tensor, if it contributes, and receives those of the other contributors, of these
+/// shapes, in the order of their indices.
+pub(crate) fn exchange(
+    net: &dyn Transport,
+    seats: &Seats,
+    own: Option<&tacit_mpc::Tensor>,
+    shapes: impl IntoIterator<Item = Vec<usize>>,
+) -> Result<Vec<Value>, TrainError> {
+    let own = own
+        .map(|own| contribute::send(net, own))
+        .transpose()?
+        .flatten();
+    let share = |(&from, shape): (&PartyId, Vec<usize>)| match &own {
+        Some(own) if from == seats.me() => Ok(Value::Numbers(own.clone())),
+        _ => Ok(Value::Numbers(contribute::receive(net, from, &shape)?)),
+    };
+    seats.contributors().iter().zip(shapes).map(share).collect()
+}
+
+#[cfg(test)]
+mod tests;

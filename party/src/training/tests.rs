@@ -1,0 +1,222 @@
+use std::thread;
+
+use tacit_mpc::net::MemNet;
+use tacit_nn::Plain;
+
+use super::*;
+use crate::data;
+use crate::test_job::{csv, job};
+use crate::train_job::released;
+
+fn rows(job: &JobSpec, count: usize, seed: usize) -> Rows {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ward.csv");
+    std::fs::write(&file, csv(count, seed)).unwrap();
+    data::read(&file, &job.data).unwrap()
+}
+
+fn policy() -> Policy {
+    Policy {
+        min_rows: 60,
+        min_test_rows: 10,
+        ..Policy::default()
+    }
+}
+
+/// Everyone's outcome, and the losses that each reported. Contributor k brings `counts[k]` rows, under policy `policies(k)`.
+#[allow(clippy::type_complexity)]
+fn session(
+    job: &JobSpec,
+    counts: &[usize],
+    policies: impl Fn(usize) -> Policy + Sync,
+) -> Vec<(Result<Option<Outcome>, TrainError>, Vec<Option<Vec<u64>>>)> {
+    let binding = Binding {
+        session: [1; 32],
+        program: [2; 32],
+        identities: [[3; 32], [4; 32], [5; 32]],
+    };
+    let names = job.parties();
+    let nets = MemNet::mesh_with_deadline(names.len(), std::time::Duration::from_secs(20));
+    thread::scope(|scope| {
+        let parts: Vec<_> = nets
+            .into_iter()
+            .enumerate()
+            .map(|(index, net)| {
+                let (name, binding, policies) = (names[index], &binding, &policies);
+                scope.spawn(move || {
+                    let net: Arc<dyn Transport> = Arc::new(net);
+                    let seats = Seats::new(job, name).unwrap();
+                    let own = job.contributors.iter().position(|other| other == name);
+                    let own = own.map(|k| rows(job, counts[k], k));
+                    let policy = policies(index);
+                    let training = Training {
+                        job,
+                        seats: &seats,
+                        policy: &policy,
+                        binding,
+                    };
+                    let mut losses = Vec::new();
+                    let outcome = training.run(&net, own, &mut |epoch| {
+                        losses.push(epoch.loss.map(|words| words.to_vec()));
+                        Ok(())
+                    });
+                    (outcome, losses)
+                })
+            })
+            .collect();
+        parts.into_iter().map(|part| part.join().unwrap()).collect()
+    })
+}
+
+/// Adds the three parties' words up and reads them as numbers.
+fn open(shares: &[&[u64]], fraction_bits: u32) -> Vec<f64> {
+    let sum = |i: usize| {
+        shares
+            .iter()
+            .fold(0u64, |sum, share| sum.wrapping_add(share[i]))
+    };
+    (0..shares[0].len())
+        .map(|i| fixed::decode(std::num::Wrapping(sum(i)), fraction_bits))
+        .collect()
+}
+
+/// The result of a session in which all goes well: the released numbers and the loss of every epoch.
+fn trained(job: &JobSpec, counts: &[usize]) -> (Vec<f64>, Vec<f64>) {
+    let parts = session(job, counts, |_| policy());
+    let bits = job.training.fraction_bits;
+    let outcomes: Vec<_> = parts
+        .iter()
+        .map(|(outcome, _)| outcome.as_ref().unwrap())
+        .collect();
+    assert!(outcomes[3..].iter().all(|outcome| outcome.is_none()));
+    let words: Vec<&[u64]> = outcomes[..3]
+        .iter()
+        .map(|o| &o.as_ref().unwrap().words[..])
+        .collect();
+    let losses = (0..job.training.epochs).filter_map(|epoch| {
+        let shares: Option<Vec<&[u64]>> = parts[..3]
+            .iter()
+            .map(|(_, losses)| losses[epoch].as_deref())
+            .collect();
+        shares.map(|shares| open(&shares, bits)[0])
+    });
+    let losses = losses.collect();
+    (open(&words, bits), losses)
+}
+
+/// The same training on all rows in one place.
+fn in_the_clear(job: &JobSpec, counts: &[usize]) -> Vec<f64> {
+    let all: Vec<Rows> = counts
+        .iter()
+        .enumerate()
+        .map(|(k, &count)| rows(job, count, k))
+        .collect();
+    let mut engine = Plain;
+    let mut part = |column: fn(&Rows) -> Option<&ndarray::Array2<f64>>| {
+        let views: Vec<_> = all
+            .iter()
+            .filter_map(column)
+            .map(|part| part.view())
+            .collect();
+        let joined = ndarray::concatenate(ndarray::Axis(0), &views).ok()?;
+        (!views.is_empty()).then(|| engine.public(&joined.into_dyn()).unwrap())
+    };
+    let data = Data {
+        x: part(|rows| Some(&rows.x)).unwrap(),
+        y: part(|rows| Some(&rows.y)).unwrap(),
+        weights: part(|rows| rows.weights.as_ref()),
+    };
+    let (train_rows, test_rows) = split(&spec(job), all.iter().map(Rows::len).sum());
+    let released = train(
+        &mut engine,
+        &spec(job),
+        &data,
+        &train_rows,
+        &test_rows,
+        &mut |_, _, _| Ok(()),
+    )
+    .unwrap();
+    released
+        .model
+        .iter()
+        .chain(&released.metrics)
+        .flat_map(|(_, v)| v.iter().map(|&x| f64::from(x)))
+        .collect()
+}
+
+fn assert_close(private: &[f64], clear: &[f64]) {
+    assert_eq!(private.len(), clear.len());
+    for (a, b) in private.iter().zip(clear) {
+        assert!((a - b).abs() < 0.02, "{private:?} {clear:?}");
+    }
+}
+
+#[test]
+fn three_parties_train_what_one_place_would() {
+    let job = job("");
+    let counts = [40, 33, 50];
+    let (numbers, losses) = trained(&job, &counts);
+    assert_close(&numbers, &in_the_clear(&job, &counts));
+    let accuracy = numbers[3];
+    assert!(accuracy > 0.85, "{accuracy}");
+    assert_eq!(losses.len(), job.training.epochs);
+    assert!(losses.last() < losses.first());
+    let (tensors, metrics) = released(&job);
+    let sizes = tensors
+        .iter()
+        .chain(&metrics)
+        .map(|part| part.shape.iter().product::<usize>());
+    assert_eq!(sizes.sum::<usize>(), numbers.len());
+}
+
+#[test]
+fn contributors_need_not_compute_nor_computing_parties_contribute() {
+    let mut job = job("");
+    job.contributors = ["east", "far", "south"].map(String::from).into();
+    job.release.epoch_loss = false;
+    let (numbers, losses) = trained(&job, &[45, 30, 40]);
+    assert!(numbers[3] > 0.85 && losses.is_empty());
+}
+
+#[test]
+fn padding_changes_nothing_but_what_is_known() {
+    let mut job = job("");
+    job.data.pad_rows = Some(64);
+    job.contributors = ["north", "south", "east"].map(String::from).into();
+    let counts = [50, 64, 20];
+    assert_close(&trained(&job, &counts).0, &in_the_clear(&job, &counts));
+}
+
+#[test]
+fn metrics_that_nobody_asked_for_stay_inside() {
+    let mut job = job("");
+    job.release.metrics.clear();
+    let (numbers, _) = trained(&job, &[40, 40, 40]);
+    assert_eq!(numbers.len(), 3); // two weights and a bias
+}
+
+#[test]
+fn a_party_refuses_too_few_rows_before_it_shares_any() {
+    for pad in [None, Some(64)] {
+        let mut job = job("");
+        job.data.pad_rows = pad;
+        job.contributors = ["north", "south", "east"].map(String::from).into();
+        let strict = |index: usize| Policy {
+            min_rows: if index == 3 { 91 } else { 90 },
+            ..policy()
+        };
+        let parts = session(&job, &[30, 30, 30], strict);
+        let error = parts[3].0.as_ref().err().unwrap();
+        assert!(
+            error
+                .to_string()
+                .contains("at least 91 rows of all contributors, and this job has 90"),
+            "{error}"
+        );
+        // The others learn no more than that the fourth has gone.
+        for (outcome, _) in &parts[..3] {
+            let error = outcome.as_ref().err().unwrap();
+            assert_eq!(error.culprit(), Some(3), "{error}");
+        }
+    }
+}
