@@ -190,3 +190,7 @@ impl Board {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "board_tests.rs"]
+mod tests;

@@ -205,3 +205,101 @@ fn now_ms() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     i64::try_from(now.unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use tacit_api::job::JobSpec;
+    use tacit_api::proto::SignedJob;
+
+    use super::*;
+
+    fn submission(id: &str) -> Submission {
+        let text = r#"
+name = "trial"
+kind = "train"
+recipient = "analyst"
+compute = ["north", "west", "south"]
+data = { dataset = "d", label = "y", classes = 2, features = [{ name = "x", min = 0, max = 1 }] }
+model = { hidden = [] }
+"#;
+        Submission {
+            id: id.into(),
+            spec: JobSpec::parse(text).unwrap(),
+            signed: SignedJob {
+                toml: text.into(),
+                submitter: "analyst".into(),
+                ..SignedJob::default()
+            },
+        }
+    }
+
+    #[tokio::test]
+    async fn everything_is_there_after_opening_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("coordinator.db");
+        let store = SqliteStore::open(&path).await.unwrap();
+        for id in ["a", "b"] {
+            let event = store.submit(&submission(id)).await.unwrap().unwrap();
+            assert_eq!(
+                (event.sequence, event.text.as_str()),
+                (1, "analyst submitted trial")
+            );
+        }
+        assert!(store.submit(&submission("a")).await.unwrap().is_none());
+        let share = SealedShare {
+            party: "north".into(),
+            ciphertext: vec![1, 2, 3],
+            ..SealedShare::default()
+        };
+        for (state, result) in [
+            (JobState::Running, Some(share.clone())),
+            (JobState::Done, None),
+        ] {
+            let change = Change {
+                result,
+                ..Change::new("a", state, "text".into())
+            };
+            store.record(change).await.unwrap();
+        }
+        drop(store);
+
+        let store = SqliteStore::open(&path).await.unwrap();
+        let names =
+            |jobs: Vec<Job>| -> Vec<String> { jobs.into_iter().map(|job| job.id).collect() };
+        assert_eq!(names(store.newest(10).await.unwrap()), ["b", "a"]);
+        assert_eq!(names(store.newest(1).await.unwrap()), ["b"]);
+        let open = store.open().await.unwrap();
+        assert_eq!(open.len(), 1);
+        assert_eq!(open[0].summary.parties, ["north", "west", "south"]);
+        assert_eq!(open[0].signed, submission("b").signed);
+        let job = store.job("a").await.unwrap().unwrap().summary;
+        assert_eq!((job.state(), job.reason.as_str()), (JobState::Done, ""));
+        assert!(job.ended_ms >= job.submitted_ms && job.submitted_ms > 0);
+        assert_eq!(store.shares("a").await.unwrap(), [share]);
+        let events = store.events("a", 1).await.unwrap();
+        assert_eq!(
+            events
+                .iter()
+                .map(|event| event.sequence)
+                .collect::<Vec<_>>(),
+            [2, 3]
+        );
+        assert!(store.job("c").await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_second_share_of_one_party_is_not_stored_and_leaves_no_event() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&dir.path().join("coordinator.db"))
+            .await
+            .unwrap();
+        store.submit(&submission("a")).await.unwrap();
+        let change = Change {
+            result: Some(SealedShare::default()),
+            ..Change::new("a", JobState::Running, "text".into())
+        };
+        store.record(change.clone()).await.unwrap();
+        store.record(change).await.unwrap_err();
+        assert_eq!(store.events("a", 0).await.unwrap().len(), 2);
+    }
+}
