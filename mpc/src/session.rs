@@ -76,7 +76,9 @@ const MAX_LEAD: u32 = 1 << 20;
 ///
 /// # Errors
 /// What is wrong with the frame, as the end of a sentence about its sender.
-pub fn parse_frame(mut frame: Bytes) -> std::result::Result<Vec<(Label, u32, Bytes)>, &'static str> {
+pub fn parse_frame(
+    mut frame: Bytes,
+) -> std::result::Result<Vec<(Label, u32, Bytes)>, &'static str> {
     if frame.is_empty() {
         return Err("it sent an empty frame");
     }

@@ -22,7 +22,9 @@ type Wire = BTreeMap<(Label, usize, usize), Bytes>;
 fn reals(shape: &[usize], seed: u64) -> ArrayD<f64> {
     let mut x = seed.wrapping_mul(2) | 1;
     ArrayD::from_shape_fn(IxDyn(shape), |_| {
-        x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        x = x
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (x >> 40) as f64 / f64::from(1u32 << 23) - 1.0
     })
 }
@@ -33,7 +35,10 @@ fn recording(wire: &Arc<Mutex<Wire>>) -> Vec<Arc<dyn Transport>> {
         let (wire, me) = (Arc::clone(wire), net.me());
         Arc::new(Tamper::new(net, move |to, frame| {
             for (label, _, body) in parse_frame(frame.clone()).unwrap() {
-                assert!(wire.lock().unwrap().insert((label, me, to), body).is_none(), "a message was sent twice under {label}");
+                assert!(
+                    wire.lock().unwrap().insert((label, me, to), body).is_none(),
+                    "a message was sent twice under {label}"
+                );
             }
             vec![frame]
         })) as Arc<dyn Transport>
@@ -88,11 +93,23 @@ fn r1_no_address_is_drawn_twice_and_both_holders_draw_the_same() {
     });
     let by_key = |party: usize, key: usize| {
         let ledger = ledgers[party].lock().unwrap();
-        let draws: Vec<_> = ledger.iter().filter(|d| d.0 == key).map(|d| (d.1, d.2)).collect();
+        let draws: Vec<_> = ledger
+            .iter()
+            .filter(|d| d.0 == key)
+            .map(|d| (d.1, d.2))
+            .collect();
         let addresses: HashSet<_> = draws.iter().map(|d| d.0).collect();
-        assert_eq!(addresses.len(), draws.len(), "P_{party} drew from key {key} twice under one address");
+        assert_eq!(
+            addresses.len(),
+            draws.len(),
+            "P_{party} drew from key {key} twice under one address"
+        );
         // Streams of neighbouring addresses do not overlap: the block counter has its own 32 bits.
-        assert!(draws.iter().all(|&(a, n)| a & 0xFFFF_FFFF == 0 && n < 1 << 33));
+        assert!(
+            draws
+                .iter()
+                .all(|&(a, n)| a & 0xFFFF_FFFF == 0 && n < 1 << 33)
+        );
         draws.into_iter().collect::<HashSet<_>>()
     };
     for key in 0..3 {
@@ -111,9 +128,15 @@ fn r1_a_node_run_twice_in_one_invocation_is_refused() {
         e.begin_node(4);
         e.map(&program::relu(), &[&values[0]]).unwrap();
         e.begin_node(4);
-        e.map(&program::relu(), &[&values[0]]).map(|_| ()).unwrap_err().to_string()
+        e.map(&program::relu(), &[&values[0]])
+            .map(|_| ())
+            .unwrap_err()
+            .to_string()
     });
-    assert!(results.iter().all(|e| e.contains("never used twice")), "{results:?}");
+    assert!(
+        results.iter().all(|e| e.contains("never used twice")),
+        "{results:?}"
+    );
 }
 
 /// Kill each party at each of its messages: the others fail with an error that names it, none hangs, and the next session has
@@ -148,17 +171,27 @@ fn r3_a_party_that_dies_at_any_message_ends_the_session_and_a_new_one_has_new_ke
                     let counter = Arc::clone(&counter);
                     let dies = net.me() == victim;
                     Arc::new(Tamper::new(net, move |_, f| {
-                        if dies && counter.fetch_add(1, Ordering::Relaxed) >= at { Vec::new() } else { vec![f] }
+                        if dies && counter.fetch_add(1, Ordering::Relaxed) >= at {
+                            Vec::new()
+                        } else {
+                            vec![f]
+                        }
                     })) as Arc<dyn Transport>
                 })
                 .collect();
-            let results: Vec<_> = simulate(nets, program).into_iter().map(|r| r.and_then(|r| r)).collect();
+            let results: Vec<_> = simulate(nets, program)
+                .into_iter()
+                .map(|r| r.and_then(|r| r))
+                .collect();
             if sent.load(Ordering::Relaxed) <= at {
                 assert!(results.iter().all(Result::is_ok), "{results:?}");
                 break;
             }
             let (first, second) = (&results[(victim + 1) % 3], &results[(victim + 2) % 3]);
-            let blamed = [first, second].into_iter().filter_map(|r| r.as_ref().err()?.culprit()).any(|p| p == victim);
+            let blamed = [first, second]
+                .into_iter()
+                .filter_map(|r| r.as_ref().err()?.culprit())
+                .any(|p| p == victim);
             assert!(blamed, "P_{victim} fell silent at frame {at}: {results:?}");
             ended += 1;
         }
@@ -174,13 +207,27 @@ fn r3_a_party_that_dies_at_any_message_ends_the_session_and_a_new_one_has_new_ke
                     vec![f]
                 })) as Arc<dyn Transport>
             });
-            assert!(simulate(nets.collect(), program).into_iter().all(|r| r.is_ok_and(|r| r.is_ok())));
+            assert!(
+                simulate(nets.collect(), program)
+                    .into_iter()
+                    .all(|r| r.is_ok_and(|r| r.is_ok()))
+            );
             Arc::try_unwrap(seen).unwrap().into_inner().unwrap()
         })
         .collect();
-    let bodies = |w: &[Bytes]| -> HashSet<Bytes> { w.iter().filter_map(|f| parse_frame(f.clone()).ok()).flatten().map(|m| m.2).filter(|b| b.len() >= 8).collect() };
+    let bodies = |w: &[Bytes]| -> HashSet<Bytes> {
+        w.iter()
+            .filter_map(|f| parse_frame(f.clone()).ok())
+            .flatten()
+            .map(|m| m.2)
+            .filter(|b| b.len() >= 8)
+            .collect()
+    };
     // The opened share is an output of the session, everything else is masked by its keys.
-    assert!(bodies(&wires[0]).is_disjoint(&bodies(&wires[1])), "two sessions sent the same masked bytes");
+    assert!(
+        bodies(&wires[0]).is_disjoint(&bodies(&wires[1])),
+        "two sessions sent the same masked bytes"
+    );
 }
 
 #[test]
@@ -227,7 +274,11 @@ fn r6_every_schedule_of_a_graph_sends_the_same_messages() {
     let forward: Vec<usize> = (0..g.len()).collect();
     // The nodes after the inputs in an order that differs wherever dependencies allow it.
     let chosen = [2, 1, 0, 4, 3].map(|k| nodes[k]);
-    let mut backward: Vec<usize> = forward.iter().copied().filter(|n| !chosen.contains(n)).collect();
+    let mut backward: Vec<usize> = forward
+        .iter()
+        .copied()
+        .filter(|n| !chosen.contains(n))
+        .collect();
     backward.extend(chosen);
     let runs = [forward, backward].map(|order| {
         let wire = Arc::new(Mutex::new(Wire::new()));
@@ -278,7 +329,12 @@ fn r8_a_dealer_runs_ahead_by_a_window_only() {
         let (under_way, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let nets = MemNet::mesh(3).into_iter().map(|inner| {
             let slow = inner.me() == 2;
-            Arc::new(Flight { inner, under_way: Arc::clone(&under_way), most: Arc::clone(&most), slow }) as Arc<dyn Transport>
+            Arc::new(Flight {
+                inner,
+                under_way: Arc::clone(&under_way),
+                most: Arc::clone(&most),
+                slow,
+            }) as Arc<dyn Transport>
         });
         simulate_seeded(nets.collect(), 1, |session| {
             session.set_window(window);
@@ -292,7 +348,11 @@ fn r8_a_dealer_runs_ahead_by_a_window_only() {
     let chunk = 43 << 15;
     for window in [1, 3, 6] {
         let most = most_with(window);
-        assert!(most < 3 * (window + 1) * chunk, "window {window}: {most} bytes under way of {} in all", 74 * n);
+        assert!(
+            most < 3 * (window + 1) * chunk,
+            "window {window}: {most} bytes under way of {} in all",
+            74 * n
+        );
     }
 }
 
@@ -315,25 +375,49 @@ fn r12_wrong_lengths_labels_and_garbage_end_the_session_and_name_the_peer() {
         vec![out.freeze()]
     };
     let attacks: [(&str, Box<dyn Fn(Bytes) -> Vec<Bytes> + Send + Sync>); 9] = [
-        ("body cut", Box::new(move |f| rebuild(f, |_, _, b| b.truncate(b.len() - 1)))),
-        ("body longer", Box::new(move |f| rebuild(f, |_, _, b| b.push(0)))),
-        ("another gate", Box::new(move |f| rebuild(f, |_, l, _| l.gate += 1))),
-        ("an old run", Box::new(move |f| rebuild(f, |_, l, _| l.invocation = 0))),
+        (
+            "body cut",
+            Box::new(move |f| rebuild(f, |_, _, b| b.truncate(b.len() - 1))),
+        ),
+        (
+            "body longer",
+            Box::new(move |f| rebuild(f, |_, _, b| b.push(0))),
+        ),
+        (
+            "another gate",
+            Box::new(move |f| rebuild(f, |_, l, _| l.gate += 1)),
+        ),
+        (
+            "an old run",
+            Box::new(move |f| rebuild(f, |_, l, _| l.invocation = 0)),
+        ),
         ("sent twice", Box::new((|f| vec![f.clone(), f]) as Attack)),
-        ("frame cut", Box::new((|f| vec![f.slice(..f.len() - 3)]) as Attack)),
+        (
+            "frame cut",
+            Box::new((|f| vec![f.slice(..f.len() - 3)]) as Attack),
+        ),
         ("empty frame", Box::new((|_| vec![Bytes::new()]) as Attack)),
-        ("noise", Box::new((|f| vec![Bytes::from(vec![0xA5; f.len()])]) as Attack)),
+        (
+            "noise",
+            Box::new((|f| vec![Bytes::from(vec![0xA5; f.len()])]) as Attack),
+        ),
         ("nothing", Box::new((|_| Vec::new()) as Attack)),
     ];
     for (name, attack) in attacks {
         let attack = Arc::new(attack);
-        let nets = MemNet::mesh_with_deadline(3, Duration::from_millis(200)).into_iter().map(|net| {
-            let (attack, cheats, mut sent) = (Arc::clone(&attack), net.me() == 1, 0);
-            Arc::new(Tamper::new(net, move |_, f| {
-                sent += 1;
-                if cheats && sent == 3 { attack(f) } else { vec![f] }
-            })) as Arc<dyn Transport>
-        });
+        let nets = MemNet::mesh_with_deadline(3, Duration::from_millis(200))
+            .into_iter()
+            .map(|net| {
+                let (attack, cheats, mut sent) = (Arc::clone(&attack), net.me() == 1, 0);
+                Arc::new(Tamper::new(net, move |_, f| {
+                    sent += 1;
+                    if cheats && sent == 3 {
+                        attack(f)
+                    } else {
+                        vec![f]
+                    }
+                })) as Arc<dyn Transport>
+            });
         let results = simulate_seeded(nets.collect(), 1, |session| {
             let me = session.me();
             let mut e = Rep3Engine::new(session, 18).unwrap();
@@ -343,8 +427,17 @@ fn r12_wrong_lengths_labels_and_garbage_end_the_session_and_name_the_peer() {
             let y = e.map(&program::relu(), &[&x])?;
             e.reveal(&y[0])
         });
-        let said: Vec<String> = results.iter().map(|r| r.as_ref().map_or_else(ToString::to_string, |_| "no error".into())).collect();
-        assert!(said[0].contains("party 1") || said[2].contains("party 1"), "{name}: {said:?}");
+        let said: Vec<String> = results
+            .iter()
+            .map(|r| {
+                r.as_ref()
+                    .map_or_else(ToString::to_string, |_| "no error".into())
+            })
+            .collect();
+        assert!(
+            said[0].contains("party 1") || said[2].contains("party 1"),
+            "{name}: {said:?}"
+        );
     }
 }
 
@@ -365,9 +458,18 @@ fn r14_links_carry_the_same_load() {
     let values = (side * side) as f64;
     for from in 0..3 {
         for to in (0..3).filter(|&to| to != from) {
-            let bytes: usize = wire.lock().unwrap().iter().filter(|((_, f, t), _)| (*f, *t) == (from, to)).map(|(_, b)| b.len()).sum();
+            let bytes: usize = wire
+                .lock()
+                .unwrap()
+                .iter()
+                .filter(|((_, f, t), _)| (*f, *t) == (from, to))
+                .map(|(_, b)| b.len())
+                .sum();
             let share = bytes as f64 / (values * 103.75 / 6.0);
-            assert!((share - 1.0).abs() < 0.02, "link {from} → {to} carries {share} of a sixth");
+            assert!(
+                (share - 1.0).abs() < 0.02,
+                "link {from} → {to} carries {share} of a sixth"
+            );
         }
     }
     // The specification counts 7, with the dealer's messages of the ReLU already sent during the product. Here a gate starts
@@ -382,7 +484,9 @@ fn r14_links_carry_the_same_load() {
 fn r16_every_message_is_masked_by_a_draw_of_its_own_of_the_key_its_receiver_lacks() {
     // 64 values a strand: a plane of bits is one word, and flipping its lowest bit is ±1 as well.
     let shape = [192];
-    let everything = |session: Session, flip: Option<(usize, u128)>, ledger: Option<Arc<Mutex<Vec<(usize, u128, usize)>>>>| {
+    let everything = |session: Session,
+                      flip: Option<(usize, u128)>,
+                      ledger: Option<Arc<Mutex<Vec<(usize, u128, usize)>>>>| {
         *session.prss().probe().flip.borrow_mut() = flip;
         *session.prss().probe().ledger.borrow_mut() = ledger;
         let me = session.me();
@@ -399,7 +503,12 @@ fn r16_every_message_is_masked_by_a_draw_of_its_own_of_the_key_its_receiver_lack
         next(&mut e);
         next(&mut e);
         let z2 = e.bilinear(Bilinear::Mul, &z, &x, 0.3).unwrap();
-        for p in [program::scale(0.125), program::scale(0.7), program::negative(), program::logistic(18)] {
+        for p in [
+            program::scale(0.125),
+            program::scale(0.7),
+            program::negative(),
+            program::logistic(18),
+        ] {
             next(&mut e);
             e.map(&p, &[&x]).unwrap();
         }
@@ -414,7 +523,12 @@ fn r16_every_message_is_masked_by_a_draw_of_its_own_of_the_key_its_receiver_lack
     let base = record(None);
     let ledger = Arc::new(Mutex::new(Vec::new()));
     simulate_seeded(mem(), 5, |s| everything(s, None, Some(Arc::clone(&ledger))));
-    let draws: BTreeMap<(usize, u128), usize> = ledger.lock().unwrap().iter().map(|d| ((d.0, d.1), d.2)).collect();
+    let draws: BTreeMap<(usize, u128), usize> = ledger
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|d| ((d.0, d.1), d.2))
+        .collect();
     let mut pads: [HashMap<_, _>; 3] = Default::default();
     for (&(key, address), &words) in &draws {
         let receiver = (key + 1) % 3; // P lacks key P-1.
@@ -427,12 +541,19 @@ fn r16_every_message_is_masked_by_a_draw_of_its_own_of_the_key_its_receiver_lack
             .map(|(k, body)| (*k, body.clone()));
         let Some((at, body)) = first else { continue };
         let bits = body.len() * 8 / words;
-        assert_eq!((bits * words).div_ceil(8), body.len(), "{at:?} has the size of its pad");
+        assert_eq!(
+            (bits * words).div_ceil(8),
+            body.len(),
+            "{at:?} has the size of its pad"
+        );
         let unpack = |b: &Bytes| tacit_mpc::wire::Unpacker::new(b).words(words, bits as u32);
         let mask = u64::MAX >> (64 - bits);
         for (a, b) in unpack(&body).into_iter().zip(unpack(&moved[&at])) {
             let difference = (a - b).0 & mask;
-            assert!(difference == 1 || difference == mask, "{at:?} moved by {difference} instead of its pad's shift");
+            assert!(
+                difference == 1 || difference == mask,
+                "{at:?} moved by {difference} instead of its pad's shift"
+            );
         }
         if let Some(other) = pads[receiver].insert(at, address) {
             panic!("draws {other:x} and {address:x} both move {at:?} first");
@@ -442,6 +563,9 @@ fn r16_every_message_is_masked_by_a_draw_of_its_own_of_the_key_its_receiver_lack
         let messages: Vec<_> = base.keys().filter(|(_, _, to)| *to == receiver).collect();
         assert!(messages.len() > 40);
         let bare: Vec<_> = messages.iter().filter(|m| !pads.contains_key(m)).collect();
-        assert!(bare.is_empty(), "messages to P_{receiver} without a pad: {bare:?}");
+        assert!(
+            bare.is_empty(),
+            "messages to P_{receiver} without a pad: {bare:?}"
+        );
     }
 }

@@ -14,20 +14,19 @@ use tacit_mpc::{R64, Result, Strand};
 use super::bits::{Plane, and, look_up, not, to_planes, xor};
 use super::exchange::{Halves, deal_planes, swap_planes};
 use super::held::{Held, is_a};
-use super::plan::{Depth, Kind, Tree};
+use super::plan::{Kind, Tree};
 use super::polygate::{add_common, evaluate, merge};
 
 /// A subtree on its way: its outputs, once they are there.
 type Outputs = (Held<Plane>, Option<Held<Plane>>);
 
-/// The bit \[x < 0\] for |x| < 2^k, from this party's side of x = c + s.
+/// The bit \[x < 0\] for |x| < 2^k, from this party's side of x = c + s, by a tree for k bits.
 pub(crate) async fn negative(
     strand: &Strand<'_>,
     side: &[R64],
     k: u32,
-    depth: Depth,
+    tree: &Tree,
 ) -> Result<Held<Plane>> {
-    let tree = Tree::cheapest(k, depth);
     // Bit planes of c at A and B; of s at D, which compares with ~s.
     let mut planes = to_planes(side, k + 1);
     let top = planes.pop().unwrap_or_default();
@@ -36,9 +35,9 @@ pub(crate) async fn negative(
         planes.iter_mut().for_each(|p| *p = not(p));
     }
     let mut leaves = Vec::new();
-    collect_leaves(&tree, Kind::Greater, 0, &mut leaves);
+    collect_leaves(tree, Kind::Greater, 0, &mut leaves);
     let mut ready = leaves_outputs(strand, &leaves, &planes).await?.into_iter();
-    let mut level = start(&tree, Kind::Greater, &mut ready);
+    let mut level = start(tree, Kind::Greater, &mut ready);
     let mut carry = loop {
         match level {
             Pending::Done((greater, _)) => break greater,

@@ -18,7 +18,7 @@ use super::convert::{select, to_arithmetic};
 use super::exp::{ExpTables, exp_neg};
 use super::held::{Held, Words};
 use super::lookup::{Prepared, evaluate};
-use super::plan::Depth;
+use super::plan::{Depth, Tree};
 
 /// A register of a program.
 #[derive(Clone)]
@@ -33,7 +33,7 @@ enum Step {
     Linear(Vec<(R64, usize)>, R64),
     Scale(usize, i64, u32),
     Mul(usize, usize),
-    Negative(usize, u32),
+    Negative(usize, u32, Rc<Tree>),
     Select(usize, usize),
     ToArithmetic(usize),
     ExpNeg(usize),
@@ -45,16 +45,16 @@ pub(crate) struct Compiled {
     steps: Vec<Step>,
     outputs: Vec<usize>,
     f: u32,
-    depth: Depth,
     exp: Rc<ExpTables>,
 }
 
-/// Makes programs ready; tables are prepared once.
+/// Makes programs ready; tables and comparison trees are prepared once.
 pub(crate) struct Compiler {
     f: u32,
     depth: Depth,
     exp: Rc<ExpTables>,
     tables: RefCell<HashMap<&'static str, Vec<(Table, Rc<Prepared>)>>>,
+    trees: RefCell<HashMap<u32, Rc<Tree>>>,
 }
 
 impl Compiler {
@@ -65,6 +65,7 @@ impl Compiler {
             depth,
             exp: Rc::new(ExpTables::new(f)),
             tables: RefCell::default(),
+            trees: RefCell::default(),
         }
     }
 
@@ -77,6 +78,14 @@ impl Compiler {
         let prepared = Rc::new(Prepared::new(t, self.f)?);
         known.push((*t, Rc::clone(&prepared)));
         Ok(prepared)
+    }
+
+    fn tree(&self, bits: u32) -> Rc<Tree> {
+        let mut trees = self.trees.borrow_mut();
+        let tree = trees
+            .entry(bits)
+            .or_insert_with(|| Rc::new(Tree::cheapest(bits, self.depth)));
+        Rc::clone(tree)
     }
 
     /// Checks registers and types, encodes constants.
@@ -112,7 +121,7 @@ impl Compiler {
                 Instr::Negative(r, bound) => {
                     // The bound is on the real number; its word has f more bits.
                     let k_bits = bound.map_or(63, |b| (b + self.f).min(63));
-                    Step::Negative(number(*r)?, k_bits)
+                    Step::Negative(number(*r)?, k_bits, self.tree(k_bits))
                 }
                 Instr::Select(b, r) => Step::Select(bit(*b)?, number(*r)?),
                 Instr::ToArithmetic(b) => Step::ToArithmetic(bit(*b)?),
@@ -129,7 +138,6 @@ impl Compiler {
             steps,
             outputs: p.outputs.clone(),
             f: self.f,
-            depth: self.depth,
             exp: Rc::clone(&self.exp),
         })
     }
@@ -165,8 +173,8 @@ impl Compiled {
                 Step::Mul(r, s) => {
                     Register::Number(multiply(strand, number(*r), number(*s), self.f).await?)
                 }
-                Step::Negative(r, k) => {
-                    Register::Bit(negative(strand, &number(*r).side(), *k, self.depth).await?)
+                Step::Negative(r, k, tree) => {
+                    Register::Bit(negative(strand, &number(*r).side(), *k, tree).await?)
                 }
                 Step::Select(b, r) => Register::Number(select(strand, bit(*b), number(*r)).await?),
                 Step::ToArithmetic(b) => {

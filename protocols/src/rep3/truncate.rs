@@ -79,3 +79,112 @@ pub(crate) async fn truncate(
         _ => unreachable!("one strand has one role"),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tacit_mpc::simulate::{mem, simulate_seeded};
+
+    use super::super::share::{Rep3, assemble, open};
+    use super::*;
+
+    /// Shares uniform over the ring, the same at all parties: share j of value i is a hash of (i, j).
+    fn uniform_share(x: &[i64], j: usize, seed: u64) -> Words {
+        let hash = |i: usize, j: u64| {
+            let mut z = seed
+                ^ (i as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+                ^ j.wrapping_mul(0xD1B5_4A32_D192_ED03);
+            z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+            z ^ z >> 31
+        };
+        let share = |(i, &x): (usize, &i64)| match j % 3 {
+            0 => Wrapping(hash(i, 0)),
+            1 => Wrapping(hash(i, 1)),
+            _ => Wrapping((x as u64).wrapping_sub(hash(i, 0)).wrapping_sub(hash(i, 1))),
+        };
+        x.iter().enumerate().map(share).collect()
+    }
+
+    /// T1 of x over Z_2^k by p bits, opened.
+    fn truncated(x: &[i64], k: u32, p: u32, seed: u64) -> Vec<i64> {
+        let opened = simulate_seeded(mem(), seed, |s| {
+            let (own, next) = (
+                uniform_share(x, s.me(), seed),
+                uniform_share(x, s.me() + 1, seed),
+            );
+            let parts = s
+                .fan_out(x.len(), async |strand| {
+                    let range = strand.chunk().start..strand.chunk().end;
+                    let held = Held::from_party_order(
+                        strand.role(),
+                        own[range.clone()].to_vec(),
+                        next[range].to_vec(),
+                    );
+                    let side: Words = held.side().iter().map(|&w| w & mask(k)).collect();
+                    Ok(truncate(&strand, &side, k, p)
+                        .await?
+                        .into_party_order(strand.role()))
+                })
+                .unwrap();
+            let y: Rep3 = assemble(&[x.len()], parts).unwrap();
+            s.begin_run().unwrap();
+            open(&s, &y).unwrap()
+        });
+        opened[0].iter().map(|w| w.0 as i64).collect()
+    }
+
+    /// Error above the floor, in units.
+    fn errors(x: &[i64], y: &[i64], p: u32) -> Vec<i64> {
+        x.iter()
+            .zip(y)
+            .map(|(x, y)| y.wrapping_sub(x >> p))
+            .collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        /// Shares uniform over the ring and values up to the bound: the fault that fixed masks hide (AAAI 2025) would show.
+        #[test]
+        fn off_by_at_most_one_unit_up_to_the_bound(p in 1u32..=40, seed: u64, raw in prop::collection::vec(any::<i64>(), 1000)) {
+            let mut x: Vec<i64> = raw.iter().map(|v| v >> 1).collect(); // [-2^62, 2^62)
+            x[..6].copy_from_slice(&[0, -1, 1, (1 << 62) - 1, -(1 << 62), 1 << p]);
+            let e = errors(&x, &truncated(&x, 64, p, seed), p);
+            prop_assert!(e.iter().all(|e| (0..=1).contains(e)), "{:?}", e.iter().max());
+            prop_assert!(x.iter().zip(&e).all(|(x, e)| x & ((1 << p) - 1) != 0 || *e == 0), "multiples of 2^p are exact");
+        }
+
+        #[test]
+        fn smaller_rings_keep_their_bound(k in 40u32..=63, p in 10u32..=30, seed: u64, raw in prop::collection::vec(any::<i64>(), 300)) {
+            let x: Vec<i64> = raw.iter().map(|v| v >> (64 - (k - 1))).collect(); // [-2^(k-2), 2^(k-2))
+            let e = errors(&x, &truncated(&x, k, p, seed), p);
+            prop_assert!(e.iter().all(|e| (0..=1).contains(e)));
+        }
+    }
+
+    #[test]
+    fn rounding_is_unbiased() {
+        let p = 16;
+        let x: Vec<i64> = (0..120_000)
+            .map(|i| (i * 0x0123_4567_89AB_i64).wrapping_mul(31) >> 4)
+            .collect();
+        let e = errors(&x, &truncated(&x, 64, p, 3), p);
+        let fraction = |x: &i64| (x & ((1 << p) - 1)) as f64 / f64::from(1 << p);
+        let (excess, variance) = x.iter().zip(&e).fold((0.0, 0.0), |(m, v), (x, &e)| {
+            let f = fraction(x);
+            (m + e as f64 - f, v + f * (1.0 - f))
+        });
+        assert!((excess / f64::sqrt(variance)).abs() < 5.0, "{excess}");
+    }
+
+    /// The bound is real: half again beyond it a quarter of the results is grossly wrong.
+    #[test]
+    fn beyond_the_bound_results_are_wrong() {
+        let x = vec![3 << 61; 4000];
+        let wrong = errors(&x, &truncated(&x, 64, 16, 5), 16)
+            .iter()
+            .filter(|e| e.abs() > 1)
+            .count();
+        assert!((800..1200).contains(&wrong), "{wrong} of 4000");
+    }
+}
