@@ -1,12 +1,75 @@
 //! An institution's party: its identity, its data, its policy, and the sessions it takes part in.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`config`] | the party's configuration file |
+//! | [`cli`], [`setup`] | the command line, and what `party init` does |
+//! | [`serve`] | attending at the coordinator until told to stop |
+//! | [`data`] | the institution's rows, held against a job's schema |
+//! | [`net`] | the data plane: TLS links between parties |
+//! | [`train_job`] | what a job makes the engines do, and what its recipient gets |
 
+pub mod cli;
+pub mod config;
 pub mod data;
-mod journal;
 pub mod net;
-mod row_count;
-mod seats;
+pub mod setup;
 pub mod train_job;
+
+mod control;
+mod desk;
+mod journal;
+mod offer;
+mod party;
+mod row_count;
+mod run_job;
+mod seats;
 mod training;
 
 #[cfg(test)]
 mod test_job;
+
+use std::sync::Arc;
+
+use tacit_api::tls::coordinator_endpoint;
+use tokio::net::TcpListener;
+
+pub use journal::JournalError;
+pub use party::ServeError;
+
+use config::Config;
+use party::Party;
+
+/// Serves as the party that `config` describes until `shutdown` is ready: awaits other parties, attends at the
+/// coordinator, and takes part in the jobs that the party's own policy allows.
+///
+/// # Errors
+/// Keys, roster, journal or address cannot be used. A coordinator that is away is no error: it is dialed again.
+pub async fn serve(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
+    let (party, listener) = Party::load(&config)?;
+    let listen_error = |source| ServeError::Listen {
+        address: config.listen.clone(),
+        source,
+    };
+    let socket = TcpListener::bind(&config.listen)
+        .await
+        .map_err(listen_error)?;
+    let address = config
+        .coordinator
+        .as_deref()
+        .unwrap_or(party.roster.coordinator_address());
+    let endpoint = coordinator_endpoint(&party.identity, &party.roster, address)?;
+    tracing::info!(
+        "{} of {}, listening on {}",
+        party.name,
+        party.roster.name(),
+        config.listen
+    );
+    tracing::info!("the roster's fingerprint is {}", party.roster.fingerprint());
+    tokio::select! {
+        () = listener.serve(socket) => {}
+        () = control::attend(Arc::new(party), endpoint, config.deadlines.reconnect) => {}
+        () = shutdown => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,248 @@
+//! The party's configuration: `party.toml`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer};
+use tacit_api::policy::Policy;
+
+/// The file that `party init` writes beside the keys.
+pub const CONFIG_FILE: &str = "party.toml";
+
+/// Why a configuration is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{path}: {source}")]
+    File {
+        /// The configuration file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is not TOML, or a field is missing, unknown or wrong.
+    #[error("{path}: {source}")]
+    Syntax {
+        /// The configuration file.
+        path: PathBuf,
+        /// Where and what.
+        source: toml::de::Error,
+    },
+}
+
+/// Everything that a party needs to serve.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The `host:port` on which other parties are awaited.
+    pub listen: String,
+    /// The `host:port` of the coordinator, where it is not the roster's.
+    pub coordinator: Option<String>,
+    /// The roster file.
+    pub roster: PathBuf,
+    /// The party's key file.
+    pub identity: PathBuf,
+    /// The list of jobs that have run here.
+    pub journal: PathBuf,
+    /// The file of each data set, by the name that jobs use.
+    #[serde(default)]
+    pub datasets: BTreeMap<String, PathBuf>,
+    /// What the party takes part in.
+    #[serde(default)]
+    pub policy: Policy,
+    /// How long to wait for whom.
+    #[serde(default)]
+    pub deadlines: Deadlines,
+}
+
+/// How long to wait for whom; in the file, seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Deadlines {
+    /// Until all links of a session are up.
+    #[serde(deserialize_with = "seconds")]
+    pub connect: Duration,
+    /// Longest silence of a peer during a session.
+    #[serde(deserialize_with = "seconds")]
+    pub exchange: Duration,
+    /// Until a caller has shown its certificate and said what it wants.
+    #[serde(deserialize_with = "seconds")]
+    pub handshake: Duration,
+    /// How long a caller waits for its session to begin here.
+    #[serde(deserialize_with = "seconds")]
+    pub unclaimed: Duration,
+    /// Longest pause between two attempts to reach the coordinator.
+    #[serde(deserialize_with = "seconds")]
+    pub reconnect: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(30),
+            exchange: Duration::from_secs(60),
+            handshake: Duration::from_secs(10),
+            unclaimed: Duration::from_secs(30),
+            reconnect: Duration::from_secs(30),
+        }
+    }
+}
+
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let seconds = u32::deserialize(deserializer)?;
+    if seconds == 0 {
+        return Err(serde::de::Error::custom(
+            "a deadline must be at least 1 second",
+        ));
+    }
+    Ok(Duration::from_secs(seconds.into()))
+}
+
+impl Config {
+    /// A configuration with defaults for a directory that `party init` filled: no data sets, and a policy that refuses
+    /// everything.
+    #[must_use]
+    pub fn in_directory(directory: &Path, listen: &str) -> Self {
+        Self {
+            listen: listen.to_owned(),
+            coordinator: None,
+            roster: directory.join("consortium.toml"),
+            identity: directory.join("party.key"),
+            journal: directory.join("jobs.journal"),
+            datasets: BTreeMap::new(),
+            policy: Policy::default(),
+            deadlines: Deadlines::default(),
+        }
+    }
+
+    /// Reads a configuration file. Relative paths in it start at the file's own directory.
+    ///
+    /// # Errors
+    /// The file cannot be read, or says something that is not understood.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::File {
+            path: path.to_owned(),
+            source,
+        })?;
+        let mut config: Self = toml::from_str(&text).map_err(|source| ConfigError::Syntax {
+            path: path.to_owned(),
+            source,
+        })?;
+        let directory = path.parent().unwrap_or(Path::new("."));
+        let files = [
+            &mut config.roster,
+            &mut config.identity,
+            &mut config.journal,
+        ];
+        for file in files.into_iter().chain(config.datasets.values_mut()) {
+            *file = directory.join(&*file);
+        }
+        Ok(config)
+    }
+
+    /// The commented file that `party init` writes.
+    #[must_use]
+    pub fn template(listen: &str) -> String {
+        format!(
+            r#"# The party's configuration. Relative paths start at this file's directory.
+
+# Where other parties are awaited; the address that they dial is in the roster.
+listen = {listen:?}
+
+# The coordinator is reached at the roster's address, unless this says otherwise.
+# coordinator = "coordinator.example:7000"
+
+# The roster that every member holds (it comes from the coordinator's operator), and this party's private keys.
+roster = "consortium.toml"
+identity = "party.key"
+
+# The jobs that have run here, so that none runs twice.
+journal = "jobs.journal"
+
+# The file of each data set, by the name that jobs use. CSV; its first line names the columns.
+[datasets]
+# breast-cancer = "data/breast-cancer.csv"
+
+# What this party takes part in. What a list does not name is refused.
+[policy]
+kinds = []             # "train"
+submitters = []        # members that may submit jobs
+recipients = []        # members that may receive results
+datasets = []          # data sets that may be used
+metrics = []           # "accuracy", "auc": what may be released about quality
+epoch_loss = false     # whether the training loss of every epoch may be released
+min_contributors = 3   # the fewest contributors of rows
+min_rows = 100         # the fewest rows of all contributors together
+min_test_rows = 20     # the fewest held-out rows that a metric is computed on
+max_epochs = 1000      # the most epochs
+
+# In seconds.
+[deadlines]
+# Until all links of a session are up.
+connect = 30
+# Longest silence of a peer during a session.
+exchange = 60
+# Until a caller has shown its certificate and said what it wants.
+handshake = 10
+# How long a caller waits for its session to begin here.
+unclaimed = 30
+# Longest pause between two attempts to reach the coordinator.
+reconnect = 30
+"#
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Config, ConfigError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(CONFIG_FILE);
+        std::fs::write(&path, text).unwrap();
+        let mut config = Config::load(&path)?;
+        let files = [
+            &mut config.roster,
+            &mut config.identity,
+            &mut config.journal,
+        ];
+        for file in files.into_iter().chain(config.datasets.values_mut()) {
+            *file = file.strip_prefix(dir.path()).unwrap().to_owned();
+        }
+        Ok(config)
+    }
+
+    #[test]
+    fn the_template_says_the_defaults() {
+        let config = load(&Config::template("0.0.0.0:7001")).unwrap();
+        assert_eq!(config, Config::in_directory(Path::new(""), "0.0.0.0:7001"));
+    }
+
+    #[test]
+    fn data_sets_are_found_beside_the_file() {
+        let text = Config::template("0.0.0.0:7001").replace("# breast-cancer", "breast-cancer");
+        let config = load(&text).unwrap();
+        assert_eq!(
+            config.datasets["breast-cancer"],
+            Path::new("data/breast-cancer.csv")
+        );
+    }
+
+    #[test]
+    fn mistakes_name_file_and_field() {
+        let template = Config::template("0.0.0.0:7001");
+        for (from, to, expected) in [
+            ("connect = 30", "connect = 0", "at least 1 second"),
+            ("min_rows", "min_row", "min_row"),
+            ("listen = ", "# listen = ", "listen"),
+        ] {
+            let error = load(&template.replace(from, to)).unwrap_err().to_string();
+            assert!(
+                error.contains(CONFIG_FILE) && error.contains(expected),
+                "{error}"
+            );
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The program `party`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tacit_party::cli::run(std::env::args_os())
+}

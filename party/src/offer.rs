@@ -1,0 +1,108 @@
+//! What a party answers when a job is offered to it. Nothing that the coordinator says is believed: the submitter's
+//! signature, the roster, the journal and the party's own policy decide.
+
+use tacit_api::job::JobSpec;
+use tacit_api::member::Role;
+use tacit_api::policy::Refusal;
+use tacit_api::proto::Offer;
+use tacit_api::roster::RosterError;
+use tacit_api::sign::{SignatureError, job_id, verify_job};
+
+use crate::data::{self, Rows};
+use crate::party::Party;
+use crate::seats::Seats;
+use crate::train_job;
+
+/// A job that this party has agreed to, ready to start.
+pub(crate) struct Accepted {
+    pub(crate) id: String,
+    pub(crate) job: JobSpec,
+    pub(crate) seats: Seats,
+    /// This party's rows, if it contributes.
+    pub(crate) rows: Option<Rows>,
+}
+
+/// Why a job is refused. `Display` goes to the coordinator.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Declined {
+    /// The offer is empty, or names a job by another identifier than its own.
+    #[error("the offer holds no job of this identifier")]
+    Mislabelled,
+    /// The submitter did not sign this job.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
+    /// Somebody that the job names is not a member.
+    #[error(transparent)]
+    Roster(#[from] RosterError),
+    /// Somebody that should compute or contribute is a client.
+    #[error("{0} is a client, and only parties compute or contribute")]
+    Client(String),
+    /// The job does not name this party.
+    #[error("the job has no part for me")]
+    NoPart,
+    /// The job has run here before.
+    #[error("this job has already run here: submit it again to sign it anew")]
+    Replay,
+    /// The party's policy forbids it.
+    #[error(transparent)]
+    Policy(#[from] Refusal),
+    /// No engine can run it.
+    #[error("the job cannot be run: {0}")]
+    Training(tacit_nn::Error),
+    /// The party has no file for the data set.
+    #[error("my configuration names no file for the data set {0:?}")]
+    NoFile(String),
+    /// The rows do not fit the job. The file, its lines and other columns are this institution's own business.
+    #[error("{}", .0.for_others())]
+    Data(#[from] data::Error),
+}
+
+/// Decides on an offer, and reads the rows that it needs. Takes as long as the file is large.
+pub(crate) fn consider(party: &Party, offer: &Offer) -> Result<Accepted, Declined> {
+    let signed = offer.job.as_ref().ok_or(Declined::Mislabelled)?;
+    let id = job_id(signed);
+    if id != offer.job_id {
+        return Err(Declined::Mislabelled);
+    }
+    let job = verify_job(signed, &party.roster)?;
+    if party.journal.has(&id) {
+        return Err(Declined::Replay);
+    }
+    party.policy.check_job(&job, &signed.submitter)?;
+    party.roster.member(&job.recipient)?;
+    for name in job.parties() {
+        if party.roster.member(name)?.role() != Role::Party {
+            return Err(Declined::Client(name.to_owned()));
+        }
+    }
+    train_job::spec(&job)
+        .validate()
+        .map_err(Declined::Training)?;
+    let seats = Seats::new(&job, &party.name).ok_or(Declined::NoPart)?;
+    let rows = if seats.contributes() {
+        Some(read_rows(party, &job)?)
+    } else {
+        None
+    };
+    Ok(Accepted {
+        id,
+        job,
+        seats,
+        rows,
+    })
+}
+
+fn read_rows(party: &Party, job: &JobSpec) -> Result<Rows, Declined> {
+    let name = &job.data.dataset;
+    let file = party
+        .datasets
+        .get(name)
+        .ok_or_else(|| Declined::NoFile(name.clone()))?;
+    data::read(file, &job.data).map_err(|error| {
+        tracing::warn!("{error}");
+        error.into()
+    })
+}
+
+#[cfg(test)]
+mod tests;

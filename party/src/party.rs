@@ -1,0 +1,98 @@
+//! What a serving party is made of.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tacit_api::identity::{Identity, IdentityError};
+use tacit_api::member::Role;
+use tacit_api::policy::Policy;
+use tacit_api::roster::{Roster, RosterError};
+use tacit_api::tls::TlsError;
+
+use crate::config::Config;
+use crate::journal::{Journal, JournalError};
+use crate::net::{Connector, Deadlines, Limits, Listener, Registry};
+
+/// Why a party does not serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The keys cannot be used.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The roster cannot be used.
+    #[error(transparent)]
+    Roster(#[from] RosterError),
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The journal of jobs cannot be kept.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The roster has this member as a client.
+    #[error("{0} is a client in the roster, not a party: make new keys with `party init`")]
+    NotAParty(String),
+    /// Nothing can listen at the address.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// A party's identity, rules and belongings.
+pub(crate) struct Party {
+    pub(crate) name: String,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) roster: Arc<Roster>,
+    pub(crate) policy: Policy,
+    pub(crate) datasets: BTreeMap<String, PathBuf>,
+    pub(crate) journal: Journal,
+    pub(crate) connector: Connector,
+}
+
+impl Party {
+    /// Loads what `config` names, and makes the listener that goes with it.
+    pub(crate) fn load(config: &Config) -> Result<(Self, Arc<Listener>), ServeError> {
+        let identity = Arc::new(Identity::load(&config.identity)?);
+        let roster = Arc::new(Roster::load(&config.roster)?);
+        let name = identity.certificate(&roster)?.name().to_owned();
+        if roster.member(&name)?.role() != Role::Party {
+            return Err(ServeError::NotAParty(name));
+        }
+        let waits = config.deadlines;
+        let limits = Limits {
+            handshake: waits.handshake,
+            unclaimed: waits.unclaimed,
+            ..Limits::default()
+        };
+        let registry = Arc::new(Registry::default());
+        let listener = Listener::new(&identity, roster.clone(), registry.clone(), limits)?;
+        let connector = Connector {
+            identity: identity.clone(),
+            roster: roster.clone(),
+            registry,
+            deadlines: Deadlines {
+                connect: waits.connect,
+                exchange: waits.exchange,
+            },
+        };
+        let journal = Journal::open(&config.journal)?;
+        let (policy, datasets) = (config.policy.clone(), config.datasets.clone());
+        Ok((
+            Self {
+                name,
+                identity,
+                roster,
+                policy,
+                datasets,
+                journal,
+                connector,
+            },
+            listener,
+        ))
+    }
+}

@@ -1,0 +1,203 @@
+//! One job from its start to the message that ends it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Instant;
+
+use sha2::{Digest, Sha256};
+use tacit_api::proto::{Failed, Finished, Progress, SealedShare, from_party::Kind};
+use tacit_api::roster::RosterError;
+use tacit_api::seal::{RESULT, SealError, loss_label, seal};
+use tacit_mpc::keys::Binding;
+use tacit_mpc::net::Transport;
+use tacit_mpc::{PartyId, net};
+
+use crate::journal::JournalError;
+use crate::net::{SessionId, TlsNet};
+use crate::offer::Accepted;
+use crate::party::Party;
+use crate::training::{Epoch, TrainError, Training};
+
+/// Stops a job from outside: its links are cut, and whoever waits on them wakes.
+#[derive(Default)]
+pub(crate) struct Cancel {
+    cancelled: AtomicBool,
+    net: Mutex<Weak<TlsNet>>,
+}
+
+impl Cancel {
+    /// Stops the job, now or as soon as its links are up.
+    pub(crate) fn cancel(&self) {
+        self.cancelled.store(true, Ordering::SeqCst);
+        if let Some(net) = self
+            .net
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .upgrade()
+        {
+            net.abort();
+        }
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::SeqCst)
+    }
+
+    fn watch(&self, net: &Arc<TlsNet>) {
+        *self.net.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(net);
+        if self.is_cancelled() {
+            net.abort();
+        }
+    }
+}
+
+/// Why a job failed here.
+#[derive(Debug, thiserror::Error)]
+enum JobError {
+    #[error("this job has already run here: submit it again to sign it anew")]
+    Replay,
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Roster(#[from] RosterError),
+    #[error(transparent)]
+    Link(#[from] net::Error),
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    #[error(transparent)]
+    Seal(#[from] SealError),
+}
+
+impl JobError {
+    fn culprit(&self) -> Option<PartyId> {
+        match self {
+            Self::Link(error) => Some(error.peer()),
+            Self::Train(error) => error.culprit(),
+            Self::Replay | Self::Journal(_) | Self::Roster(_) | Self::Seal(_) => None,
+        }
+    }
+}
+
+/// Runs an accepted job and reports on it: progress after every epoch, and in the end `Finished` or `Failed`. After a
+/// cancellation nothing is reported.
+pub(crate) fn run(
+    party: &Party,
+    accepted: Accepted,
+    attempt: u32,
+    cancel: &Cancel,
+    report: &dyn Fn(Kind),
+) {
+    let (id, seats) = (accepted.id.clone(), accepted.seats.clone());
+    // Held here so that the failure is on its way before the links close and others report what they see of it.
+    let mut links = None;
+    match attend(party, accepted, attempt, cancel, report, &mut links) {
+        Ok(finished) => report(Kind::Finished(finished)),
+        Err(error) if cancel.is_cancelled() => tracing::info!(job = id, "stopped: {error}"),
+        Err(error) => {
+            let peer = error
+                .culprit()
+                .and_then(|index| Some((index, seats.name(index)?)));
+            let reason = match peer {
+                Some((index, name)) => error.to_string().replace(&format!("party {index}"), name),
+                None => error.to_string(),
+            };
+            tracing::warn!(job = id, "failed: {reason}");
+            let culprit = peer.map(|(_, name)| name.to_owned()).unwrap_or_default();
+            report(Kind::Failed(Failed {
+                job_id: id,
+                culprit,
+                reason,
+            }));
+        }
+    }
+}
+
+fn attend(
+    party: &Party,
+    accepted: Accepted,
+    attempt: u32,
+    cancel: &Cancel,
+    report: &dyn Fn(Kind),
+    links: &mut Option<Arc<TlsNet>>,
+) -> Result<Finished, JobError> {
+    let Accepted {
+        id,
+        job,
+        seats,
+        rows,
+    } = accepted;
+    let start = Instant::now();
+    // Before anything else, so that not even a crash lets the job run again.
+    if !party.journal.record(&id)? {
+        return Err(JobError::Replay);
+    }
+    let session = SessionId::new(&id, attempt);
+    let peers = seats.peers(&party.roster)?;
+    let tls = &*links.insert(Arc::new(party.connector.connect(
+        session,
+        seats.me(),
+        &peers,
+    )?));
+    cancel.watch(tls);
+
+    let mut identities = [[0; 32]; 3];
+    for (identity, name) in identities.iter_mut().zip(&job.compute) {
+        *identity = *party.roster.member(name)?.fingerprint().as_bytes();
+    }
+    let program = Sha256::digest(format!("tacit train rep3 v1 {id}")).into();
+    let binding = Binding {
+        session: session.0,
+        program,
+        identities,
+    };
+    let recipient = party.roster.member(&job.recipient)?;
+    let sealed = |label: &str, words: &[u64]| -> Result<SealedShare, SealError> {
+        seal(
+            &party.identity,
+            &party.roster,
+            recipient,
+            &id,
+            attempt,
+            label,
+            words,
+        )
+    };
+
+    let training = Training {
+        job: &job,
+        seats: &seats,
+        policy: &party.policy,
+        binding: &binding,
+    };
+    let net: Arc<dyn Transport> = tls.clone();
+    let outcome =
+        training.run(&net, rows, &mut |Epoch {
+                                            number,
+                                            rounds,
+                                            loss,
+                                        }| {
+            let epoch = number as u32;
+            let loss = loss
+                .map(|words| sealed(&loss_label(epoch), &words))
+                .transpose();
+            report(Kind::Progress(Progress {
+                job_id: id.clone(),
+                epoch,
+                epochs: job.training.epochs as u32,
+                bytes_sent: tls.traffic().payload_bytes,
+                rounds,
+                seconds: start.elapsed().as_secs_f64(),
+                loss: loss.map_err(|e| tacit_nn::Error::Invalid(e.to_string()))?,
+            }));
+            Ok(())
+        })?;
+    Ok(Finished {
+        rounds: outcome.as_ref().map_or(0, |outcome| outcome.rounds),
+        result: outcome
+            .map(|outcome| sealed(RESULT, &outcome.words))
+            .transpose()?,
+        job_id: id,
+        bytes_sent: tls.traffic().payload_bytes,
+        seconds: start.elapsed().as_secs_f64(),
+    })
+}
