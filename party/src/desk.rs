@@ -160,3 +160,6 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) {
         tracing::error!("cannot start a thread: {error}");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,6 +28,8 @@ mod training;
 
 #[cfg(test)]
 mod test_job;
+#[cfg(test)]
+mod test_party;
 
 use std::sync::Arc;
 
