@@ -101,6 +101,14 @@ impl Graph {
         self.nodes.is_empty()
     }
 
+    /// The nodes that a node depends on; none for a node that is not in the graph.
+    pub fn operands(&self, node: usize) -> impl Iterator<Item = usize> {
+        self.nodes
+            .get(node)
+            .into_iter()
+            .flat_map(|node| node.inputs.iter().map(|x| x.node))
+    }
+
     /// The shape of an edge.
     ///
     /// # Errors

@@ -45,7 +45,7 @@ fn spec(features: usize, classes: usize, hidden: &[usize], epochs: usize) -> Tra
         hidden: hidden.to_vec(),
         epochs,
         batch: 32,
-        learning_rate: 0.1,
+        learning_rate: 0.05,
         momentum: 0.9,
         test_fraction: 0.25,
         seed: [1; 32],
@@ -120,7 +120,7 @@ fn both(file: &str, spec: &TrainSpec, least_accuracy: f64, least_auc: f64) {
         "{file} {:?}: plain {:.4} {:.4}, ring {:.4} {:.4}",
         spec.hidden, plain.accuracy, plain.auc, ring.accuracy, ring.auc
     );
-    println!("losses {:.4?} {:.4?}", plain.losses, ring.losses);
+
     for o in [&plain, &ring] {
         assert!(
             o.accuracy >= least_accuracy && o.auc >= least_auc,
