@@ -63,7 +63,8 @@ pub struct Cost {
     pub rounds: u64,
 }
 
-const HEADER: usize = 20;
+/// Bytes of the header of a message: length, label, logical time.
+pub const HEADER: usize = 20;
 /// An outbox is sent when it has grown to this many bytes, or when this party is about to wait.
 const FLUSH: usize = 256 << 10;
 /// Messages of one peer that may wait for a gate this party has not reached. The window of strands keeps honest peers far below.

@@ -181,7 +181,7 @@ impl Session {
                 match future.as_mut().poll(&mut context) {
                     Poll::Ready(result) => done[position(&chunk)] = Some(result?),
                     Poll::Pending => {
-                        oldest_waits_for = oldest_waits_for.or(self.blocked_on.take());
+                        oldest_waits_for = oldest_waits_for.or_else(|| self.blocked_on.take());
                         still.push((chunk, future));
                     }
                 }

@@ -19,6 +19,7 @@ mod bits;
 mod compare;
 pub mod contribute;
 mod convert;
+mod cost;
 mod engine;
 mod exchange;
 mod exp;
@@ -31,6 +32,7 @@ mod share;
 mod truncate;
 
 pub use bilinear::product;
+pub use cost::CostEngine;
 pub use engine::{Rep3Engine, Value};
 pub use plan::Depth;
 pub use share::{Rep3, input, open};

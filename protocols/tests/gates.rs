@@ -1,4 +1,5 @@
 //! Every gate of rep3 against plain integers: results, errors, rounds and bytes.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use ndarray::{ArrayD, IxDyn};
 use tacit_mpc::simulate::{mem, simulate_seeded};
@@ -276,4 +277,28 @@ fn tiny_tensors_and_bits_between_programs() {
             assert_eq!(*g, if *x < 0.0 { 0.0 } else { *dy }, "{n}: {x}");
         }
     }
+}
+
+#[test]
+fn logistic_functions_are_right_over_their_range() {
+    let x = grid(-200.0, 200.0, N);
+    let near = grid(-12.0, 12.0, N);
+    for (f, tolerance) in [(16, 2f64.powi(-13)), (18, 2f64.powi(-15)), (20, 2f64.powi(-16))] {
+        for x in [&x, &near] {
+            let r = run(f, Depth::Three, std::slice::from_ref(x), map(program::logistic(f)));
+            for ((s, l), x) in r.outputs[0].iter().zip(&r.outputs[1]).zip(x) {
+                let sigmoid = 1.0 / (1.0 + (-x).exp());
+                let softplus = x.max(0.0) + (-x.abs()).exp().ln_1p();
+                assert!((s - sigmoid).abs() < tolerance, "sigmoid({x}) = {s} at f = {f}");
+                assert!((l - softplus).abs() < tolerance, "softplus({x}) = {l} at f = {f}");
+            }
+        }
+    }
+    // The specification's sigmoid: 454 bytes and 11 rounds at f = 16.
+    let mut sigmoid = program::logistic(16);
+    sigmoid.outputs.truncate(1);
+    sigmoid.code.truncate(9);
+    let r = run(16, Depth::Three, std::slice::from_ref(&near), map(sigmoid));
+    assert_eq!(r.rounds(), 11);
+    assert!((453.0..455.0).contains(&(r.bytes() / N as f64)), "{}", r.bytes() / N as f64);
 }

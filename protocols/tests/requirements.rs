@@ -1,5 +1,6 @@
 //! The numbered requirements on an implementation of rep3 (protocols-rep3, section 9), each attacked by a test of its number.
 //! R2 and R4 stand beside the code, in `mpc/src/prss.rs` and `mpc/src/keys.rs`; the second half of R8 in `party`.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,5 @@
 //! Private training of real models, beside the same training in plaintext.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::Instant;
 

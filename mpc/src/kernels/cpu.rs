@@ -4,6 +4,7 @@ use ndarray::{ArrayD, IxDyn};
 
 use super::gemm::{Operand, gemm};
 use super::{Kernels, portable};
+use crate::ring::row_major;
 use crate::{Bilinear, Error, R64, Result, Tensor};
 
 /// Inner loops of one instruction set.
@@ -68,13 +69,11 @@ impl Kernels for Cpu {
             return Ok(ArrayD::from_elem(IxDyn(&[]), R64::default()));
         };
         let mut out = vec![R64::default(); shape.iter().product()];
-        let standard: Vec<_> = terms
+        let flat: Vec<_> = terms
             .iter()
-            .map(|(x, y)| (x.as_standard_layout(), y.as_standard_layout()))
+            .map(|(x, y)| (row_major(x), row_major(y)))
             .collect();
-        let slices = standard
-            .iter()
-            .filter_map(|(x, y)| Some((x.as_slice()?, y.as_slice()?)));
+        let slices = flat.iter().map(|(x, y)| (&x[..], &y[..]));
         match f {
             Bilinear::Mul => slices.for_each(|(x, y)| (self.0.mul_add)(&mut out, x, y)),
             Bilinear::MatMul => {

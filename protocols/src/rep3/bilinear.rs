@@ -2,6 +2,7 @@
 
 use std::num::Wrapping;
 
+use tacit_mpc::ring::row_major;
 use tacit_mpc::wire::{Packer, Unpacker, packed_len};
 use tacit_mpc::{Bilinear, Purpose, R64, Result, Role, Session, Strand, Tensor};
 
@@ -23,8 +24,7 @@ fn summand(s: &Session, f: Bilinear, x: &Rep3, y: &Rep3) -> Result<Tensor> {
 /// The shapes do not fit, or a link or peer failed.
 pub fn product(s: &Session, f: Bilinear, x: &Rep3, y: &Rep3) -> Result<Rep3> {
     let p = summand(s, f, x, y)?;
-    let p = p.as_standard_layout();
-    let words = p.as_slice().unwrap_or_default();
+    let words = row_major(&p);
     let parts = s.fan_out(words.len(), async |strand: Strand<'_>| {
         let label = strand.next_gate()?;
         let (me, chunk) = (s.me(), strand.chunk());
@@ -58,8 +58,7 @@ pub(crate) fn product_rounded(
     shift: u32,
 ) -> Result<Rep3> {
     let p = summand(s, f, x, y)?;
-    let p = p.as_standard_layout();
-    let words = p.as_slice().unwrap_or_default();
+    let words = row_major(&p);
     let parts = s.fan_out(words.len(), async |strand: Strand<'_>| {
         let chunk = strand.chunk();
         let p = words[chunk.start..chunk.end]

@@ -34,8 +34,7 @@ pub(crate) async fn negative(
     if dealer {
         planes.iter_mut().for_each(|p| *p = not(p));
     }
-    let mut leaves = Vec::new();
-    collect_leaves(tree, Kind::Greater, 0, &mut leaves);
+    let leaves = leaves_of(tree);
     let mut ready = leaves_outputs(strand, &leaves, &planes).await?.into_iter();
     let mut level = start(tree, Kind::Greater, &mut ready);
     let mut carry = loop {
@@ -56,25 +55,14 @@ pub(crate) async fn negative(
 /// A leaf: what it must give, its first bit, its bits.
 type Leaf = (Kind, u32, u32);
 
-fn collect_leaves(tree: &Tree, kind: Kind, first: u32, out: &mut Vec<Leaf>) -> u32 {
-    match tree {
-        Tree::Leaf(m) => {
-            out.push((kind, first, *m));
-            *m
-        }
-        Tree::Node(children) => {
-            let mut used = 0;
-            for (i, child) in children.iter().enumerate() {
-                used += collect_leaves(
-                    child,
-                    if i == 0 { kind } else { Kind::Both },
-                    first + used,
-                    out,
-                );
-            }
-            used
-        }
-    }
+fn leaves_of(tree: &Tree) -> Vec<Leaf> {
+    let mut leaves = Vec::new();
+    let mut first = 0;
+    tree.leaves(Kind::Greater, &mut |kind, m| {
+        leaves.push((kind, first, m));
+        first += m;
+    });
+    leaves
 }
 
 /// All leaves in one deal and one swap: 2^m - 1 dealt bits a leaf and two swapped bits an output.
@@ -92,10 +80,7 @@ async fn leaves_outputs(
             .collect()
     })
     .await?;
-    let outputs = leaves
-        .iter()
-        .map(|(kind, ..)| if *kind == Kind::Both { 2 } else { 1 })
-        .sum();
+    let outputs = leaves.iter().map(|(kind, ..)| kind.outputs()).sum();
     let u = match halves {
         Halves::Dealer { .. } => None,
         Halves::Pair(half) => {
@@ -158,15 +143,15 @@ fn thermometer(b: &[Plane]) -> Vec<Plane> {
 /// The tree with finished subtrees replaced by their outputs.
 enum Pending {
     Done(Outputs),
-    Node(Kind, Vec<Pending>),
+    Node(Kind, Vec<Self>),
 }
 
 fn start(tree: &Tree, kind: Kind, leaves: &mut impl Iterator<Item = Outputs>) -> Pending {
     match tree {
         Tree::Leaf(_) => Pending::Done(leaves.next().expect("one output a leaf")),
         Tree::Node(children) => {
-            let child = |(i, c)| start(c, if i == 0 { kind } else { Kind::Both }, leaves);
-            Pending::Node(kind, children.iter().enumerate().map(child).collect())
+            let kinds = children.iter().zip(kind.of_children());
+            Pending::Node(kind, kinds.map(|(c, k)| start(c, k, leaves)).collect())
         }
     }
 }

@@ -1,6 +1,9 @@
 //! The engine that runs a graph on replicated shares.
 
+use std::borrow::Cow;
+
 use ndarray::{ArrayD, Axis};
+use tacit_mpc::ring::row_major;
 use tacit_mpc::{Bilinear, Chunk, Purpose, R64, Session, Strand, Tensor};
 use tacit_nn::{Engine, Error, Layout, Program, Result, fixed};
 
@@ -297,9 +300,7 @@ impl Engine for Rep3Engine {
         let standard: Vec<_> = inputs
             .iter()
             .map(|x| match x {
-                Value::Numbers(x) => {
-                    Operand::Numbers(x.a.as_standard_layout(), x.b.as_standard_layout())
-                }
+                Value::Numbers(x) => Operand::Numbers(row_major(&x.a), row_major(&x.b)),
                 Value::Bits(b) => Operand::Bits(&b.chunks),
             })
             .collect();
@@ -315,10 +316,7 @@ impl Engine for Rep3Engine {
 
 /// An input of a program in row-major order.
 enum Operand<'a> {
-    Numbers(
-        ndarray::CowArray<'a, R64, ndarray::IxDyn>,
-        ndarray::CowArray<'a, R64, ndarray::IxDyn>,
-    ),
+    Numbers(Cow<'a, [R64]>, Cow<'a, [R64]>),
     Bits(&'a [(Chunk, Held<Plane>)]),
 }
 
@@ -328,9 +326,7 @@ impl Operand<'_> {
         let chunk = strand.chunk();
         match self {
             Self::Numbers(a, b) => {
-                let cut = |t: &ndarray::CowArray<'_, R64, ndarray::IxDyn>| {
-                    t.as_slice().unwrap_or_default()[chunk.start..chunk.end].to_vec()
-                };
+                let cut = |t: &[R64]| t[chunk.start..chunk.end].to_vec();
                 Register::Number(Held::from_party_order(strand.role(), cut(a), cut(b)))
             }
             Self::Bits(planes) => {

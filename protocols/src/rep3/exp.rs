@@ -17,12 +17,17 @@ use super::lookup::{finish, pick, rotate, split};
 const LO: i64 = -239;
 /// log2 of the cell width: cells of 16.
 const CELL: u32 = 4;
-const LOG2_CELLS: u32 = 4;
+pub(super) const LOG2_CELLS: u32 = 4;
 /// Scale of e^(L_c) and of the dealt rows: e^1·2^59 < 2^62.
 const PAIR_SCALE: u32 = 18;
 const ROW_SCALE: u32 = 41;
 /// Scale of the running product: e^16·2^40 < 2^64.
 const UNIT: u32 = 40;
+
+/// Bits to round off the product of the two factors for f fractional bits.
+pub(super) fn shift(f: u32) -> u32 {
+    PAIR_SCALE + ROW_SCALE - f
+}
 
 /// Constants for one precision, the same at all parties.
 #[derive(Clone, Debug)]
@@ -143,7 +148,7 @@ pub(crate) async fn exp_neg(
             .map(|(&r, &l)| r * Wrapping((t.exp_low(l) + round) >> (UNIT - PAIR_SCALE)))
             .collect()
     });
-    finish(strand, n, u, 64, PAIR_SCALE + ROW_SCALE - t.f).await
+    finish(strand, n, u, 64, shift(t.f)).await
 }
 
 #[cfg(test)]

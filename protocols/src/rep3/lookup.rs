@@ -106,8 +106,9 @@ pub(crate) struct Prepared {
     /// Scale of the powers and of the coefficients.
     scale: u32,
     /// Bits of the dealt words.
-    k: u32,
-    shift: u32,
+    pub(super) k: u32,
+    /// Bits to round off the products.
+    pub(super) shift: u32,
     /// \[cell\]\[power\] in u = (x - centre)/2^d.
     coefficients: Vec<Vec<f64>>,
 }
@@ -141,6 +142,11 @@ impl Prepared {
             shift: 2 * scale - f,
             coefficients,
         })
+    }
+
+    /// Words dealt a value.
+    pub(super) fn words(&self) -> usize {
+        (self.degree + 1) << self.log2_cells
     }
 
     /// D's rows: Q_i = Σ_{j>=i} A_j·C(j,i)·b^(j-i), b = L_s/2^d - 1/2, for every cell and power, at the scale of the

@@ -25,11 +25,35 @@ pub(crate) enum Kind {
     Greater,
 }
 
+impl Kind {
+    /// How many bits a subtree of this kind gives.
+    pub(crate) fn outputs(self) -> usize {
+        match self {
+            Self::Both => 2,
+            Self::Greater => 1,
+        }
+    }
+
+    /// What the children of such a node must give, least significant first.
+    pub(crate) fn of_children(self) -> impl Iterator<Item = Self> {
+        std::iter::once(self).chain(std::iter::repeat(Self::Both))
+    }
+
+    /// Products of two or more of the dealer's bits in a node of `radix` children: every set of two or more p, and every g_i
+    /// with some later p.
+    pub(crate) fn dealt_products(self, radix: u32) -> usize {
+        let with_g: usize = (1..radix).map(|k| (1 << k) - 1).sum();
+        // Without an own P the first child has none either.
+        let p = if self == Self::Both { radix } else { radix - 1 };
+        with_g + (1 << p) - 1 - p as usize
+    }
+}
+
 /// A comparison tree. Children come least significant first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Tree {
     Leaf(u32),
-    Node(Vec<Tree>),
+    Node(Vec<Self>),
 }
 
 const MAX_LEAF: u32 = 9;
@@ -48,6 +72,37 @@ impl Tree {
         }
     }
 
+    /// Calls `visit` with each leaf's kind and bits, least significant first.
+    pub(crate) fn leaves(&self, kind: Kind, visit: &mut impl FnMut(Kind, u32)) {
+        match self {
+            Self::Leaf(m) => visit(kind, *m),
+            Self::Node(children) => children
+                .iter()
+                .zip(kind.of_children())
+                .for_each(|(c, k)| c.leaves(k, visit)),
+        }
+    }
+
+    /// Levels of gates above the leaves.
+    pub(crate) fn height(&self) -> usize {
+        match self {
+            Self::Leaf(_) => 0,
+            Self::Node(children) => 1 + children.iter().map(Self::height).max().unwrap_or(0),
+        }
+    }
+
+    /// Calls `visit` with the kind and the number of children of each node of a height.
+    pub(crate) fn nodes_at(&self, height: usize, kind: Kind, visit: &mut impl FnMut(Kind, u32)) {
+        let Self::Node(children) = self else { return };
+        if self.height() == height {
+            visit(kind, children.len() as u32);
+        }
+        children
+            .iter()
+            .zip(kind.of_children())
+            .for_each(|(c, k)| c.nodes_at(height, k, visit));
+    }
+
     /// Dealt and swapped bits.
     #[cfg(test)]
     pub(crate) fn bits(&self, kind: Kind) -> u32 {
@@ -56,8 +111,8 @@ impl Tree {
             Self::Node(c) => {
                 let below: u32 = c
                     .iter()
-                    .enumerate()
-                    .map(|(i, t)| t.bits(if i == 0 { kind } else { Kind::Both }))
+                    .zip(kind.of_children())
+                    .map(|(t, k)| t.bits(k))
                     .sum();
                 node(kind, c.len() as u32) + below
             }
@@ -69,13 +124,8 @@ fn leaf(kind: Kind, m: u32) -> u32 {
     (1 << m) + if kind == Kind::Both { 3 } else { 1 }
 }
 
-/// Products of two or more dealer bits in Σ_i g_i Π_{j>i} p_j: every set of two or more p, and every g_i with some later p.
 fn node(kind: Kind, r: u32) -> u32 {
-    let with_g: u32 = (1..r).map(|k| (1 << k) - 1).sum();
-    match kind {
-        Kind::Greater => 2 + with_g + (1 << (r - 1)) - r,
-        Kind::Both => 4 + with_g + (1 << r) - 1 - r,
-    }
+    (2 * kind.outputs() + kind.dealt_products(r)) as u32
 }
 
 /// A tree and what it costs in bits.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use ndarray::{ArrayD, IxDyn};
+use tacit_mpc::ring::row_major;
 use tacit_mpc::wire::{Packer, Unpacker, packed_len};
 use tacit_mpc::{Chunk, Error, PartyId, Purpose, R64, Result, Session, Strand, Tensor};
 
@@ -99,8 +100,7 @@ pub(crate) fn assemble(shape: &[usize], parts: Vec<(Chunk, (Vec<R64>, Vec<R64>))
 pub fn input(s: &Session, owner: PartyId, shape: &[usize], x: Option<&Tensor>) -> Result<Rep3> {
     let n = shape.iter().product();
     let me = s.me();
-    let x = x.filter(|_| me == owner).map(|x| x.as_standard_layout());
-    let words = x.as_ref().and_then(|x| x.as_slice()).unwrap_or_default();
+    let words = x.filter(|_| me == owner).map(row_major).unwrap_or_default();
     if me == owner && (words.len() != n) {
         return Err(Error::Shape {
             op: "input",
@@ -143,11 +143,7 @@ pub fn input(s: &Session, owner: PartyId, shape: &[usize], x: Option<&Tensor>) -
 /// # Errors
 /// A link or peer failed.
 pub fn open(s: &Session, x: &Rep3) -> Result<Tensor> {
-    let (a, b) = (x.a.as_standard_layout(), x.b.as_standard_layout());
-    let (own, next) = (
-        a.as_slice().unwrap_or_default(),
-        b.as_slice().unwrap_or_default(),
-    );
+    let (own, next) = (row_major(&x.a), row_major(&x.b));
     let parts = s.fan_out(own.len(), async |strand: Strand<'_>| {
         let label = strand.next_gate()?;
         let range = strand.chunk().start..strand.chunk().end;

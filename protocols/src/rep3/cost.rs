@@ -1,0 +1,252 @@
+//! What a graph will cost on rep3, before it runs: the same gates, counting instead of computing.
+//!
+//! Each function declares what the gate of its name sends; tests hold the gates to it exactly, message by message. Rounds
+//! follow logical clocks as in a session: a dealer never waits inside a gate, so its messages carry an old time.
+
+use ndarray::ArrayD;
+use tacit_mpc::chunk::{Chunk, chunks};
+use tacit_mpc::wire::packed_len;
+use tacit_mpc::{Bilinear, Cost};
+use tacit_nn::program::Instr;
+use tacit_nn::{Engine, Error, Layout, Program, Result, fixed};
+
+use super::exp;
+use super::lookup::Prepared;
+use super::plan::{Depth, Kind, Tree};
+
+/// Counts rounds, messages and bytes of a graph on [`super::Rep3Engine`]. A value is its shape.
+#[derive(Clone, Debug)]
+pub struct CostEngine {
+    fraction_bits: u32,
+    depth: Depth,
+    parties: [Cost; 3],
+}
+
+impl CostEngine {
+    /// For numbers of `fraction_bits` fractional bits and comparisons of the given depth.
+    #[must_use]
+    pub fn new(fraction_bits: u32, depth: Depth) -> Self {
+        Self {
+            fraction_bits,
+            depth,
+            parties: [Cost::default(); 3],
+        }
+    }
+
+    /// What each party has sent so far, and its rounds.
+    #[must_use]
+    pub fn parties(&self) -> &[Cost; 3] {
+        &self.parties
+    }
+
+    /// Counts one pass over the chunks of `n` values.
+    fn pass(&mut self, n: usize, gate: impl Fn(&mut Count)) {
+        let start = self.parties.map(|p| p.rounds);
+        let mut longest = start;
+        for chunk in chunks(n) {
+            let mut count = Count {
+                chunk,
+                gate: 0,
+                clock: start,
+                parties: &mut self.parties,
+            };
+            gate(&mut count);
+            for (longest, clock) in longest.iter_mut().zip(count.clock) {
+                *longest = clock.max(*longest);
+            }
+        }
+        self.parties
+            .iter_mut()
+            .zip(longest)
+            .for_each(|(p, rounds)| p.rounds = rounds);
+    }
+}
+
+/// One strand as all three parties see it.
+struct Count<'a> {
+    chunk: Chunk,
+    gate: usize,
+    clock: [u64; 3],
+    parties: &'a mut [Cost; 3],
+}
+
+impl Count<'_> {
+    fn n(&self) -> usize {
+        self.chunk.len()
+    }
+
+    fn message(&mut self, from: usize, to: usize, sent_at: u64, bytes: usize) {
+        let sender = &mut self.parties[from];
+        sender.messages += 1;
+        sender.bytes += bytes as u64;
+        sender.header_bytes += tacit_mpc::session::HEADER as u64;
+        self.clock[to] = self.clock[to].max(sent_at + 1);
+    }
+
+    /// (dealer, A, B).
+    fn roles(&self) -> (usize, usize, usize) {
+        let d = self.chunk.dealer;
+        (d, (d + 1) % 3, (d + 2) % 3)
+    }
+
+    fn deal(&mut self, units: usize, bits: usize) {
+        let (d, a, b) = self.roles();
+        let first = (units + self.gate % 2) / 2;
+        self.gate += 1;
+        let now = self.clock[d];
+        for (to, units) in [(b, first), (a, units - first)] {
+            if units > 0 {
+                self.message(d, to, now, packed_len(units, bits));
+            }
+        }
+    }
+
+    fn swap(&mut self, units: usize, bits: usize) {
+        let (_, a, b) = self.roles();
+        self.gate += 1;
+        let (at_a, at_b) = (self.clock[a], self.clock[b]);
+        let bytes = packed_len(units, bits);
+        if units > 0 {
+            self.message(a, b, at_a, bytes);
+            self.message(b, a, at_b, bytes);
+        }
+    }
+
+    fn truncate(&mut self, k: u32, p: u32) {
+        let (n, e) = (self.n(), (p + 64 - k) as usize);
+        self.deal(n, 64);
+        self.deal(n, e);
+        self.swap(n, e);
+    }
+
+    fn rounded_product(&mut self, shift: u32) {
+        self.swap(self.n(), 64);
+        self.truncate(64, shift);
+    }
+
+    fn negative(&mut self, tree: &Tree) {
+        let n = self.n();
+        let mut leaves = (0, 0);
+        tree.leaves(Kind::Greater, &mut |kind, m| {
+            leaves.0 += (1 << m) - 1;
+            leaves.1 += kind.outputs();
+        });
+        self.deal(leaves.0, n);
+        self.swap(leaves.1, n);
+        for level in 1..=tree.height() {
+            let mut nodes = (0, 0);
+            tree.nodes_at(level, Kind::Greater, &mut |kind, radix| {
+                nodes.0 += kind.dealt_products(radix);
+                nodes.1 += kind.outputs();
+            });
+            self.deal(nodes.0, n);
+            self.swap(nodes.1, n);
+        }
+    }
+
+    fn select(&mut self) {
+        self.deal(2 * self.n(), 64);
+        self.swap(self.n(), 64);
+    }
+
+    fn to_arithmetic(&mut self) {
+        self.deal(self.n(), 64);
+        self.swap(self.n(), 64);
+    }
+
+    fn table(&mut self, words: usize, k: u32, shift: u32) {
+        let n = self.n();
+        self.deal(words * n, k as usize);
+        self.swap(n, k as usize);
+        self.truncate(k, shift);
+    }
+}
+
+impl Engine for CostEngine {
+    type Value = Vec<usize>;
+
+    fn public(&mut self, x: &ArrayD<f64>) -> Result<Vec<usize>> {
+        Ok(x.shape().to_vec())
+    }
+
+    fn shape(&self, x: &Vec<usize>) -> Vec<usize> {
+        x.clone()
+    }
+
+    fn layout(&mut self, layout: &Layout, x: &Vec<usize>) -> Result<Vec<usize>> {
+        layout.output_shape(x)
+    }
+
+    fn concat(&mut self, axis: usize, xs: &[&Vec<usize>]) -> Result<Vec<usize>> {
+        let mut shape = xs.first().map(|x| x.to_vec()).unwrap_or_default();
+        let total = xs.iter().filter_map(|x| x.get(axis)).sum();
+        let length = shape.get_mut(axis).ok_or_else(|| Error::Shape {
+            op: "concat",
+            left: xs[0].clone(),
+            right: vec![axis],
+        })?;
+        *length = total;
+        Ok(shape)
+    }
+
+    fn linear(&mut self, terms: &[(i64, &Vec<usize>)], _: f64) -> Result<Vec<usize>> {
+        terms
+            .first()
+            .map(|(_, x)| x.to_vec())
+            .ok_or_else(|| Error::Invalid("a linear combination of no terms has no shape".into()))
+    }
+
+    fn bilinear(
+        &mut self,
+        f: Bilinear,
+        x: &Vec<usize>,
+        y: &Vec<usize>,
+        scale: f64,
+    ) -> Result<Vec<usize>> {
+        let shape = f.output_shape(x, y).ok_or_else(|| Error::Shape {
+            op: "bilinear map",
+            left: x.clone(),
+            right: y.clone(),
+        })?;
+        let shift = fixed::scale_factor(scale)?.1 + self.fraction_bits;
+        self.pass(shape.iter().product(), |c| c.rounded_product(shift));
+        Ok(shape)
+    }
+
+    fn map(&mut self, program: &Program, inputs: &[&Vec<usize>]) -> Result<Vec<Vec<usize>>> {
+        let shape = inputs.first().map(|x| x.to_vec()).unwrap_or_default();
+        let f = self.fraction_bits;
+        let depth = self.depth;
+        let gates: Vec<Box<dyn Fn(&mut Count)>> = program
+            .code
+            .iter()
+            .map(|instr| -> Result<Box<dyn Fn(&mut Count)>> {
+                Ok(match instr {
+                    Instr::Input(_) | Instr::InputBit(_) | Instr::Linear(..) => Box::new(|_| ()),
+                    Instr::Scale(_, c) => match fixed::scale_factor(*c)?.1 {
+                        0 => Box::new(|_| ()),
+                        shift => Box::new(move |s| s.truncate(64, shift)),
+                    },
+                    Instr::Mul(..) => Box::new(move |s| s.rounded_product(f)),
+                    Instr::Negative(_, bound) => {
+                        let tree = Tree::cheapest(bound.map_or(63, |b| (b + f).min(63)), depth);
+                        Box::new(move |s| s.negative(&tree))
+                    }
+                    Instr::Select(..) => Box::new(|s| s.select()),
+                    Instr::ToArithmetic(_) => Box::new(|s| s.to_arithmetic()),
+                    Instr::ExpNeg(_) => {
+                        Box::new(move |s| s.table(1 << exp::LOG2_CELLS, 64, exp::shift(f)))
+                    }
+                    Instr::Table(_, t) => {
+                        let t = Prepared::new(t, f)?;
+                        Box::new(move |s| s.table(t.words(), t.k, t.shift))
+                    }
+                })
+            })
+            .collect::<Result<_>>()?;
+        self.pass(shape.iter().product(), |count| {
+            gates.iter().for_each(|gate| gate(count))
+        });
+        Ok(program.outputs.iter().map(|_| shape.clone()).collect())
+    }
+}
