@@ -1,14 +1,15 @@
 //! Reverse-mode differentiation: it appends the nodes of the gradient to the graph itself, so that every engine that runs
 //! the network can also train it.
 
+mod rules;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use tacit_mpc::Bilinear;
 
-use crate::{
-    Edge, Error, Function, Graph, Layout, Result,
-    graph::{Op, Rule},
-};
+use crate::{Edge, Error, Function, Graph, Result, graph::Op};
 
 /// The derivative of the loss by one edge. Real factors are carried along and applied once, at the end, where they cost no
 /// rounding of their own if the last step was a product.
@@ -174,159 +175,6 @@ impl Backward<'_> {
         self.gradients.insert(x, sum);
         Ok(())
     }
-
-    /// dx += dy·factor for a product entry by entry.
-    fn product(&mut self, x: Edge, factor: Edge, dy: Gradient) -> Result<()> {
-        if !self.wanted(x) {
-            return Ok(());
-        }
-        let dx = match dy {
-            Gradient::Constant(c) => Gradient::Scaled(factor, c),
-            Gradient::Scaled(dy, c) => Gradient::Scaled(self.g.mul(dy, factor)?, c),
-        };
-        self.add(x, dx)
-    }
-
-    /// dA += dY·Bᵀ, dB += Aᵀ·dY.
-    fn matrix_product(&mut self, a: Edge, b: Edge, y: Edge, dy: Gradient) -> Result<()> {
-        let (dy, c) = self.unscaled(dy, y)?;
-        if self.wanted(a) {
-            let bt = self.g.transpose(b)?;
-            let da = self.g.matmul(dy, bt)?;
-            self.add(a, Gradient::Scaled(da, c))?;
-        }
-        if self.wanted(b) {
-            let at = self.g.transpose(a)?;
-            let db = self.g.matmul(at, dy)?;
-            self.add(b, Gradient::Scaled(db, c))?;
-        }
-        Ok(())
-    }
-
-    fn concat(&mut self, axis: usize, xs: &[Edge], dy: Gradient) -> Result<()> {
-        let mut start = 0;
-        for &x in xs {
-            let end = start + self.g.shape(x)?[axis];
-            let dx = match dy {
-                Gradient::Constant(_) => dy,
-                Gradient::Scaled(dy, c) => Gradient::Scaled(self.g.slice(dy, axis, start..end)?, c),
-            };
-            self.add(x, dx)?;
-            start = end;
-        }
-        Ok(())
-    }
-
-    /// The gradient before a layout, or `None` where there is no rule.
-    fn layout(
-        &mut self,
-        layout: &Layout,
-        x: Edge,
-        y: Edge,
-        dy: Gradient,
-    ) -> Result<Option<Gradient>> {
-        let shape = self.g.shape(x)?.to_vec();
-        let keeps_constants = matches!(
-            layout,
-            Layout::Reshape(_) | Layout::Transpose(_) | Layout::Sum { .. }
-        );
-        if let (Gradient::Constant(_), true) = (dy, keeps_constants) {
-            return Ok(Some(dy));
-        }
-        let (dy, c) = self.unscaled(dy, y)?;
-        let dx = match layout {
-            Layout::Reshape(_) => self.g.reshape(dy, &shape)?,
-            Layout::Transpose(axes) => {
-                let mut inverse = vec![0; axes.len()];
-                axes.iter()
-                    .enumerate()
-                    .for_each(|(k, &axis)| inverse[axis] = k);
-                self.g.layout(Layout::Transpose(inverse), dy)?
-            }
-            Layout::Sum { .. } => self.g.broadcast(dy, &shape)?,
-            Layout::Broadcast(_) => self.sum_to(dy, &shape)?,
-            Layout::Slice { axis, start, end } => self.pad(dy, *axis, *start, *end, &shape)?,
-            Layout::Gather { .. } => return Ok(None),
-        };
-        Ok(Some(Gradient::Scaled(dx, c)))
-    }
-
-    /// Sums over the axes along which `shape` was broadcast.
-    fn sum_to(&mut self, dy: Edge, shape: &[usize]) -> Result<Edge> {
-        let long = self.g.shape(dy)?.to_vec();
-        let leading = long.len() - shape.len();
-        let mut dx = dy;
-        for axis in 0..long.len() {
-            if long[axis] != 1 && (axis < leading || shape[axis - leading] == 1) {
-                dx = self.g.sum(dx, axis)?;
-            }
-        }
-        if leading == 0 {
-            Ok(dx)
-        } else {
-            self.g.reshape(dx, shape)
-        }
-    }
-
-    /// Puts zeros around a slice.
-    fn pad(
-        &mut self,
-        dy: Edge,
-        axis: usize,
-        start: usize,
-        end: usize,
-        shape: &[usize],
-    ) -> Result<Edge> {
-        let mut parts = Vec::new();
-        let zeros = |g: &mut Graph, n: usize| {
-            let mut shape = shape.to_vec();
-            shape[axis] = n;
-            (n > 0).then(|| g.fill(&shape, 0.0))
-        };
-        parts.extend(zeros(self.g, start));
-        parts.push(dy);
-        parts.extend(zeros(self.g, shape[axis] - end));
-        if parts.len() == 1 {
-            Ok(dy)
-        } else {
-            self.g.concat(axis, &parts)
-        }
-    }
-
-    /// The gradient before an elementwise function; whether there is a rule.
-    fn function(&mut self, f: &Function, x: Edge, y: Edge, dy: Gradient) -> Result<bool> {
-        match (f, y.port) {
-            (Function::Relu, 0) => {
-                let (dy, c) = self.unscaled(dy, y)?;
-                let dx = self
-                    .g
-                    .map(Function::ReluGrad, &[dy, Edge { port: 1, ..y }])?;
-                self.add(x, Gradient::Scaled(dx, c))?;
-            }
-            // softplus' = sigmoid, and sigmoid' = p - p².
-            (Function::Logistic, 1) => self.product(x, Edge { port: 0, ..y }, dy)?,
-            (Function::Logistic, _) => {
-                let square = self.g.mul(y, y)?;
-                let slope = self.g.sub(y, square)?;
-                self.product(x, slope, dy)?;
-            }
-            (Function::Exp, _) => self.product(x, y, dy)?,
-            _ => return Ok(false),
-        }
-        Ok(true)
-    }
-
-    /// A derivative given row by row: the row's dy times the row of the derivative.
-    fn closed_form(&mut self, rule: Rule, y: Edge, dy: Gradient) -> Result<()> {
-        match dy {
-            Gradient::Constant(c) => self.add(rule.input, Gradient::Scaled(rule.derivative, c)),
-            Gradient::Scaled(..) => {
-                let (dy, c) = self.unscaled(dy, y)?;
-                let dx = self.g.mul(dy, rule.derivative)?;
-                self.add(rule.input, Gradient::Scaled(dx, c))
-            }
-        }
-    }
 }
 
 fn unsupported(node: usize, op: &Op) -> Error {
@@ -335,6 +183,3 @@ fn unsupported(node: usize, op: &Op) -> Error {
         op: format!("the derivative of {op}"),
     }
 }
-
-#[cfg(test)]
-mod tests;

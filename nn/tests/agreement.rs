@@ -1,4 +1,5 @@
 //! Random graphs: the ring engine agrees with the plaintext engine, and no schedule changes a bit.
+#![allow(clippy::unwrap_used)]
 
 use ndarray::{ArrayD, IxDyn};
 use proptest::prelude::*;

@@ -3,7 +3,7 @@
 use ndarray::{ArrayD, IxDyn};
 
 use super::*;
-use crate::{Plain, run};
+use crate::{Layout, Plain, run};
 
 /// Entries in [-1, 1] without a pattern that an error could hide behind.
 fn sample(shape: &[usize], salt: usize) -> ArrayD<f32> {
