@@ -1,0 +1,325 @@
+//! Parties as their operators run them, with a real coordinator: from `init` to a result that the recipient opens.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::time::Duration;
+
+use tacit_api::identity::Identity;
+use tacit_api::job::JobSpec;
+use tacit_api::proto::coordinator_client::CoordinatorClient;
+use tacit_api::proto::{Event, FetchRequest, JobState, WatchRequest};
+use tacit_api::roster::Roster;
+use tacit_api::seal::{RESULT, reveal};
+use tacit_api::sign::sign_job;
+use tacit_api::tls::coordinator_endpoint;
+use tacit_party::config::{CONFIG_FILE, Config};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+const PARTIES: [&str; 3] = ["north", "west", "south"];
+
+const JOB: &str = r#"
+name = "trial"
+kind = "train"
+recipient = "analyst"
+compute = ["north", "west", "south"]
+[data]
+dataset = "ward"
+label = "ill"
+classes = 2
+features = [{ name = "age", min = 0, max = 100 }]
+[model]
+hidden = []
+[training]
+epochs = 2
+[release]
+metrics = ["accuracy"]
+"#;
+
+/// The directories of a consortium in which everybody has followed the instructions.
+struct Home {
+    dir: TempDir,
+    roster: Roster,
+    analyst: Identity,
+}
+
+/// An address on this machine that nobody listens on.
+fn free_address() -> String {
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    socket.local_addr().unwrap().to_string()
+}
+
+impl Home {
+    fn found() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let coordinator = dir.path().join("coordinator");
+        let address = free_address();
+        tacit_coordinator::setup::init(&coordinator, "trial", &address, &address).unwrap();
+        for name in PARTIES {
+            let address = free_address();
+            let request =
+                tacit_party::setup::init(&dir.path().join(name), name, &address, &address).unwrap();
+            tacit_coordinator::setup::admit(&coordinator, &request).unwrap();
+        }
+        let analyst = Identity::generate().unwrap();
+        let request = dir.path().join("analyst.toml");
+        fs::write(
+            &request,
+            analyst.request("analyst", None).unwrap().to_toml().unwrap(),
+        )
+        .unwrap();
+        let roster = tacit_coordinator::setup::admit(&coordinator, &request).unwrap();
+        for (k, name) in PARTIES.iter().enumerate() {
+            let home = dir.path().join(name);
+            roster.save(&home.join("consortium.toml")).unwrap();
+            write_rows(&home.join("ward.csv"), k);
+            allow(&home.join(CONFIG_FILE));
+        }
+        Self {
+            dir,
+            roster,
+            analyst,
+        }
+    }
+
+    fn coordinator(&self) -> Running {
+        let path = self
+            .dir
+            .path()
+            .join("coordinator")
+            .join(tacit_coordinator::config::CONFIG_FILE);
+        let config = tacit_coordinator::Config::load(&path).unwrap();
+        Running::new(|stopped| async { tacit_coordinator::serve(config, stopped).await.unwrap() })
+    }
+
+    fn config(&self, party: &str) -> Config {
+        let mut config = Config::load(&self.dir.path().join(party).join(CONFIG_FILE)).unwrap();
+        config.deadlines.reconnect = Duration::from_secs(1);
+        config
+    }
+
+    fn party(&self, name: &str) -> Running {
+        let config = self.config(name);
+        Running::new(|stopped| async { tacit_party::serve(config, stopped).await.unwrap() })
+    }
+
+    /// Submits the job, waits for its end, and says what happened.
+    async fn job(&self) -> (String, Vec<Event>) {
+        let mut client = self.client().await;
+        let signed = sign_job(&self.analyst, &self.roster, JOB).unwrap();
+        let job_id = client.submit(signed).await.unwrap().into_inner().job_id;
+        let watch = WatchRequest {
+            job_id: job_id.clone(),
+            after: 0,
+        };
+        let mut stream = client.watch(watch).await.unwrap().into_inner();
+        let mut events = Vec::new();
+        while let Some(event) = stream.message().await.unwrap() {
+            events.push(event);
+        }
+        (job_id, events)
+    }
+
+    async fn client(&self) -> CoordinatorClient<tonic::transport::Channel> {
+        let address = self.roster.coordinator_address();
+        let endpoint = coordinator_endpoint(&self.analyst, &self.roster, address).unwrap();
+        loop {
+            match endpoint.connect().await {
+                Ok(channel) => return CoordinatorClient::new(channel),
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await, // it is starting
+            }
+        }
+    }
+
+    /// Fetches the result and opens it.
+    async fn result(&self, job_id: String) -> Vec<f64> {
+        let fetch = FetchRequest {
+            job_id: job_id.clone(),
+        };
+        let release = self.client().await.fetch(fetch).await.unwrap().into_inner();
+        let job = JobSpec::parse(JOB).unwrap();
+        let words = reveal(
+            &self.analyst,
+            &self.roster,
+            &job_id,
+            &job.compute,
+            RESULT,
+            &release.shares,
+        )
+        .unwrap();
+        words
+            .into_iter()
+            .map(|word| word as i64 as f64 / f64::from(1 << 18))
+            .collect()
+    }
+}
+
+/// Who is older than 50 is ill.
+fn write_rows(path: &Path, seed: usize) {
+    let mut text = String::from("age,ill\n");
+    for row in 0..60 {
+        let age = (row * 37 + seed * 11) % 101;
+        text += &format!("{age},{}\n", u8::from(age > 50));
+    }
+    fs::write(path, text).unwrap();
+}
+
+/// Fills in what the template of the configuration leaves to the operator.
+fn allow(path: &Path) {
+    let mut text = fs::read_to_string(path).unwrap();
+    for (from, to) in [
+        (
+            "# breast-cancer = \"data/breast-cancer.csv\"",
+            "ward = \"ward.csv\"",
+        ),
+        ("kinds = []", "kinds = [\"train\"]"),
+        ("submitters = []", "submitters = [\"analyst\"]"),
+        ("recipients = []", "recipients = [\"analyst\"]"),
+        ("datasets = []", "datasets = [\"ward\"]"),
+        ("metrics = []", "metrics = [\"accuracy\"]"),
+    ] {
+        assert!(text.contains(from), "{from}");
+        text = text.replace(from, to);
+    }
+    fs::write(path, text).unwrap();
+}
+
+/// A program that serves until it is stopped.
+struct Running {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    fn new<F>(serve: impl FnOnce(Stopped) -> F) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (stop, stopped) = oneshot::channel();
+        let stopped: Stopped = Box::pin(async { stopped.await.unwrap_or_default() });
+        Self {
+            stop,
+            task: tokio::spawn(serve(stopped)),
+        }
+    }
+
+    async fn stop(self) {
+        self.stop.send(()).unwrap();
+        self.task.await.unwrap();
+    }
+}
+
+type Stopped = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+fn state(events: &[Event]) -> JobState {
+    events.last().unwrap().state()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consortium_trains_and_its_recipient_opens_the_result() {
+    let home = Home::found();
+    let coordinator = home.coordinator();
+    let parties = PARTIES.map(|name| home.party(name));
+    let (job_id, events) = home.job().await;
+    assert_eq!(state(&events), JobState::Done, "{events:?}");
+    assert_eq!(
+        events
+            .iter()
+            .filter(|event| event.progress.is_some())
+            .count(),
+        3 * 2
+    );
+    let [weight, _bias, accuracy] = home.result(job_id).await[..] else {
+        panic!()
+    };
+    assert!(weight > 0.0 && accuracy > 0.9, "{weight} {accuracy}");
+
+    // The coordinator restarts, and the parties come back by themselves.
+    coordinator.stop().await;
+    let coordinator = home.coordinator();
+    let (job_id, events) = home.job().await;
+    assert_eq!(state(&events), JobState::Done, "{events:?}");
+    assert_eq!(home.result(job_id).await.len(), 3);
+
+    for running in parties.into_iter().chain([coordinator]) {
+        running.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_reaches_the_submitter_in_one_sentence() {
+    let home = Home::found();
+    let coordinator = home.coordinator();
+    let mut strict = home.config("west");
+    strict.policy.min_contributors = 4;
+    let strict =
+        Running::new(|stopped| async { tacit_party::serve(strict, stopped).await.unwrap() });
+    let parties = [home.party("north"), strict, home.party("south")];
+    let (_, events) = home.job().await;
+    assert_eq!(state(&events), JobState::Failed);
+    let end = events.last().unwrap();
+    assert_eq!(end.culprit, "west");
+    assert!(
+        end.text
+            .contains("my policy demands at least 4 contributors, and this job has 3"),
+        "{}",
+        end.text
+    );
+    for running in parties.into_iter().chain([coordinator]) {
+        running.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_identity_attends_once() {
+    let home = Home::found();
+    let coordinator = home.coordinator();
+    let parties = PARTIES.map(|name| home.party(name));
+    assert_eq!(state(&home.job().await.1), JobState::Done);
+    // A second process with north's keys is turned away, again and again, and disturbs nobody.
+    let mut config = home.config("north");
+    config.listen = free_address();
+    config.journal = home.dir.path().join("another.journal");
+    let second =
+        Running::new(|stopped| async { tacit_party::serve(config, stopped).await.unwrap() });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let (_, events) = home.job().await;
+    assert_eq!(state(&events), JobState::Done, "{events:?}");
+    assert_eq!(
+        fs::read_to_string(home.dir.path().join("another.journal")).unwrap(),
+        ""
+    );
+    for running in parties.into_iter().chain([second, coordinator]) {
+        running.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_party_does_not_serve_without_a_sound_roster() {
+    let home = Home::found();
+    let config = home.config("north");
+    let refused = |config: Config| async {
+        tacit_party::serve(config, async {})
+            .await
+            .unwrap_err()
+            .to_string()
+    };
+    let mut client = config.clone();
+    client.identity = home.dir.path().join("analyst.key");
+    home.analyst.save(&client.identity).unwrap();
+    assert!(refused(client).await.contains("analyst is a client"));
+    let mut stranger = config.clone();
+    stranger.identity = home.dir.path().join("stranger.key");
+    Identity::generate()
+        .unwrap()
+        .save(&stranger.identity)
+        .unwrap();
+    assert!(refused(stranger).await.contains("no member with this key"));
+    let text = fs::read_to_string(&config.roster)
+        .unwrap()
+        .replace("role = \"client\"", "role = \"party\"");
+    fs::write(&config.roster, text).unwrap();
+    assert!(refused(config).await.contains("analyst"));
+}
