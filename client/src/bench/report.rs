@@ -1,0 +1,188 @@
+//! What the parties found, put together, for people and for programs.
+
+use serde::Serialize;
+
+use super::Net;
+use super::measure::{Findings, Sample, Task};
+
+/// The result of one benchmark: a median over its runs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Entry {
+    protocol: &'static str,
+    op: String,
+    size: usize,
+    net: String,
+    runs: usize,
+    /// Of the slowest party.
+    seconds: f64,
+    /// Of all parties together.
+    cpu_seconds: f64,
+    /// The most that a party has.
+    rounds: u64,
+    /// Payload of all parties together.
+    bytes: u64,
+    header_bytes: u64,
+    messages: u64,
+    /// Of the largest process.
+    peak_memory_bytes: u64,
+    max_abs_error: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accuracy: Option<f64>,
+}
+
+impl Entry {
+    /// Puts together what the parties say about the same runs.
+    pub(super) fn new(task: Task, net: Net, parties: &[Findings]) -> Self {
+        let runs: Vec<Sample> = (0..task.runs)
+            .map(|k| combine(parties.iter().filter_map(|party| party.samples.get(k))))
+            .collect();
+        let middle = |value: fn(&Sample) -> f64| median(runs.iter().map(value).collect());
+        let count = |value: fn(&Sample) -> u64| {
+            let mut values: Vec<u64> = runs.iter().map(value).collect();
+            values.sort_unstable();
+            values.get(values.len() / 2).copied().unwrap_or_default()
+        };
+        Self {
+            protocol: "rep3",
+            op: task.op.to_string(),
+            size: task.size,
+            net: net.to_string(),
+            runs: task.runs,
+            seconds: middle(|s| s.seconds),
+            cpu_seconds: middle(|s| s.cpu_seconds),
+            rounds: count(|s| s.rounds),
+            bytes: count(|s| s.bytes),
+            header_bytes: count(|s| s.header_bytes),
+            messages: count(|s| s.messages),
+            peak_memory_bytes: parties
+                .iter()
+                .map(|p| p.peak_memory_bytes)
+                .max()
+                .unwrap_or(0),
+            max_abs_error: parties.iter().map(|p| p.max_abs_error).fold(0.0, f64::max),
+            accuracy: parties.iter().find_map(|p| p.accuracy),
+        }
+    }
+
+    /// The heading above [`Self::row`].
+    pub(super) fn heading() -> String {
+        format!(
+            "{:20} {:>9} {:>9} {:>11} {:>11} {:>7} {:>13} {:>9} {:>11} {:>9} {:>10}",
+            "op",
+            "size",
+            "net",
+            "seconds",
+            "cpu s",
+            "rounds",
+            "bytes",
+            "B/value",
+            "header B",
+            "MiB",
+            "max error"
+        )
+    }
+
+    /// One line for people.
+    pub(super) fn row(&self) -> String {
+        format!(
+            "{:20} {:>9} {:>9} {:>11.6} {:>11.6} {:>7} {:>13} {:>9} {:>11} {:>9.1} {:>10.2e}",
+            self.op,
+            self.size,
+            self.net,
+            self.seconds,
+            self.cpu_seconds,
+            self.rounds,
+            self.bytes,
+            self.bytes_per_value()
+                .map_or_else(|| "-".into(), |b| format!("{b:.2}")),
+            self.header_bytes,
+            self.peak_memory_bytes as f64 / f64::from(1 << 20),
+            self.max_abs_error,
+        )
+    }
+
+    /// Bytes of all parties a value of the result; none for a training.
+    fn bytes_per_value(&self) -> Option<f64> {
+        let values = match self.op.as_str() {
+            "logistic-regression" => return None,
+            "matmul" => self.size * self.size,
+            _ => self.size,
+        };
+        Some(self.bytes as f64 / values.max(1) as f64)
+    }
+}
+
+/// One run, of all parties: times of the slowest, work of all.
+fn combine<'a>(parties: impl Iterator<Item = &'a Sample>) -> Sample {
+    parties.fold(Sample::default(), |all, party| Sample {
+        seconds: all.seconds.max(party.seconds),
+        cpu_seconds: all.cpu_seconds + party.cpu_seconds,
+        rounds: all.rounds.max(party.rounds),
+        bytes: all.bytes + party.bytes,
+        header_bytes: all.header_bytes + party.header_bytes,
+        messages: all.messages + party.messages,
+    })
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let half = values.len() / 2;
+    match values.len() {
+        0 => 0.0,
+        n if n % 2 == 1 => values[half],
+        _ => (values[half - 1] + values[half]) / 2.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Op;
+    use super::super::gate::Gate;
+    use super::*;
+
+    fn party(seconds: [f64; 3]) -> Findings {
+        let sample = |seconds| Sample {
+            seconds,
+            cpu_seconds: 1.0,
+            rounds: 2,
+            bytes: 80,
+            ..Sample::default()
+        };
+        Findings {
+            samples: seconds.map(sample).to_vec(),
+            peak_memory_bytes: 7,
+            ..Findings::default()
+        }
+    }
+
+    #[test]
+    fn the_slowest_party_counts_and_the_middle_run() {
+        let task = Task {
+            op: Op::Gate(Gate::Mul),
+            size: 10,
+            runs: 3,
+        };
+        let parties = [
+            party([1.0, 9.0, 2.0]),
+            party([1.0, 1.0, 3.0]),
+            party([2.0, 1.0, 1.0]),
+        ];
+        let entry = Entry::new(task, Net::Mem, &parties);
+        assert_eq!(
+            (entry.seconds, entry.cpu_seconds, entry.rounds, entry.bytes),
+            (3.0, 3.0, 2, 240)
+        );
+        assert_eq!(
+            (entry.peak_memory_bytes, entry.bytes_per_value()),
+            (7, Some(24.0))
+        );
+        let (heading, row) = (Entry::heading(), entry.row());
+        assert_eq!(heading.len(), row.len(), "{heading}\n{row}");
+    }
+
+    #[test]
+    fn a_median_of_an_even_number_is_the_mean_of_the_middle_two() {
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 9.0]), 3.0);
+        assert_eq!(median(vec![]), 0.0);
+    }
+}

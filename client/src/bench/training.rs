@@ -1,0 +1,99 @@
+//! The training that is measured: the first job of the demo, its rows shared by three parties.
+
+use anyhow::{Context, Result};
+use ndarray::{ArrayD, Axis, Slice};
+use tacit_api::job::JobSpec;
+use tacit_nn::train::{Data, Released, TrainSpec, split, train};
+use tacit_nn::{Engine, Plain};
+use tacit_party::train_job;
+use tacit_protocols::rep3::{Rep3Engine, Value};
+
+/// Rows and job, known to every party here: what they are does not change what the training costs.
+pub(super) struct Training {
+    spec: TrainSpec,
+    x: ArrayD<f64>,
+    y: ArrayD<f64>,
+    train_rows: Vec<usize>,
+    test_rows: Vec<usize>,
+}
+
+impl Training {
+    /// Reads the breast cancer table as a party would.
+    pub(super) fn new() -> Result<Self> {
+        let dataset = tacit_examples::BREAST_CANCER;
+        let job = JobSpec::parse(dataset.jobs[0])?;
+        let directory = tempfile::tempdir().context("cannot make a temporary directory")?;
+        let file = directory.path().join("rows.csv");
+        std::fs::write(&file, dataset.csv).with_context(|| file.display().to_string())?;
+        let rows = tacit_party::data::read(&file, &job.data)?;
+        let spec = train_job::spec(&job);
+        let (train_rows, test_rows) = split(&spec, rows.len());
+        Ok(Self {
+            spec,
+            x: rows.x.clone().into_dyn(),
+            y: rows.y.clone().into_dyn(),
+            train_rows,
+            test_rows,
+        })
+    }
+
+    /// Each party shares a third of the rows, then all train. What they would seal is made, but not opened.
+    pub(super) fn on_shares(&self, e: &mut Rep3Engine) -> tacit_nn::Result<Released<Value>> {
+        let data = Data {
+            x: contribute(e, &self.x)?,
+            y: contribute(e, &self.y)?,
+            weights: None,
+        };
+        let released = train(
+            e,
+            &self.spec,
+            &data,
+            &self.train_rows,
+            &self.test_rows,
+            &mut |_, _, _| Ok(()),
+        )?;
+        let values = released.model.iter().chain(&released.metrics);
+        e.release(&values.map(|(_, value)| value).collect::<Vec<_>>())?;
+        Ok(released)
+    }
+
+    /// The same training in plaintext: the tensors of the model, and the accuracy.
+    pub(super) fn in_plaintext(&self) -> tacit_nn::Result<(Vec<ArrayD<f64>>, f64)> {
+        let mut e = Plain::default();
+        let data = Data {
+            x: e.public(&self.x)?,
+            y: e.public(&self.y)?,
+            weights: None,
+        };
+        let released = train(
+            &mut e,
+            &self.spec,
+            &data,
+            &self.train_rows,
+            &self.test_rows,
+            &mut |_, _, _| Ok(()),
+        )?;
+        let model = released
+            .model
+            .iter()
+            .map(|(_, value)| value.mapv(f64::from));
+        let accuracy = released
+            .metrics
+            .first()
+            .and_then(|(_, a)| a.first().copied());
+        Ok((model.collect(), f64::from(accuracy.unwrap_or_default())))
+    }
+}
+
+/// Every party shares a third of the rows.
+fn contribute(e: &mut Rep3Engine, rows: &ArrayD<f64>) -> tacit_nn::Result<Value> {
+    let n = rows.shape()[0];
+    let parts = (0..3).map(|owner| {
+        let part = rows.slice_axis(Axis(0), Slice::from(owner * n / 3..(owner + 1) * n / 3));
+        let part = part.to_owned();
+        let mine = (e.session().me() == owner).then_some(&part);
+        e.input(owner, part.shape(), mine)
+    });
+    let parts = parts.collect::<tacit_nn::Result<Vec<Value>>>()?;
+    e.concat(0, &parts.iter().collect::<Vec<_>>())
+}

@@ -1,0 +1,56 @@
+//! What a party's work costs its machine.
+
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// Whose processor time is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// The calling thread: parties share the process.
+    Thread,
+    /// The whole process, with the threads that encrypt and move frames.
+    Process,
+}
+
+/// Processor seconds used so far.
+pub(super) fn cpu_seconds(scope: Scope) -> f64 {
+    let clock = match scope {
+        Scope::Thread => ClockId::ThreadCPUTime,
+        Scope::Process => ClockId::ProcessCPUTime,
+    };
+    let now = clock_gettime(clock);
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32).as_secs_f64()
+}
+
+/// The most memory that this process has had resident, in bytes; 0 where the system does not tell.
+pub(super) fn peak_memory_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    high_water_mark(&status).unwrap_or(0)
+}
+
+/// The line "VmHWM:   1234 kB" of Linux. Unlike getrusage's figure it starts afresh when a program is loaded.
+fn high_water_mark(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_takes_processor_time_and_memory() {
+        let before = [Scope::Thread, Scope::Process].map(cpu_seconds);
+        let sum = (0..20_000_000u64).fold(0, |a, b| std::hint::black_box(a ^ b));
+        std::hint::black_box(sum);
+        let after = [Scope::Thread, Scope::Process].map(cpu_seconds);
+        assert!(before[0] < after[0] && before[1] < after[1]);
+        assert_eq!(
+            high_water_mark("VmPeak:\t 9 kB\nVmHWM:\t   12 kB\n"),
+            Some(12 << 10)
+        );
+        assert_eq!(high_water_mark("VmHWM: many"), None);
+    }
+}

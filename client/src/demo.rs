@@ -1,0 +1,246 @@
+//! `tacit demo`: a consortium on this machine, from its founding to the models, and what it was worth.
+
+mod baseline;
+mod consortium;
+mod report;
+mod split;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::ValueEnum;
+use serde_json::json;
+use tacit_api::job::JobSpec;
+use tacit_examples::{BREAST_CANCER, DIGITS, Dataset};
+use tempfile::TempDir;
+
+use crate::connection::Connection;
+use crate::home::{Home, Member};
+use crate::watch::{Display, Summary, follow};
+use crate::{fetch, jobs, release};
+
+use baseline::{Pooled, Score};
+use consortium::Consortium;
+use report::Outcome;
+use split::Skew;
+
+/// What `tacit demo` is asked for.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Args {
+    /// The rows that the institutions share
+    #[arg(long, default_value = "breast-cancer")]
+    dataset: Choice,
+    /// Keep everything, keys and logs included, in this directory, which must be new or empty
+    #[arg(long)]
+    keep: Option<PathBuf>,
+    /// Print one JSON object on the last line
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Choice {
+    /// 569 rows, 30 measurements of cell nuclei, malignant or benign
+    BreastCancer,
+    /// 1797 rows, 64 pixels, ten digits
+    Digits,
+}
+
+impl Choice {
+    fn dataset(self) -> Dataset {
+        match self {
+            Self::BreastCancer => BREAST_CANCER,
+            Self::Digits => DIGITS,
+        }
+    }
+
+    /// What makes the institutions differ: the size of the cells, or which digits people write.
+    fn skew(self) -> Skew {
+        match self {
+            Self::BreastCancer => Skew {
+                column: "mean_radius",
+                weight: 0.7,
+            },
+            Self::Digits => Skew {
+                column: "digit",
+                weight: 0.7,
+            },
+        }
+    }
+}
+
+/// Runs the demo. Whatever happens, no process and no key of it is left behind, unless `--keep` says otherwise.
+pub async fn run(args: &Args) -> Result<()> {
+    tokio::select! {
+        done = play(args) => done,
+        stopped = interrupted() => {
+            stopped?;
+            bail!("interrupted")
+        }
+    }
+}
+
+async fn play(args: &Args) -> Result<()> {
+    let start = Instant::now();
+    let stage = Stage::new(args.keep.as_deref())?;
+    let data = args.dataset.dataset();
+    let rows = split::split(&data, args.dataset.skew())?;
+    let consortium = Consortium::found(stage.path(), data.name, data.header(), &rows)?;
+    println!(
+        "Three institutions with {}, {} and {} rows of {}; one coordinator; one analyst.\n",
+        rows[0].len(),
+        rows[1].len(),
+        rows[2].len(),
+        data.name
+    );
+    let processes = consortium.start()?;
+    let home = consortium.home();
+    let member = home.open()?;
+    let mut connection = Connection::open(&member).await?;
+    let models = stage.models()?;
+    let mut outcomes = Vec::new();
+    for toml in data.jobs {
+        let job = JobSpec::parse(toml)?;
+        let files = ["safetensors", "onnx"].map(|kind| models.join(&job.name).with_extension(kind));
+        let (summary, private) = train(&home, &member, &mut connection, toml, &files).await?;
+        let pooled = Pooled::read(&job, |party| consortium.rows(party))?;
+        outcomes.push(Outcome {
+            private,
+            recomputed: pooled.measure(&files[0])?,
+            pooled: pooled.joint()?,
+            alone: (0..rows.len())
+                .map(|k| pooled.alone(k))
+                .collect::<Result<_>>()?,
+            totals: summary.totals,
+            name: job.name,
+            files,
+        });
+    }
+    drop(processes);
+    stage.close()?;
+    for outcome in &outcomes {
+        println!("\n{}", outcome.table());
+    }
+    println!("\n{}", report::sights());
+    if args.json {
+        let jobs: Vec<_> = outcomes.iter().map(Outcome::to_json).collect();
+        let seconds = start.elapsed().as_secs_f64();
+        println!(
+            "{}",
+            json!({ "seconds": seconds, "dataset": data.name, "jobs": jobs })
+        );
+    }
+    Ok(())
+}
+
+/// Submits a job, watches it, fetches its model: what an analyst does.
+async fn train(
+    home: &Home,
+    member: &Member,
+    connection: &mut Connection,
+    toml: &str,
+    files: &[PathBuf; 2],
+) -> Result<(Summary, Score)> {
+    let id = jobs::submit(home, member, connection, toml).await?;
+    let job = JobSpec::parse(toml)?;
+    let mut display = Display::new(&job.name);
+    let summary = follow(member, connection, &id, Some(job), &mut display).await?;
+    let opened = release::open(member, &id, &connection.fetch(&id).await?)?;
+    fetch::save(&opened, &files[0], Some(&files[1]))?;
+    let metric = |name| {
+        opened
+            .metric(name)
+            .with_context(|| format!("the job released no {name}"))
+    };
+    Ok((
+        summary,
+        Score {
+            accuracy: metric("accuracy")?,
+            auc: metric("auc")?,
+        },
+    ))
+}
+
+/// Where everything happens.
+enum Stage {
+    /// A directory of the user's, which stays as it is in the end.
+    Kept(PathBuf),
+    /// A directory that goes, with all keys in it, and one for the models, which stays if all goes well.
+    Passing {
+        everything: TempDir,
+        models: TempDir,
+    },
+}
+
+impl Stage {
+    fn new(keep: Option<&Path>) -> Result<Self> {
+        let Some(directory) = keep else {
+            let make = |prefix| tempfile::Builder::new().prefix(prefix).tempdir();
+            return Ok(Self::Passing {
+                everything: make("tacit-demo-").context("cannot make a temporary directory")?,
+                models: make("tacit-models-").context("cannot make a temporary directory")?,
+            });
+        };
+        let shown = || directory.display().to_string();
+        std::fs::create_dir_all(directory).with_context(shown)?;
+        let empty = std::fs::read_dir(directory)
+            .with_context(shown)?
+            .next()
+            .is_none();
+        ensure!(
+            empty,
+            "{} is not empty: name a new directory",
+            directory.display()
+        );
+        Ok(Self::Kept(directory.canonicalize().with_context(shown)?))
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Kept(directory) => directory,
+            Self::Passing { everything, .. } => everything.path(),
+        }
+    }
+
+    /// The directory of the models, which exists.
+    fn models(&self) -> Result<PathBuf> {
+        match self {
+            Self::Kept(directory) => {
+                let models = directory.join("models");
+                std::fs::create_dir_all(&models).with_context(|| models.display().to_string())?;
+                Ok(models)
+            }
+            Self::Passing { models, .. } => Ok(models.path().to_owned()),
+        }
+    }
+
+    /// All went well: removes what is not to be kept.
+    fn close(self) -> Result<()> {
+        if let Self::Passing { everything, models } = self {
+            let _kept = models.keep();
+            everything
+                .close()
+                .context("cannot remove the temporary directory")?;
+        }
+        Ok(())
+    }
+}
+
+/// Waits for Ctrl-C or a request to terminate.
+async fn interrupted() -> Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            done = tokio::signal::ctrl_c() => done?,
+            _ = terminate.recv() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await?;
+    // One moment for the children, which Ctrl-C on a terminal reaches as well, to say their last word into their logs.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    Ok(())
+}

@@ -1,0 +1,178 @@
+//! What the private model is held against: the same training in plaintext, on all rows and on those of one institution.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use ndarray::{Array2, ArrayD, Axis, concatenate};
+use tacit_api::job::JobSpec;
+use tacit_nn::model_file::Model;
+use tacit_nn::train::{Data, TrainSpec, split, train};
+use tacit_nn::{Engine, Plain};
+use tacit_party::{data, train_job};
+
+/// How good a model is on the held-out rows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Score {
+    /// The share of rows whose class is predicted.
+    pub(super) accuracy: f64,
+    /// The area under the ROC curve.
+    pub(super) auc: f64,
+}
+
+/// The rows of all institutions in one place: what nobody has outside a demo.
+pub(super) struct Pooled {
+    spec: TrainSpec,
+    /// Features as they are in the files, and class numbers.
+    raw: (Array2<f64>, Vec<usize>),
+    data: Data<ArrayD<f32>>,
+    /// Each row's institution, by its place in the job.
+    owner: Vec<usize>,
+    train_rows: Vec<usize>,
+    test_rows: Vec<usize>,
+}
+
+impl Pooled {
+    /// Puts the files of the contributors together in the order in which a session does, and splits them as it does.
+    pub(super) fn read(job: &JobSpec, file: impl Fn(&str) -> std::path::PathBuf) -> Result<Self> {
+        let spec = train_job::spec(job);
+        let parties = job.parties().into_iter();
+        let contributors = parties.filter(|name| job.contributors.iter().any(|c| c == name));
+        let (mut x, mut y, mut owner) = (Vec::new(), Vec::new(), Vec::new());
+        let mut raw = (Vec::new(), Vec::new());
+        for (institution, name) in contributors.enumerate() {
+            let file = file(name);
+            let rows = data::read(&file, &job.data)?;
+            owner.extend(std::iter::repeat_n(institution, rows.len()));
+            x.push(rows.x.clone());
+            y.push(rows.y.clone());
+            append(&mut raw, &file).with_context(|| file.display().to_string())?;
+        }
+        let pool = |parts: Vec<Array2<f64>>| {
+            let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
+            Ok::<_, anyhow::Error>(concatenate(Axis(0), &views)?.into_dyn())
+        };
+        let data = Data {
+            x: Plain.public(&pool(x)?)?,
+            y: Plain.public(&pool(y)?)?,
+            weights: None,
+        };
+        let (train_rows, test_rows) = split(&spec, owner.len());
+        let raw_x = Array2::from_shape_vec((owner.len(), spec.features), raw.0)?;
+        Ok(Self {
+            spec,
+            raw: (raw_x, raw.1),
+            data,
+            owner,
+            train_rows,
+            test_rows,
+        })
+    }
+
+    /// The job's training on the training rows of everybody.
+    pub(super) fn joint(&self) -> Result<Score> {
+        self.train(&self.train_rows)
+    }
+
+    /// The job's training on the training rows of one institution; held out are the rows of everybody, as for the others.
+    pub(super) fn alone(&self, institution: usize) -> Result<Score> {
+        let own = |&row: &usize| self.owner[row] == institution;
+        self.train(
+            &self
+                .train_rows
+                .iter()
+                .copied()
+                .filter(own)
+                .collect::<Vec<_>>(),
+        )
+    }
+
+    fn train(&self, rows: &[usize]) -> Result<Score> {
+        let spec = TrainSpec {
+            auc: true,
+            epoch_loss: false,
+            ..self.spec.clone()
+        };
+        let done = train(
+            &mut Plain,
+            &spec,
+            &self.data,
+            rows,
+            &self.test_rows,
+            &mut |_, _, _| Ok(()),
+        )?;
+        let metric = |name: &str| {
+            let found = done.metrics.iter().find(|(other, _)| other == name);
+            let value = found.and_then(|(_, value)| value.first().copied());
+            value
+                .map(f64::from)
+                .with_context(|| format!("the training gave no {name}"))
+        };
+        Ok(Score {
+            accuracy: metric("accuracy")?,
+            auc: metric("auc")?,
+        })
+    }
+
+    /// Reads a model's file and measures it in plaintext, on the held-out rows as they stand in the institutions' files.
+    pub(super) fn measure(&self, safetensors: &Path) -> Result<Score> {
+        let shown = || safetensors.display().to_string();
+        let model = Model::from_safetensors(&std::fs::read(safetensors).with_context(shown)?)?;
+        let x = self.raw.0.select(Axis(0), &self.test_rows);
+        let labels: Vec<usize> = self.test_rows.iter().map(|&row| self.raw.1[row]).collect();
+        Ok(Score {
+            accuracy: model.accuracy(&x, &labels)?,
+            auc: model.auc(&x, &labels)?,
+        })
+    }
+}
+
+/// Appends the numbers of a file, whose last column is the class.
+fn append(raw: &mut (Vec<f64>, Vec<usize>), file: &Path) -> Result<()> {
+    for line in std::fs::read_to_string(file)?.lines().skip(1) {
+        let (features, class) = line
+            .rsplit_once(',')
+            .context("a line has one column only")?;
+        for cell in features.split(',') {
+            raw.0.push(cell.parse()?);
+        }
+        raw.1.push(class.parse()?);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tacit_examples::BREAST_CANCER;
+
+    use super::*;
+    use crate::demo::split::{Skew, split};
+
+    #[test]
+    fn pooled_rows_beat_those_of_one_institution() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str| directory.path().join(name);
+        let parts = split(
+            &BREAST_CANCER,
+            Skew {
+                column: "mean_radius",
+                weight: 0.6,
+            },
+        )
+        .unwrap();
+        for (name, lines) in ["north", "west", "south"].iter().zip(&parts) {
+            let text = format!("{}\n{}\n", BREAST_CANCER.header(), lines.join("\n"));
+            std::fs::write(file(name), text).unwrap();
+        }
+        let job = JobSpec::parse(BREAST_CANCER.jobs[0]).unwrap();
+        let pooled = Pooled::read(&job, file).unwrap();
+        assert_eq!(pooled.owner.len(), 569);
+        assert_eq!(pooled.raw.0.shape(), [569, 30]);
+        let joint = pooled.joint().unwrap();
+        assert!(joint.accuracy > 0.94 && joint.auc > 0.98, "{joint:?}");
+        let alone: Vec<f64> = (0..3).map(|k| pooled.alone(k).unwrap().accuracy).collect();
+        assert!(
+            joint.accuracy > alone.iter().sum::<f64>() / 3.0,
+            "{joint:?} {alone:?}"
+        );
+    }
+}

@@ -1,0 +1,222 @@
+//! A whole consortium on this machine: the steps that real members take on theirs, one after the other.
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use tacit_party::config::CONFIG_FILE;
+
+use crate::home::Home;
+use crate::process::{LEASH, Leashed};
+
+/// The institutions, in the order of the jobs.
+pub(super) const PARTIES: [&str; 3] = ["north", "west", "south"];
+/// Who submits the jobs and receives the results.
+pub(super) const ANALYST: &str = "analyst";
+const COORDINATOR: &str = "coordinator";
+
+/// How long the coordinator may take to answer its port.
+const START: Duration = Duration::from_secs(20);
+
+/// The folders of all members, in one place for once.
+pub(super) struct Consortium {
+    directory: PathBuf,
+    coordinator: String,
+}
+
+impl Consortium {
+    /// Founds the consortium in `directory`, gives each party its rows and a policy, and admits everybody.
+    pub(super) fn found(
+        directory: &Path,
+        dataset: &str,
+        header: &str,
+        rows: &[Vec<&str>; 3],
+    ) -> Result<Self> {
+        let [coordinator, parties @ ..] = addresses::<4>()?;
+        let this = Self {
+            directory: directory.to_owned(),
+            coordinator,
+        };
+        let operator = this.folder(COORDINATOR);
+        tacit_coordinator::setup::init(&operator, "demo", &this.coordinator, &this.coordinator)?;
+        for ((name, address), lines) in PARTIES.iter().zip(&parties).zip(rows) {
+            let folder = this.folder(name);
+            let request = tacit_party::setup::init(&folder, name, address, address)?;
+            write(
+                &this.rows(name),
+                &format!("{header}\n{}\n", lines.join("\n")),
+            )?;
+            let config = folder.join(CONFIG_FILE);
+            let template =
+                fs::read_to_string(&config).with_context(|| config.display().to_string())?;
+            write(&config, &filled_in(&template, dataset)?)?;
+            tacit_coordinator::setup::admit(&operator, &request)?;
+        }
+        let home = this.home();
+        home.init(ANALYST)?;
+        let roster = tacit_coordinator::setup::admit(&operator, &home.request())?;
+        for member in PARTIES.iter().chain([&ANALYST]) {
+            roster.save(&this.folder(member).join("consortium.toml"))?;
+        }
+        Ok(this)
+    }
+
+    /// A member's folder.
+    fn folder(&self, member: &str) -> PathBuf {
+        self.directory.join(member)
+    }
+
+    /// A party's own rows.
+    pub(super) fn rows(&self, party: &str) -> PathBuf {
+        self.folder(party).join("rows.csv")
+    }
+
+    /// The analyst's files.
+    pub(super) fn home(&self) -> Home {
+        Home::new(&self.folder(ANALYST))
+    }
+
+    /// Starts the coordinator and the three parties as processes of their own.
+    pub(super) fn start(&self) -> Result<Vec<Leashed>> {
+        let mut coordinator = self.serve(COORDINATOR, COORDINATOR)?;
+        self.await_coordinator(&mut coordinator)?;
+        let mut all = vec![coordinator];
+        for name in PARTIES {
+            all.push(self.serve("party", name)?);
+        }
+        Ok(all)
+    }
+
+    /// Starts `program serve` in a member's folder; what it logs goes to `log.txt` there.
+    fn serve(&self, program: &str, member: &str) -> Result<Leashed> {
+        let folder = self.folder(member);
+        let log = folder.join("log.txt");
+        let log = File::create(&log).with_context(|| log.display().to_string())?;
+        let args = [
+            LEASH.as_ref(),
+            program.as_ref(),
+            "--dir".as_ref(),
+            folder.as_os_str(),
+            "serve".as_ref(),
+        ];
+        Leashed::start(&args, Stdio::null(), log.into())
+    }
+
+    /// Waits until the coordinator answers, so that no party has to call twice.
+    fn await_coordinator(&self, process: &mut Leashed) -> Result<()> {
+        let until = Instant::now() + START;
+        while TcpStream::connect(&self.coordinator).is_err() {
+            if process.ended()?.is_some() {
+                let log = fs::read_to_string(self.folder(COORDINATOR).join("log.txt"));
+                let log = log.unwrap_or_default();
+                bail!(
+                    "the coordinator did not start: {}",
+                    log.lines().last().unwrap_or("it says nothing")
+                );
+            }
+            ensure!(
+                Instant::now() < until,
+                "the coordinator does not answer at {}",
+                self.coordinator
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+}
+
+/// Free addresses of this machine. All are held until the last is found, so that they differ.
+fn addresses<const N: usize>() -> Result<[String; N]> {
+    let mut held = Vec::new();
+    for _ in 0..N {
+        held.push(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?);
+    }
+    let mut addresses = [(); N].map(|()| String::new());
+    for (address, socket) in addresses.iter_mut().zip(&held) {
+        *address = socket.local_addr()?.to_string();
+    }
+    Ok(addresses)
+}
+
+/// The file of `party init` as its institution fills it in: where the rows are, and what the party takes part in.
+fn filled_in(template: &str, dataset: &str) -> Result<String> {
+    let mut text = template.to_owned();
+    for (from, to) in [
+        (
+            "[datasets]\n",
+            format!("[datasets]\n{dataset} = \"rows.csv\"\n"),
+        ),
+        ("kinds = []", "kinds = [\"train\"]".into()),
+        ("submitters = []", format!("submitters = [\"{ANALYST}\"]")),
+        ("recipients = []", format!("recipients = [\"{ANALYST}\"]")),
+        ("datasets = []", format!("datasets = [\"{dataset}\"]")),
+        ("metrics = []", "metrics = [\"accuracy\", \"auc\"]".into()),
+        ("epoch_loss = false", "epoch_loss = true".into()),
+    ] {
+        ensure!(
+            text.contains(from),
+            "{CONFIG_FILE} has no line {from:?} to fill in"
+        );
+        text = text.replacen(from, &to, 1);
+    }
+    Ok(text)
+}
+
+fn write(file: &Path, text: &str) -> Result<()> {
+    fs::write(file, text).with_context(|| file.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use tacit_api::job::JobSpec;
+    use tacit_party::config::Config;
+
+    use super::*;
+
+    #[test]
+    fn a_filled_in_file_allows_the_jobs_of_the_demo() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(CONFIG_FILE);
+        for data in [tacit_examples::BREAST_CANCER, tacit_examples::DIGITS] {
+            let text = filled_in(&Config::template("127.0.0.1:1"), data.name).unwrap();
+            fs::write(&path, text).unwrap();
+            let config = Config::load(&path).unwrap();
+            assert_eq!(
+                config.datasets[data.name],
+                directory.path().join("rows.csv")
+            );
+            for job in data.jobs {
+                let job = JobSpec::parse(job).unwrap();
+                config.policy.check_job(&job, ANALYST).unwrap();
+                config.policy.check_rows(&job, data.rows().count()).unwrap();
+                assert_eq!(
+                    (job.compute, job.recipient.as_str()),
+                    (PARTIES.map(str::to_owned), ANALYST)
+                );
+            }
+        }
+        assert!(filled_in("[policy]", "digits").is_err());
+    }
+
+    #[test]
+    fn everybody_holds_the_same_roster_with_different_keys() {
+        let directory = tempfile::tempdir().unwrap();
+        let rows = [vec!["1,0"], vec!["2,0"], vec!["3,1"]];
+        let consortium = Consortium::found(directory.path(), "trial", "x,y", &rows).unwrap();
+        let member = consortium.home().open().unwrap();
+        assert_eq!(member.name, ANALYST);
+        let names: Vec<_> = member.roster.members().iter().map(|m| m.name()).collect();
+        assert_eq!(names, ["north", "west", "south", "analyst"]);
+        assert_eq!(
+            fs::read_to_string(consortium.rows("west")).unwrap(),
+            "x,y\n2,0\n"
+        );
+        assert!(
+            Consortium::found(directory.path(), "trial", "x,y", &rows).is_err(),
+            "keys are never replaced"
+        );
+    }
+}

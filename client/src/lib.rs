@@ -1,0 +1,28 @@
+//! The command line of a consortium: submit a job, watch it, fetch what it gave; measure; try everything out.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`cli`] | the commands and their arguments |
+//! | [`home`] | a client's keys, its roster, the jobs it submitted |
+//! | [`connection`] | the calls to the coordinator |
+//! | [`jobs`] | `submit` and `jobs` |
+//! | [`watch`] | `watch`: from events to bars |
+//! | [`release`], [`fetch`] | from sealed shares to numbers, and to files |
+//! | [`demo`] | `demo`: a whole consortium on one machine |
+//! | [`bench`](mod@bench) | `bench`: what gates cost |
+//! | [`process`] | children that end with this process |
+
+pub mod bench;
+pub mod cli;
+pub mod connection;
+pub mod demo;
+pub mod fetch;
+pub mod home;
+pub mod jobs;
+pub mod process;
+pub mod release;
+pub mod text;
+pub mod watch;
+
+#[cfg(test)]
+mod fixture;

@@ -1,0 +1,197 @@
+//! From sealed shares to a model: opened, added up, decoded.
+
+use anyhow::{Context, Result, ensure};
+use ndarray::{ArrayD, IxDyn};
+use tacit_api::job::JobSpec;
+use tacit_api::proto::Release;
+use tacit_api::seal::{self, RESULT};
+use tacit_api::sign::{job_id, verify_job};
+use tacit_nn::fixed;
+use tacit_party::train_job;
+
+use crate::home::Member;
+
+/// What a job gave, in clear.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Opened {
+    /// The job, as its submitter signed it.
+    pub job: JobSpec,
+    /// Names and tensors of the model, on features in [-1, 1].
+    pub tensors: Vec<(String, ArrayD<f64>)>,
+    /// Names and values of the metrics.
+    pub metrics: Vec<(String, f64)>,
+}
+
+impl Opened {
+    /// The value of a metric, where the job released it.
+    pub fn metric(&self, name: &str) -> Option<f64> {
+        let found = self.metrics.iter().find(|(other, _)| other == name);
+        found.map(|&(_, value)| value)
+    }
+}
+
+/// Opens the release of the job `id`: checks that the job is the one that was asked for, that its submitter signed it and
+/// each computing party its share, then adds the shares up and decodes the sum.
+pub fn open(member: &Member, id: &str, release: &Release) -> Result<Opened> {
+    let signed = release
+        .job
+        .as_ref()
+        .context("the coordinator sent a release without its job")?;
+    ensure!(
+        job_id(signed) == id,
+        "the coordinator sent the release of another job ({})",
+        job_id(signed)
+    );
+    let job = verify_job(signed, &member.roster)?;
+    ensure!(
+        job.recipient == member.name,
+        "the result is sealed to {}: fetch it with that member's identity",
+        job.recipient
+    );
+    let (identity, roster) = (&member.identity, &member.roster);
+    let words = seal::reveal(identity, roster, id, &job.compute, RESULT, &release.shares)?;
+    decode(job, &words)
+}
+
+/// Cuts the words of a result into tensors and metrics.
+fn decode(job: JobSpec, words: &[u64]) -> Result<Opened> {
+    let (tensors, metrics) = train_job::released(&job);
+    let lengths = tensors
+        .iter()
+        .chain(&metrics)
+        .map(|part| part.shape.iter().product::<usize>());
+    let wanted: usize = lengths.sum();
+    ensure!(
+        words.len() == wanted,
+        "the result has {} numbers, but a model of this job has {wanted}",
+        words.len()
+    );
+    let mut numbers = words
+        .iter()
+        .map(|&word| fixed::decode(std::num::Wrapping(word), job.training.fraction_bits));
+    let tensors = tensors.into_iter().map(|part| {
+        let count = part.shape.iter().product();
+        let values: Vec<f64> = numbers.by_ref().take(count).collect();
+        Ok((
+            part.name,
+            ArrayD::from_shape_vec(IxDyn(&part.shape), values)?,
+        ))
+    });
+    let tensors = tensors.collect::<Result<Vec<_>>>()?;
+    let metrics = metrics
+        .into_iter()
+        .map(|part| part.name)
+        .zip(numbers)
+        .collect();
+    Ok(Opened {
+        job,
+        tensors,
+        metrics,
+    })
+}
+
+/// The mean training loss of an epoch from the computing parties' shares of it.
+pub fn loss(
+    member: &Member,
+    id: &str,
+    job: &JobSpec,
+    epoch: u32,
+    shares: &[tacit_api::proto::SealedShare],
+) -> Result<f64> {
+    let label = seal::loss_label(epoch);
+    let words = seal::reveal(
+        &member.identity,
+        &member.roster,
+        id,
+        &job.compute,
+        &label,
+        shares,
+    )?;
+    let [word] = words[..] else {
+        anyhow::bail!("the loss of epoch {epoch} has {} numbers", words.len());
+    };
+    Ok(fixed::decode(
+        std::num::Wrapping(word),
+        job.training.fraction_bits,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use tacit_api::sign::sign_job;
+
+    use super::*;
+    use crate::fixture::{Consortium, consortium};
+
+    /// Words of the three parties that add up to `values` in fixed point.
+    fn shares(
+        c: &Consortium,
+        id: &str,
+        label: &str,
+        values: &[f64],
+    ) -> Vec<tacit_api::proto::SealedShare> {
+        let analyst = c.roster.member("analyst").unwrap();
+        let words = |party: u64| -> Vec<u64> {
+            let encoded = values.iter().map(|&v| fixed::encode(v, 18).unwrap().0);
+            let mask = |k: usize| (k as u64 + 3).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            encoded
+                .enumerate()
+                .map(|(k, word)| match party {
+                    0 => mask(k),
+                    1 => word.wrapping_sub(mask(k)).wrapping_sub(7),
+                    _ => 7,
+                })
+                .collect()
+        };
+        (c.parties.iter().zip(0..))
+            .map(|(party, k)| {
+                seal::seal(party, &c.roster, analyst, id, 1, label, &words(k)).unwrap()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_release_becomes_the_model_and_metrics_that_were_sealed() {
+        let c = consortium();
+        let toml = tacit_examples::BREAST_CANCER.jobs[0];
+        let signed = sign_job(&c.analyst.identity, &c.roster, toml).unwrap();
+        let id = job_id(&signed);
+        // 30 weights, a bias, accuracy and AUC.
+        let values: Vec<f64> = (0..33).map(|k| f64::from(k) / 4.0 - 3.0).collect();
+        let mut release = Release {
+            job: Some(signed),
+            shares: shares(&c, &id, RESULT, &values),
+        };
+        let opened = open(&c.analyst, &id, &release).unwrap();
+        assert_eq!(opened.tensors[0].0, "layer0.weight");
+        assert_eq!(opened.tensors[0].1.shape(), [30, 1]);
+        assert_eq!(opened.tensors[0].1[[29, 0]], values[29]);
+        assert_eq!(opened.tensors[1].1[[0, 0]], values[30]);
+        assert_eq!(
+            (opened.metric("accuracy"), opened.metric("auc")),
+            (Some(values[31]), Some(values[32]))
+        );
+        assert_eq!(opened.metric("loss"), None);
+
+        let error =
+            |release: &Release, id: &str| open(&c.analyst, id, release).unwrap_err().to_string();
+        assert!(error(&release, "00").contains("another job"));
+        release.shares = shares(&c, &id, RESULT, &values[1..]);
+        assert!(error(&release, &id).contains("has 32 numbers, but a model of this job has 33"));
+        release.shares.pop();
+        assert!(error(&release, &id).contains("nothing came from south"));
+        release.job = None;
+        assert!(error(&release, &id).contains("without its job"));
+    }
+
+    #[test]
+    fn losses_are_opened_by_the_recipient() {
+        let c = consortium();
+        let job = JobSpec::parse(tacit_examples::BREAST_CANCER.jobs[0]).unwrap();
+        let sealed = shares(&c, "00ff", &seal::loss_label(3), &[0.125]);
+        assert_eq!(loss(&c.analyst, "00ff", &job, 3, &sealed).unwrap(), 0.125);
+        assert!(loss(&c.analyst, "00ff", &job, 4, &sealed).is_err());
+        let long = shares(&c, "00ff", &seal::loss_label(3), &[0.125, 1.0]);
+        assert!(loss(&c.analyst, "00ff", &job, 3, &long).is_err());
+    }
+}
