@@ -188,4 +188,26 @@ mod tests {
         assert!(refusal(&mut consortium, &stolen).contains("did not sign"));
         consortium.admit(&good).unwrap();
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_request_makes_the_authority_panic(text in ".{0,200}", at in 0_usize..400, byte in 0_u8..64) {
+            thread_local!(static SEEN: (Authority, Request) = {
+                let identity = Identity::generate().unwrap();
+                let request = identity.request("north", None).unwrap();
+                (Authority::create("trial", &identity).unwrap(), request)
+            });
+            SEEN.with(|(authority, request)| {
+                // Another letter somewhere in the PEM body is another bit somewhere in the DER.
+                let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+                let mut damaged = request.clone();
+                let mut pem = request.certificate_request.clone().into_bytes();
+                let at = at % pem.len();
+                pem[at] = letters[usize::from(byte)];
+                damaged.certificate_request = String::from_utf8(pem).unwrap();
+                let _ = authority.admit(&damaged, days(1));
+                let _ = Request::from_toml(&text);
+            });
+        }
+    }
 }

@@ -157,4 +157,24 @@ model = { hidden = [] }
         assert_eq!(ids[0].len(), 32);
         assert_ne!(ids[0], ids[1]);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_message_makes_verification_panic(
+            bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200),
+        ) {
+            use prost::Message;
+            thread_local!(static ROSTER: Roster = members().0);
+            ROSTER.with(|roster| {
+                let mut job = SignedJob::decode(bytes.as_slice()).unwrap_or_default();
+                let _ = verify_job(&job, roster);
+                job.submitter = "analyst".into();
+                job.roster = roster.fingerprint().as_bytes().to_vec();
+                job.signature.clone_from(&bytes);
+                let _ = verify_job(&job, roster);
+            });
+            let _ = crate::proto::FromParty::decode(bytes.as_slice());
+            let _ = crate::proto::ToParty::decode(bytes.as_slice());
+        }
+    }
 }

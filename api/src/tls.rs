@@ -2,7 +2,7 @@
 //! the other end.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -15,7 +15,7 @@ use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 use tonic::transport::{ClientTlsConfig, Endpoint};
 use zeroize::Zeroizing;
 
-use crate::certificate::{Certificate, Fingerprint};
+use crate::certificate::{Certificate, CertificateError, Fingerprint};
 use crate::identity::{Identity, IdentityError};
 use crate::roster::{COORDINATOR, Roster};
 
@@ -30,6 +30,9 @@ pub enum TlsError {
     /// Our identity is not in the roster.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// Our certificate is not valid now.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// The TLS library refuses the certificates or keys.
     #[error("cannot set up TLS: {0}")]
     Setup(String),
@@ -91,6 +94,8 @@ pub fn coordinator_endpoint(
     address: &str,
 ) -> Result<Endpoint, TlsError> {
     let own = identity.certificate(roster)?;
+    // Said here in words: the coordinator would only break off the handshake.
+    own.check_valid_at(SystemTime::now())?;
     let key = identity.key_pair().map_err(setup)?;
     let key = Zeroizing::new(key.serialize_pem());
     let tls = ClientTlsConfig::new()
@@ -291,11 +296,27 @@ mod tests {
     fn strangers_are_refused_by_the_server() {
         let (roster, ids) = members();
         let (foreign, strangers) = members();
-        // The stranger trusts our server as far as its own roster goes, but shows a certificate of another authority.
-        let client = client_tls(&strangers[0], &foreign, foreign.coordinator()).unwrap();
-        let server = server_tls(&ids[1], &roster).unwrap();
-        let name = server_name(roster.members()[1].certificate()).unwrap();
-        handshake(client, server, name).unwrap_err();
+        let west = roster.members()[1].certificate();
+        // The stranger accepts west, but its own certificate is of another authority.
+        let client = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_protocol_versions(&[&version::TLS13])
+            .unwrap()
+            .dangerous()
+            .with_custom_certificate_verifier(Pinned::new(&roster, west).unwrap());
+        let own = vec![foreign.members()[0].certificate().der().clone()];
+        let stranger = client
+            .clone()
+            .with_client_auth_cert(own, private_key(&strangers[0]))
+            .unwrap();
+        let refusal = |client| {
+            let server = server_tls(&ids[1], &roster).unwrap();
+            handshake(client, server, server_name(west).unwrap()).unwrap_err()
+        };
+        // Both authorities bear the same name, so it is the signature that gives the stranger away.
+        let forged = rustls::Error::InvalidCertificate(rustls::CertificateError::BadSignature);
+        assert_eq!(refusal(stranger), forged);
+        let anonymous = client.with_no_client_auth();
+        assert_eq!(refusal(anonymous), rustls::Error::NoCertificatesPresented);
     }
 
     #[test]
@@ -320,6 +341,9 @@ mod tests {
                 "{error}"
             );
         }
+        let address = stale.coordinator_address();
+        let error = coordinator_endpoint(&identity, &stale, address).unwrap_err();
+        assert!(error.to_string().contains("is expired; ask"), "{error}");
     }
 
     #[test]

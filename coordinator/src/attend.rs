@@ -12,8 +12,8 @@ use tokio::sync::oneshot;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
-use crate::open_job::ATTEMPT;
-use crate::scheduler::{Admission, Handle, OUTBOX};
+use crate::change::ATTEMPT;
+use crate::handle::{Admission, Handle, OUTBOX};
 use crate::text::clean;
 
 /// How long a stream may take to say Hello.

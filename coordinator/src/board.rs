@@ -8,8 +8,9 @@ use std::time::Instant;
 
 use tacit_api::proto::{Cancel, JobState, from_party, to_party};
 
+use crate::change::{Action, End, Submission};
 use crate::config::Deadlines;
-use crate::open_job::{Action, End, OpenJob, Submission};
+use crate::open_job::OpenJob;
 
 /// Something that happened.
 #[derive(Debug)]

@@ -8,8 +8,8 @@ use tacit_api::proto::{
 };
 
 use super::{Board, Input};
+use crate::change::{Action, Submission};
 use crate::config::Deadlines;
-use crate::open_job::{Action, Submission};
 
 /// A board whose actions are read as sentences, and whose clock moves when told to.
 struct Story {

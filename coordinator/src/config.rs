@@ -119,7 +119,7 @@ impl Config {
             path: path.to_owned(),
             source,
         })?;
-        let directory = path.parent().unwrap_or(Path::new("."));
+        let directory = path.parent().unwrap_or_else(|| Path::new("."));
         for file in [
             &mut config.roster,
             &mut config.identity,

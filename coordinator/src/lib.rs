@@ -4,8 +4,8 @@
 //! themselves. A call travels through the modules like this:
 //!
 //! ```text
-//! listen ─ TLS ─→ service ─┬─ attend ─→ scheduler ──→ board ──→ open_job ──→ blame
-//!                          └─ watch         └──→ store (sqlite)
+//! listen ─ TLS ─→ service ─┬─ attend ─→ handle ─→ scheduler ─┬─→ board ─→ open_job ─→ blame
+//!                          └─ watch ←── events ──────────────┴─→ store (sqlite)
 //! ```
 //!
 //! `board` and below are plain state machines without clock, network or store; `scheduler` is the only task that changes
@@ -18,6 +18,8 @@ pub mod setup;
 mod attend;
 mod blame;
 mod board;
+mod change;
+mod handle;
 mod listen;
 mod open_job;
 mod scheduler;

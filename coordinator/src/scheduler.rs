@@ -4,34 +4,23 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tacit_api::proto::{Event, JobState, ToParty, from_party};
+use tacit_api::job::JobSpec;
+use tacit_api::proto::{Event, JobState, ToParty};
 use tacit_api::sign;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time;
 use tonic::Status;
 
 use crate::board::{Board, Input};
+use crate::change::{Action, Change, Submission};
 use crate::config::Config;
-use crate::open_job::{Action, Change, Submission};
+use crate::handle::{Admission, Command, Handle, Outbox};
 use crate::store::{Store, StoreError};
 
 /// Commands that may wait; senders are held back beyond that.
 const BACKLOG: usize = 256;
-/// Messages that may wait for one party. They are few and small; a party that leaves more unread is lost.
-pub(crate) const OUTBOX: usize = 64;
 /// Events that a slow watcher may fall behind before it must read them from the store.
 const EVENTS: usize = 1024;
-
-/// Where a party's messages go.
-pub(crate) type Outbox = mpsc::Sender<Result<ToParty, Status>>;
-
-/// What a party's stream gets when it is admitted.
-pub(crate) struct Admission {
-    /// The number of the connection.
-    pub(crate) connection: u64,
-    /// Completes when the scheduler lets go of the party.
-    pub(crate) released: oneshot::Receiver<()>,
-}
 
 /// A party that attends.
 struct Connection {
@@ -39,80 +28,6 @@ struct Connection {
     outbox: Outbox,
     /// Tells the stream by being dropped.
     _release: oneshot::Sender<()>,
-}
-
-enum Command {
-    Submit(Box<Submission>, oneshot::Sender<Result<(), Status>>),
-    Attend(String, Outbox, oneshot::Sender<Option<Admission>>),
-    Said(String, u64, from_party::Kind),
-    Left(String, u64, String),
-    Cancel(String, String),
-}
-
-/// A way to reach the scheduler from anywhere.
-#[derive(Clone)]
-pub(crate) struct Handle {
-    commands: mpsc::Sender<Command>,
-    // Weak, so that watchers learn when the scheduler is gone.
-    events: broadcast::WeakSender<Event>,
-}
-
-impl Handle {
-    /// Queues a verified job.
-    pub(crate) async fn submit(&self, job: Submission) -> Result<(), Status> {
-        let (reply, answer) = oneshot::channel();
-        self.send(Command::Submit(Box::new(job), reply)).await?;
-        answer.await.map_err(|_| stopping())?
-    }
-
-    /// Announces a party. `None` while an earlier connection of it lives.
-    pub(crate) async fn attend(
-        &self,
-        party: &str,
-        outbox: Outbox,
-    ) -> Result<Option<Admission>, Status> {
-        let (reply, answer) = oneshot::channel();
-        self.send(Command::Attend(party.to_owned(), outbox, reply))
-            .await?;
-        answer.await.map_err(|_| stopping())
-    }
-
-    /// Passes on what a party said on its connection.
-    pub(crate) async fn said(
-        &self,
-        party: &str,
-        connection: u64,
-        message: from_party::Kind,
-    ) -> Result<(), Status> {
-        self.send(Command::Said(party.to_owned(), connection, message))
-            .await
-    }
-
-    /// Announces that a connection has ended. A scheduler that is gone itself has no use for it.
-    pub(crate) async fn left(&self, party: &str, connection: u64, why: String) {
-        let left = Command::Left(party.to_owned(), connection, why);
-        self.send(left).await.ok();
-    }
-
-    /// Stops a job on behalf of `by`.
-    pub(crate) async fn cancel(&self, job_id: &str, by: &str) -> Result<(), Status> {
-        self.send(Command::Cancel(job_id.to_owned(), by.to_owned()))
-            .await
-    }
-
-    /// All events from now on.
-    pub(crate) fn events(&self) -> Result<broadcast::Receiver<Event>, Status> {
-        let events = self.events.upgrade().ok_or_else(stopping)?;
-        Ok(events.subscribe())
-    }
-
-    async fn send(&self, command: Command) -> Result<(), Status> {
-        self.commands.send(command).await.map_err(|_| stopping())
-    }
-}
-
-fn stopping() -> Status {
-    Status::unavailable("the coordinator is stopping: try again later")
 }
 
 /// The task's own state.
@@ -134,10 +49,7 @@ impl Scheduler {
     ) -> Result<(Self, Handle), StoreError> {
         let (sender, commands) = mpsc::channel(BACKLOG);
         let (events, _) = broadcast::channel(EVENTS);
-        let handle = Handle {
-            commands: sender,
-            events: events.downgrade(),
-        };
+        let handle = Handle::new(sender, events.downgrade());
         let mut scheduler = Self {
             board: Board::new(config.deadlines),
             store,
@@ -148,7 +60,7 @@ impl Scheduler {
             events,
         };
         for job in scheduler.store.open().await? {
-            let spec = tacit_api::job::JobSpec::from_bytes(&job.signed.toml);
+            let spec = JobSpec::from_bytes(&job.signed.toml);
             match (job.summary.state(), spec) {
                 (JobState::Queued, Ok(spec)) => {
                     let submission = Submission {
@@ -160,10 +72,13 @@ impl Scheduler {
                         .step(Input::Submitted(Box::new(submission)))
                         .await?;
                 }
-                _ => {
-                    let text =
-                        "the coordinator restarted while the job was under way: submit it again";
-                    let change = Change::new(&job.summary.id, JobState::Failed, text.to_owned());
+                (state, spec) => {
+                    let text = match spec {
+                        Err(error) if state == JobState::Queued => error.to_string(),
+                        _ => "the coordinator restarted while it was under way: submit it again"
+                            .to_owned(),
+                    };
+                    let change = Change::new(&job.summary.id, JobState::Failed, text);
                     scheduler.record(change).await?;
                 }
             }

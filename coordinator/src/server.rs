@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tacit_api::MAX_MESSAGE_BYTES;
+use tacit_api::certificate::CertificateError;
 use tacit_api::identity::{Identity, IdentityError};
 use tacit_api::proto::coordinator_server::CoordinatorServer;
 use tacit_api::roster::{COORDINATOR, Roster, RosterError};
@@ -41,6 +42,9 @@ pub enum ServeError {
         /// Whose key it is.
         member: String,
     },
+    /// The coordinator's certificate is not valid now.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -82,6 +86,7 @@ impl Server {
                 member: certificate.name().to_owned(),
             });
         }
+        certificate.check_valid_at(SystemTime::now())?;
         let tls = tls::server_tls(&identity, &roster)?;
         let store = Arc::new(SqliteStore::open(&config.database).await?);
         let failed = |source| ServeError::Listen {

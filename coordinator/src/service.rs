@@ -13,8 +13,8 @@ use tacit_api::{sign, tls};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::attend::{self, ToPartyStream};
-use crate::open_job::Submission;
-use crate::scheduler::Handle;
+use crate::change::Submission;
+use crate::handle::Handle;
 use crate::store::{Store, StoreError, StoredJob, is_over};
 use crate::watch::{self, EventStream};
 

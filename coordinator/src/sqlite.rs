@@ -9,7 +9,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteSynchronous};
 use tacit_api::proto::{Event, Job, JobState, SealedShare};
 
-use crate::open_job::{Change, Submission};
+use crate::change::{Change, Submission};
 use crate::store::{Store, StoreError, StoredJob, is_over};
 
 /// Jobs, events and sealed results in one file.

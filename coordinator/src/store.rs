@@ -2,7 +2,7 @@
 
 use tacit_api::proto::{Event, Job, JobState, SealedShare, SignedJob};
 
-use crate::open_job::{Change, Submission};
+use crate::change::{Change, Submission};
 
 /// Why the store failed. The coordinator stops on such an error rather than go on with a job that nobody will remember.
 #[derive(Debug, thiserror::Error)]

@@ -1,5 +1,8 @@
 //! Jobs from submission to their end, over real connections.
 
+// Clippy's own exception does not reach the functions that tests share.
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use common::{PARTIES, World, drain, soon, start_job};
@@ -331,4 +334,30 @@ async fn only_sound_jobs_of_the_caller_are_taken() {
         .await
         .unwrap_err();
     assert_eq!(error.code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn a_result_of_a_million_parameters_passes() {
+    let world = World::start().await;
+    let mut parties = world.attend_all().await;
+    let id = start_job(&world, &mut parties).await;
+    let words = vec![7; 1_000_000];
+    for party in &parties {
+        let share = world.home.share(party.name, &id, seal::RESULT, &words);
+        party.finish(&id, share).await;
+    }
+    assert_eq!(
+        world.watch(&id).await.pop().unwrap().state(),
+        JobState::Done
+    );
+    let mut analyst = world.client("analyst").await;
+    let release = analyst
+        .fetch(FetchRequest { job_id: id.clone() })
+        .await
+        .unwrap()
+        .into_inner();
+    let (me, roster) = (&world.home.identities["analyst"], &world.home.roster);
+    let compute = PARTIES.map(str::to_owned);
+    let sum = seal::reveal(me, roster, &id, &compute, seal::RESULT, &release.shares).unwrap();
+    assert_eq!(sum, vec![21; 1_000_000]);
 }

@@ -1,5 +1,8 @@
 //! Who may connect, and who is told what when it may not.
 
+// Clippy's own exception does not reach the functions that tests share.
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::io::{Read, Write};
@@ -206,4 +209,23 @@ async fn streams_end_when_the_coordinator_stops() {
         end.await.message(),
         "the coordinator is stopping: watch again later"
     );
+}
+
+#[tokio::test]
+async fn noise_and_silence_on_the_port_keep_nobody_waiting() {
+    let world = World::start().await;
+    let mut held = Vec::new();
+    for noise in [
+        &b""[..],
+        b"GET / HTTP/1.1\r\n\r\n",
+        &[0x16, 3, 3, 0xff, 0xff],
+        &[0; 9000],
+    ] {
+        for _ in 0..8 {
+            let mut stream = TcpStream::connect(&world.address).unwrap();
+            stream.write_all(noise).unwrap();
+            held.push(stream);
+        }
+    }
+    world.attend("north").await.unwrap();
 }

@@ -1,5 +1,8 @@
 //! The program itself: its commands, and what survives when it is killed.
 
+// Clippy's own exception does not reach the functions that tests share.
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::io::{BufRead, BufReader};
@@ -205,7 +208,7 @@ async fn an_operator_founds_admits_and_serves() {
     assert_eq!(status, 1);
     assert!(text.contains("have the same name"), "{text}");
 
-    let serving = Serving::start(dir);
+    let mut serving = Serving::start(dir);
     let mut client = connect(&analyst, &roster, &serving.address).await.unwrap();
     assert!(
         client
@@ -215,6 +218,13 @@ async fn an_operator_founds_admits_and_serves() {
             .into_inner()
             .jobs
             .is_empty()
+    );
+
+    let pid = serving.child.id().to_string();
+    assert!(Command::new("kill").arg(pid).status().unwrap().success());
+    assert!(
+        serving.child.wait().unwrap().success(),
+        "SIGTERM ends it in order"
     );
 }
 

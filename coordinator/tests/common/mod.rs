@@ -8,12 +8,12 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
-use tacit_api::PROTOCOL_VERSION;
 use tacit_api::consortium::Consortium;
 use tacit_api::identity::Identity;
 use tacit_api::proto::coordinator_client::CoordinatorClient;
 use tacit_api::proto::*;
 use tacit_api::roster::Roster;
+use tacit_api::{MAX_MESSAGE_BYTES, PROTOCOL_VERSION};
 use tacit_api::{seal, sign, tls};
 use tacit_coordinator::{Config, ServeError, Server};
 use tempfile::TempDir;
@@ -120,7 +120,10 @@ pub async fn connect(
     address: &str,
 ) -> Result<CoordinatorClient<Channel>, tonic::transport::Error> {
     let endpoint = tls::coordinator_endpoint(identity, roster, address).unwrap();
-    Ok(CoordinatorClient::new(endpoint.connect().await?))
+    let client = CoordinatorClient::new(endpoint.connect().await?);
+    Ok(client
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES))
 }
 
 /// A coordinator that serves in this process.
