@@ -1,7 +1,7 @@
 //! The graphs of a training, in the order in which they run: prepare, step, loss of an epoch, measure, fold.
 
 use crate::{
-    Data, Edge, Engine, Error, Graph, Layout, Result, TrainSpec, gradients, mean::RowMean, metrics,
+    Data, Engine, Error, Graph, Layout, Result, TrainSpec, gradients, mean::RowMean, metrics,
     model::Mlp, optimizer::Sgd, released_shapes, run, standardise::Statistics,
 };
 
@@ -92,11 +92,7 @@ pub(super) fn step_graph(spec: &TrainSpec, batch: usize, weighted: bool) -> Resu
     let losses = weights.map_or(Ok(losses), |w| g.mul(losses, w))?;
     let sum = g.sum(losses, 0)?;
     let mean = g.scale(sum, 1.0 / batch as f64)?;
-    let wrt: Vec<Edge> = layers
-        .iter()
-        .flat_map(|layer| [layer.weight, layer.bias])
-        .collect();
-    let gradient = gradients(&mut g, mean, &wrt)?;
+    let gradient = gradients(&mut g, mean, &layers)?;
     let gradient = mlp.pack(&mut g, &gradient)?;
     let sgd = Sgd {
         learning_rate: spec.learning_rate,
@@ -184,16 +180,18 @@ pub(super) fn fold<E: Engine>(
     let flat = g.input(&[mlp.parameters()]);
     let mean = g.input(&[1, spec.features]);
     let inverse_deviation = g.input(&[1, spec.features]);
-    let mut layers = mlp.unpack(&mut g, flat)?;
-    if let Some(first) = layers.first_mut() {
-        let factors = g.transpose(inverse_deviation)?;
-        first.weight = g.mul(first.weight, factors)?;
-        let shift = g.matmul(mean, first.weight)?;
-        first.bias = g.sub(first.bias, shift)?;
-    }
-    for layer in layers {
-        g.output(layer.weight);
-        g.output(layer.bias);
+    for (k, layer) in mlp.unpack(&mut g, flat)?.into_iter().enumerate() {
+        let inputs = g.shape(layer)?[0] - 1;
+        let mut weight = g.slice(layer, 0, 0..inputs)?;
+        let mut bias = g.slice(layer, 0, inputs..inputs + 1)?;
+        if k == 0 {
+            let factors = g.transpose(inverse_deviation)?;
+            weight = g.mul(weight, factors)?;
+            let shift = g.matmul(mean, weight)?;
+            bias = g.sub(bias, shift)?;
+        }
+        g.output(weight);
+        g.output(bias);
     }
     let tensors = run(
         &g,
