@@ -71,6 +71,7 @@ pub fn run(args: &Args) -> Result<()> {
             size: asked_size(op, args.size),
             runs: args.runs.into(),
         };
+        usage::forget_peak_memory();
         let parties = match args.net {
             Net::Mem => here::mem(task)?,
             Net::Loopback => loopback::run(task)?,

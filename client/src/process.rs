@@ -29,6 +29,7 @@ impl Leashed {
             .stdin(Stdio::piped())
             .stdout(stdout)
             .stderr(stderr)
+            .env("NO_COLOR", "1") // its words go to files
             .spawn()
             .with_context(|| format!("cannot start {}", program.display()))?;
         let stdin = child.stdin.take();

@@ -48,7 +48,10 @@ impl Gate {
             let n: usize = shape.iter().product();
             // A stride that is coprime to n visits every grid point, in no telling order.
             let at = |k: usize| ((k * step) % n.max(1)) as f64 / n.max(1) as f64;
-            let values = (0..n).map(|k| lo + (hi - lo) * at(k)).collect();
+            // On the grid of the encoding, so that errors are those of the gate.
+            let unit = 2f64.powi(-(fixed::FRACTION_BITS as i32));
+            let on_grid = |x: f64| (x / unit).round() * unit;
+            let values = (0..n).map(|k| on_grid(lo + (hi - lo) * at(k))).collect();
             ArrayD::from_shape_vec(IxDyn(shape), values).unwrap_or_default()
         };
         match self {

@@ -18,8 +18,9 @@ pub(super) struct Sample {
     pub(super) seconds: f64,
     /// Processor time.
     pub(super) cpu_seconds: f64,
-    /// Rounds.
-    pub(super) rounds: u64,
+    /// Length of the longest chain of messages when the run began and when it ended. A single party's difference may be
+    /// off by one: what counts is the longest chain anywhere.
+    pub(super) rounds: (u64, u64),
     /// Payload bytes sent.
     pub(super) bytes: u64,
     /// Bytes of message headers sent besides.
@@ -151,7 +152,7 @@ impl Party<'_> {
 
 fn difference(after: Cost, before: Cost) -> Sample {
     Sample {
-        rounds: after.rounds - before.rounds,
+        rounds: (before.rounds, after.rounds),
         bytes: after.bytes - before.bytes,
         header_bytes: after.header_bytes - before.header_bytes,
         messages: after.messages - before.messages,

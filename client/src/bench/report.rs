@@ -50,7 +50,7 @@ impl Entry {
             runs: task.runs,
             seconds: middle(|s| s.seconds),
             cpu_seconds: middle(|s| s.cpu_seconds),
-            rounds: count(|s| s.rounds),
+            rounds: count(|s| s.rounds.1 - s.rounds.0),
             bytes: count(|s| s.bytes),
             header_bytes: count(|s| s.header_bytes),
             messages: count(|s| s.messages),
@@ -117,7 +117,10 @@ fn combine<'a>(parties: impl Iterator<Item = &'a Sample>) -> Sample {
     parties.fold(Sample::default(), |all, party| Sample {
         seconds: all.seconds.max(party.seconds),
         cpu_seconds: all.cpu_seconds + party.cpu_seconds,
-        rounds: all.rounds.max(party.rounds),
+        rounds: (
+            all.rounds.0.max(party.rounds.0),
+            all.rounds.1.max(party.rounds.1),
+        ),
         bytes: all.bytes + party.bytes,
         header_bytes: all.header_bytes + party.header_bytes,
         messages: all.messages + party.messages,
@@ -144,7 +147,7 @@ mod tests {
         let sample = |seconds| Sample {
             seconds,
             cpu_seconds: 1.0,
-            rounds: 2,
+            rounds: (5, 7),
             bytes: 80,
             ..Sample::default()
         };

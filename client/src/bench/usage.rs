@@ -23,6 +23,11 @@ pub(super) fn cpu_seconds(scope: Scope) -> f64 {
     Duration::new(now.tv_sec as u64, now.tv_nsec as u32).as_secs_f64()
 }
 
+/// Starts the account of [`peak_memory_bytes`] afresh, where the system (Linux) can do that.
+pub(super) fn forget_peak_memory() {
+    std::fs::write("/proc/self/clear_refs", "5").ok(); // elsewhere the account goes on
+}
+
 /// The most memory that this process has had resident, in bytes; 0 where the system does not tell.
 pub(super) fn peak_memory_bytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -79,15 +79,13 @@ impl Consortium {
         Home::new(&self.folder(ANALYST))
     }
 
-    /// Starts the coordinator and the three parties as processes of their own.
+    /// Starts the coordinator and the three parties as processes of their own; the coordinator comes last in the list, so
+    /// that it is also the last to go.
     pub(super) fn start(&self) -> Result<Vec<Leashed>> {
         let mut coordinator = self.serve(COORDINATOR, COORDINATOR)?;
         self.await_coordinator(&mut coordinator)?;
-        let mut all = vec![coordinator];
-        for name in PARTIES {
-            all.push(self.serve("party", name)?);
-        }
-        Ok(all)
+        let parties = PARTIES.iter().map(|name| self.serve("party", name));
+        parties.chain([Ok(coordinator)]).collect()
     }
 
     /// Starts `program serve` in a member's folder; what it logs goes to `log.txt` there.
