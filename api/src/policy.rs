@@ -17,6 +17,9 @@ pub struct Policy {
     pub recipients: Vec<String>,
     /// Members that may submit jobs.
     pub submitters: Vec<String>,
+    /// Parties that may compute; any three of the roster where this is left out. Two of the three could together read
+    /// every row, so name those that you trust not to collude.
+    pub compute: Option<Vec<String>>,
     /// Data sets that may be used.
     pub datasets: Vec<String>,
     /// Metrics that may be released.
@@ -39,6 +42,7 @@ impl Default for Policy {
             kinds: Vec::new(),
             recipients: Vec::new(),
             submitters: Vec::new(),
+            compute: None,
             datasets: Vec::new(),
             metrics: Vec::new(),
             epoch_loss: false,
@@ -93,6 +97,11 @@ impl Policy {
         listed("submitters", &self.submitters, &submitter.to_owned())?;
         listed("recipients", &self.recipients, &job.recipient)?;
         listed("datasets", &self.datasets, &job.data.dataset)?;
+        if let Some(trusted) = &self.compute {
+            for party in &job.compute {
+                listed("compute", trusted, party)?;
+            }
+        }
         for metric in &job.release.metrics {
             listed("metrics", &self.metrics, metric)?;
         }
@@ -173,6 +182,7 @@ release = { metrics = ["accuracy"], epoch_loss = true }
 kinds = ["train"]
 recipients = ["analyst", "auditor"]
 submitters = ["analyst"]
+compute = ["north", "south", "west"]
 datasets = ["d"]
 metrics = ["accuracy", "auc"]
 epoch_loss = true
@@ -206,6 +216,10 @@ epoch_loss = true
             "my policy does not list \"analyst\" under recipients (it lists auditor)"
         );
         assert!(refusal("[\"train\"]", "[]", "analyst").contains("it lists nothing"));
+        assert_eq!(
+            refusal(", \"west\"", "", "analyst"),
+            "my policy does not list \"west\" under compute (it lists north, south)"
+        );
         assert!(refusal("[\"d\"]", "[\"e\"]", "analyst").contains("under datasets"));
         assert!(refusal("\"accuracy\", ", "", "analyst").contains("under metrics"));
         assert!(refusal("loss = true", "loss = false", "analyst").contains("training loss"));

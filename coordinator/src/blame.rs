@@ -1,7 +1,8 @@
 //! Who made a job fail, when several parties report at once.
 //!
 //! When one party stops, its neighbours lose their connections, stop as well and blame each other down the line. The
-//! reports therefore form a chain, and the culprit is at its end.
+//! reports therefore form a chain, and the culprit is at its end. A report is one party's word: the coordinator cannot
+//! check it, and says whose word it passes on.
 
 use std::collections::HashSet;
 use std::time::Instant;

@@ -67,7 +67,7 @@ impl OpenJob {
     }
 
     /// An event that leaves the job where it is now.
-    pub(crate) fn event(&self, party: &str, text: String) -> Change {
+    fn event(&self, party: &str, text: String) -> Change {
         Change {
             party: party.to_owned(),
             ..Change::new(self.id(), self.state(), text)
@@ -98,9 +98,7 @@ impl OpenJob {
             let names = absent.join(" and ");
             if since.is_none() {
                 *since = Some(now);
-                out.push(Action::Record(
-                    self.event("", format!("waiting for {names} to attend")),
-                ));
+                self.note(out, "", format!("waiting for {names} to attend"));
             } else if since.is_some_and(|since| now >= since + limits.attend) {
                 let waited = seconds(limits.attend);
                 return Some(End::failed(
@@ -115,9 +113,7 @@ impl OpenJob {
             until: now + limits.verdict,
         };
         let parties = self.parties().join(", ");
-        out.push(Action::Record(
-            self.event("", format!("offered to {parties}")),
-        ));
+        self.note(out, "", format!("offered to {parties}"));
         self.tell_all(out, || {
             to_party::Kind::Offer(Offer {
                 job_id: self.submission.id.clone(),
@@ -147,9 +143,7 @@ impl OpenJob {
             return None;
         }
         let all = accepted.len() == everyone;
-        out.push(Action::Record(
-            self.event(party, format!("{party} accepted")),
-        ));
+        self.note(out, party, format!("{party} accepted"));
         if all {
             self.stage = Stage::Running(Run {
                 until: now + limits.run,
@@ -157,9 +151,7 @@ impl OpenJob {
                 finished: HashSet::new(),
                 reports: Reports::default(),
             });
-            out.push(Action::Record(
-                self.event("", "all parties accepted: it runs".into()),
-            ));
+            self.note(out, "", "all parties accepted: it runs".into());
             self.tell_all(out, || {
                 to_party::Kind::Start(Start {
                     job_id: self.submission.id.clone(),
@@ -310,6 +302,10 @@ impl OpenJob {
         };
         let (culprit, text) = run.reports.verdict()?;
         Some(End::failed(&culprit, text))
+    }
+
+    fn note(&self, out: &mut Vec<Action>, party: &str, text: String) {
+        out.push(Action::Record(self.event(party, text)));
     }
 
     fn tell_all(&self, out: &mut Vec<Action>, message: impl Fn() -> to_party::Kind) {
