@@ -10,6 +10,7 @@ use tacit_api::sign::{SignatureError, job_id, verify_job};
 
 use crate::data::{self, Rows};
 use crate::party::Party;
+use crate::row_count::most_rows;
 use crate::seats::Seats;
 use crate::train_job;
 
@@ -49,6 +50,9 @@ pub(crate) enum Declined {
     /// No engine can run it.
     #[error("the job cannot be run: {0}")]
     Training(tacit_nn::Error),
+    /// More rows, padding included, than a session takes.
+    #[error("a contributor may share at most {0} rows of these columns")]
+    TooManyRows(usize),
     /// The party has no file for the data set.
     #[error("my configuration names no file for the data set {0:?}")]
     NoFile(String),
@@ -78,12 +82,19 @@ pub(crate) fn consider(party: &Party, offer: &Offer) -> Result<Accepted, Decline
     train_job::spec(&job)
         .validate()
         .map_err(Declined::Training)?;
+    let most = most_rows(&job);
+    if job.data.pad_rows.is_some_and(|rows| rows > most) {
+        return Err(Declined::TooManyRows(most));
+    }
     let seats = Seats::new(&job, &party.name).ok_or(Declined::NoPart)?;
     let rows = if seats.contributes() {
         Some(read_rows(party, &job)?)
     } else {
         None
     };
+    if rows.as_ref().is_some_and(|rows| rows.len() > most) {
+        return Err(Declined::TooManyRows(most));
+    }
     Ok(Accepted {
         id,
         job,

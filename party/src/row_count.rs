@@ -16,8 +16,15 @@ use crate::data::Rows;
 use crate::seats::{COMPUTING, Seats};
 use crate::training::{TrainError, exchange};
 
-/// Most numbers that one contributor may announce, so that nobody sets memory aside on a word.
-const MOST_CELLS: usize = 1 << 28;
+/// Most numbers that one contributor may share: half a gigabyte of words. Nobody sets more memory aside on a word of
+/// somebody else, and a link holds as much unread, so that contributors can share at the same time.
+const MOST_CELLS: usize = 1 << 26;
+
+/// Most rows that one contributor may share in `job`, padding included.
+pub(crate) fn most_rows(job: &JobSpec) -> usize {
+    // Features, label or one-hot labels, weight.
+    MOST_CELLS / (job.data.features.len() + job.data.classes + 1)
+}
 
 /// The numbers of rows, as a computing party knows them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +87,7 @@ pub(crate) fn collect(
     if let Some(rows) = rows {
         send_to_computing(net, rows.len())?;
     }
-    let most = MOST_CELLS / (job.data.features.len() + job.data.classes);
+    let most = most_rows(job);
     let count = |&from: &PartyId| match rows {
         Some(rows) if from == seats.me() => Ok(rows.len()),
         _ => receive_number(net, from).and_then(|count| match count {

@@ -28,8 +28,8 @@ const PIECE: usize = 8 * RECORD;
 /// Bytes taken from the socket at once.
 const READ: usize = 256 << 10;
 
-/// Unread bytes a peer may pile up here.
-const UNREAD: usize = 512 << 20;
+/// Unread bytes a peer may pile up here, twice the rows that one contributor may share.
+const UNREAD: usize = 1 << 30;
 
 /// How long a closed link waits for the peer to close its end.
 const LINGER: Duration = Duration::from_secs(5);

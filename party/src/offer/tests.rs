@@ -123,3 +123,13 @@ fn trouble_with_the_data_is_told_without_the_institutions_own_words() {
         );
     }
 }
+
+#[test]
+fn padding_beyond_all_memory_is_refused() {
+    let trial = Trial::new();
+    let toml = job_toml("").replace(
+        "data.classes = 2",
+        "data.classes = 100\ndata.pad_rows = 10_000_000",
+    );
+    assert!(refusal(&trial.parties[0], &trial.offer(&toml)).contains("at most 651542 rows"));
+}
