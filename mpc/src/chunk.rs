@@ -6,8 +6,8 @@
 
 use crate::PartyId;
 
-/// Elements in a chunk at most.
-const CHUNK: usize = 1 << 15;
+/// Elements in a chunk at most: what a strand works on stays in the second-level cache.
+const CHUNK: usize = 1 << 12;
 /// Boundaries fall on multiples of this many elements where the tensor is large enough, so that bits pack without slack.
 const ALIGN: usize = 64;
 

@@ -345,8 +345,8 @@ fn r8_a_dealer_runs_ahead_by_a_window_only() {
         });
         most.load(Ordering::Relaxed)
     };
-    // ReLU deals 43 bytes a value; a chunk has 2^15 values; three parties each deal for a third of the chunks in the window.
-    let chunk = 43 << 15;
+    // ReLU deals 43 bytes a value; a chunk has 2^12 values; three parties each deal for a third of the chunks in the window.
+    let chunk = 43 << 12;
     for window in [1, 3, 6] {
         let most = most_with(window);
         assert!(
