@@ -60,11 +60,11 @@ impl Choice {
         match self {
             Self::BreastCancer => Skew {
                 column: "mean_radius",
-                weight: 0.6,
+                weight: 0.65,
             },
             Self::Digits => Skew {
                 column: "digit",
-                weight: 0.6,
+                weight: 0.55,
             },
         }
     }
