@@ -129,7 +129,7 @@ impl Config {
             path: path.to_owned(),
             source,
         })?;
-        let directory = path.parent().unwrap_or(Path::new("."));
+        let directory = path.parent().unwrap_or_else(|| Path::new("."));
         let files = [
             &mut config.roster,
             &mut config.identity,
@@ -169,6 +169,7 @@ journal = "jobs.journal"
 kinds = []             # "train"
 submitters = []        # members that may submit jobs
 recipients = []        # members that may receive results
+# compute = []         # parties that may compute; any, while this is left out. Two of three could pool what they see
 datasets = []          # data sets that may be used
 metrics = []           # "accuracy", "auc": what may be released about quality
 epoch_loss = false     # whether the training loss of every epoch may be released

@@ -59,7 +59,7 @@ pub async fn serve(config: Config, shutdown: impl Future<Output = ()>) -> Result
     let address = config
         .coordinator
         .as_deref()
-        .unwrap_or(party.roster.coordinator_address());
+        .unwrap_or_else(|| party.roster.coordinator_address());
     let endpoint = coordinator_endpoint(&party.identity, &party.roster, address)?;
     tracing::info!(
         "{} of {}, listening on {}",

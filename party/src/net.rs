@@ -2,7 +2,7 @@
 //!
 //! Every pair that talks shares one connection. The party with the higher index dials, the one with the lower index
 //! accepts, so contributors that do not compute need no open port. Both ends hold the other's certificate against the
-//! roster's fingerprint; the first frame each way is a [`Hello`] that names the session and the sender.
+//! roster's fingerprint; the first frame each way is a hello that names the session and the sender.
 
 mod channel;
 mod connect;

@@ -1,4 +1,5 @@
 //! Parties as their operators run them, with a real coordinator: from `init` to a result that the recipient opens.
+#![allow(clippy::unwrap_used)] // a test may
 
 use std::fs;
 use std::net::TcpListener;

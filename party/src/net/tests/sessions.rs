@@ -105,8 +105,8 @@ fn contributors_need_links_to_the_computing_parties_alone() {
         .map(|(i, node)| node.as_peer(i))
         .collect();
     thread::scope(|scope| {
-        for me in 0..5 {
-            let (node, peers) = (&nodes[me], &peers);
+        for (me, node) in nodes.iter().enumerate() {
+            let peers = &peers;
             scope.spawn(move || {
                 let others: Vec<_> = peers
                     .iter()
