@@ -283,14 +283,29 @@ fn tiny_tensors_and_bits_between_programs() {
 fn logistic_functions_are_right_over_their_range() {
     let x = grid(-200.0, 200.0, N);
     let near = grid(-12.0, 12.0, N);
-    for (f, tolerance) in [(16, 2f64.powi(-13)), (18, 2f64.powi(-15)), (20, 2f64.powi(-16))] {
+    for (f, tolerance) in [
+        (16, 2f64.powi(-13)),
+        (18, 2f64.powi(-15)),
+        (20, 2f64.powi(-16)),
+    ] {
         for x in [&x, &near] {
-            let r = run(f, Depth::Three, std::slice::from_ref(x), map(program::logistic(f)));
+            let r = run(
+                f,
+                Depth::Three,
+                std::slice::from_ref(x),
+                map(program::logistic(f)),
+            );
             for ((s, l), x) in r.outputs[0].iter().zip(&r.outputs[1]).zip(x) {
                 let sigmoid = 1.0 / (1.0 + (-x).exp());
                 let softplus = x.max(0.0) + (-x.abs()).exp().ln_1p();
-                assert!((s - sigmoid).abs() < tolerance, "sigmoid({x}) = {s} at f = {f}");
-                assert!((l - softplus).abs() < tolerance, "softplus({x}) = {l} at f = {f}");
+                assert!(
+                    (s - sigmoid).abs() < tolerance,
+                    "sigmoid({x}) = {s} at f = {f}"
+                );
+                assert!(
+                    (l - softplus).abs() < tolerance,
+                    "softplus({x}) = {l} at f = {f}"
+                );
             }
         }
     }
@@ -300,5 +315,9 @@ fn logistic_functions_are_right_over_their_range() {
     sigmoid.code.truncate(9);
     let r = run(16, Depth::Three, std::slice::from_ref(&near), map(sigmoid));
     assert_eq!(r.rounds(), 11);
-    assert!((453.0..455.0).contains(&(r.bytes() / N as f64)), "{}", r.bytes() / N as f64);
+    assert!(
+        (453.0..455.0).contains(&(r.bytes() / N as f64)),
+        "{}",
+        r.bytes() / N as f64
+    );
 }

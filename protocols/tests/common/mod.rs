@@ -1,0 +1,81 @@
+//! What the tests of requirements share: inputs, a graph with every kind of gate, a mesh that records.
+#![allow(
+    clippy::unwrap_used,
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    reason = "a test fails by panicking, and no test binary needs everything"
+)]
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use ndarray::{ArrayD, IxDyn};
+use tacit_mpc::Label;
+use tacit_mpc::net::{MemNet, Tamper, Transport};
+use tacit_mpc::session::parse_frame;
+use tacit_nn::Graph;
+use tacit_protocols::rep3::{Rep3Engine, Value};
+
+/// (sender, receiver, label) → body.
+pub type Wire = BTreeMap<(Label, usize, usize), Bytes>;
+
+pub fn reals(shape: &[usize], seed: u64) -> ArrayD<f64> {
+    let mut x = seed.wrapping_mul(2) | 1;
+    ArrayD::from_shape_fn(IxDyn(shape), |_| {
+        x = x
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (x >> 40) as f64 / f64::from(1u32 << 23) - 1.0
+    })
+}
+
+/// A mesh in memory that records every message.
+pub fn recording(wire: &Arc<Mutex<Wire>>) -> Vec<Arc<dyn Transport>> {
+    let tap = |net: MemNet| {
+        let (wire, me) = (Arc::clone(wire), net.me());
+        Arc::new(Tamper::new(net, move |to, frame| {
+            for (label, _, body) in parse_frame(frame.clone()).unwrap() {
+                assert!(
+                    wire.lock().unwrap().insert((label, me, to), body).is_none(),
+                    "a message was sent twice under {label}"
+                );
+            }
+            vec![frame]
+        })) as Arc<dyn Transport>
+    };
+    MemNet::mesh(3).into_iter().map(tap).collect()
+}
+
+/// A small training step with every kind of gate: products, matrix products, truncation, comparison, selection, exponential,
+/// tables.
+pub fn training_step() -> Graph {
+    let mut g = Graph::new();
+    let x = g.input(&[6, 4]);
+    let y = g.input(&[6, 1]);
+    let w = g.input(&[4, 1]);
+    let h = g.matmul(x, w).unwrap();
+    let r = g.relu(h).unwrap();
+    let p = g.sigmoid(h).unwrap();
+    let e = g.sub(p, y).unwrap();
+    let d = g.mul(e, r).unwrap();
+    let xt = g.transpose(x).unwrap();
+    let grad = g.matmul(xt, d).unwrap();
+    let step = g.scale(grad, 0.1).unwrap();
+    let w2 = g.sub(w, step).unwrap();
+    g.output(w2);
+    g.output(p);
+    g
+}
+
+pub fn step_inputs(e: &mut Rep3Engine) -> Vec<Value> {
+    [(0, vec![6, 4]), (1, vec![6, 1]), (2, vec![4, 1])]
+        .into_iter()
+        .map(|(owner, shape)| {
+            let x = reals(&shape, owner as u64 + 3);
+            let mine = e.session().me() == owner;
+            e.input(owner, &shape, mine.then_some(&x)).unwrap()
+        })
+        .collect()
+}
