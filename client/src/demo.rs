@@ -88,7 +88,7 @@ async fn play(args: &Args) -> Result<()> {
     let rows = split::split(&data, args.dataset.skew())?;
     let consortium = Consortium::found(stage.path(), data.name, data.header(), &rows)?;
     println!(
-        "Three institutions with {}, {} and {} rows of {}; one coordinator; one analyst.\n",
+        "Three institutions with {}, {} and {} rows of {},\na coordinator, and an analyst who will receive the models.\n",
         rows[0].len(),
         rows[1].len(),
         rows[2].len(),

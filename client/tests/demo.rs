@@ -108,6 +108,7 @@ fn wrong_usage_is_status_2() {
 #[cfg(target_os = "linux")]
 mod leftovers {
     use std::io::{BufRead, BufReader};
+    use std::path::Path;
     use std::process::Child;
     use std::thread::sleep;
     use std::time::{Duration, Instant};
@@ -136,9 +137,10 @@ mod leftovers {
     }
 
     /// A demo in the middle of its first job, and its four children.
-    fn in_mid_training() -> (Child, Vec<u32>) {
+    fn in_mid_training(temporary: &Path) -> (Child, Vec<u32>) {
         let mut demo = tacit()
             .arg("demo")
+            .env("TMPDIR", temporary)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -156,8 +158,10 @@ mod leftovers {
         (demo, children)
     }
 
-    fn stopped_by(signal: Signal) -> Option<i32> {
-        let (mut demo, children) = in_mid_training();
+    /// The exit status of a demo that gets this signal in mid-training, and how many files it leaves.
+    fn stopped_by(signal: Signal) -> (Option<i32>, usize) {
+        let temporary = tempfile::tempdir().unwrap();
+        let (mut demo, children) = in_mid_training(temporary.path());
         kill_process(Pid::from_child(&demo), signal).unwrap();
         let status = demo.wait().unwrap();
         let until = Instant::now() + Duration::from_secs(10);
@@ -168,21 +172,22 @@ mod leftovers {
             );
             sleep(Duration::from_millis(10));
         }
-        status.code()
+        let left = std::fs::read_dir(temporary.path()).unwrap().count();
+        (status.code(), left)
     }
 
     #[test]
-    fn nobody_is_left_after_an_interrupt() {
-        assert_eq!(stopped_by(Signal::INT), Some(1));
+    fn nothing_is_left_after_an_interrupt() {
+        assert_eq!(stopped_by(Signal::INT), (Some(1), 0));
     }
 
     #[test]
-    fn nobody_is_left_after_a_request_to_terminate() {
-        assert_eq!(stopped_by(Signal::TERM), Some(1));
+    fn nothing_is_left_after_a_request_to_terminate() {
+        assert_eq!(stopped_by(Signal::TERM), (Some(1), 0));
     }
 
     #[test]
     fn nobody_is_left_after_kill_9() {
-        assert_eq!(stopped_by(Signal::KILL), None);
+        assert_eq!(stopped_by(Signal::KILL).0, None);
     }
 }

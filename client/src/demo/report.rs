@@ -97,9 +97,9 @@ impl Outcome {
 /// What each process saw and did not see, a line each.
 pub(super) fn sights() -> String {
     [
-        "north, west, south  saw their own rows, how many rows the others have, and random shares; no row, weight or metric",
-        "coordinator         saw the jobs, who took part, and sealed shares that it cannot open",
-        "analyst             saw the models, their metrics and the loss of each epoch; no row",
+        "each party    saw its own rows, row counts and random shares; no result",
+        "coordinator   saw jobs, names and shares sealed to another; no row, no result",
+        "analyst       saw models, metrics and losses; no row",
     ]
     .join("\n")
 }
@@ -149,6 +149,11 @@ mod tests {
             outcome.table().contains("its file"),
             "a difference is stated"
         );
+    }
+
+    #[test]
+    fn lines_fit_a_narrow_terminal() {
+        assert!(sights().lines().all(|line| line.len() < 80));
     }
 
     #[test]

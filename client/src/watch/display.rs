@@ -9,7 +9,7 @@ use tacit_api::proto::JobState;
 use super::view::{End, Epoch, Totals};
 use crate::text;
 
-const TEMPLATE: &str = "{prefix:18} {bar:30.cyan/blue} {msg}";
+const TEMPLATE: &str = "{prefix:17} {wide_bar:.cyan/blue} {msg}";
 
 /// Where the steps of one job are shown.
 pub enum Display {
@@ -52,29 +52,33 @@ impl Display {
 
     /// Shows that an epoch is complete.
     pub(super) fn epoch(&self, epoch: &Epoch, totals: &Totals) {
-        if let Self::Bar(bar) = self {
-            bar.set_length(epoch.epochs.into());
-            bar.set_position(epoch.epoch.into());
+        let Epoch {
+            epoch,
+            epochs,
+            loss,
+        } = epoch;
+        let step = format!("{epoch}/{epochs}  loss {loss}  {}", cost(totals));
+        match self {
+            Self::Bar(bar) => {
+                bar.set_length((*epochs).into());
+                bar.set_position((*epoch).into());
+                bar.set_message(step);
+            }
+            _ => self.say(&format!("epoch {step}")),
         }
-        self.say(&format!(
-            "epoch {}/{}  loss {}  {}",
-            epoch.epoch,
-            epoch.epochs,
-            epoch.loss,
-            cost(totals)
-        ));
     }
 
     /// Shows how the job ended.
     pub(super) fn end(&self, end: &End, totals: &Totals) {
-        let sentence = match end.state {
-            JobState::Done => format!("{}  {}", end.text, cost(totals)),
-            _ => end.text.clone(),
-        };
         match self {
-            Self::Bar(bar) if end.state == JobState::Done => bar.finish_with_message(sentence),
-            Self::Bar(bar) => bar.abandon_with_message(sentence),
-            _ => self.say(&sentence),
+            Self::Bar(bar) if end.state == JobState::Done => {
+                bar.finish_with_message(format!("done  {}", cost(totals)));
+            }
+            Self::Bar(bar) => bar.abandon_with_message(end.text.clone()),
+            _ if end.state == JobState::Done => {
+                self.say(&format!("{}  {}", end.text, cost(totals)));
+            }
+            _ => self.say(&end.text),
         }
     }
 }

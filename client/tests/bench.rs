@@ -1,0 +1,101 @@
+//! `tacit bench` as a person starts it.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+/// The results of a run, one object an operation.
+fn bench(args: &[&str]) -> Vec<Value> {
+    let output = Command::new(env!("CARGO_BIN_EXE_tacit"))
+        .args(["bench", "--runs", "2", "--json"])
+        .args(args)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let last: Value = serde_json::from_str(stdout.lines().last().unwrap()).unwrap();
+    last["results"].as_array().unwrap().clone()
+}
+
+#[test]
+fn three_processes_find_the_rounds_and_bytes_of_the_specification() {
+    let results = bench(&["--op", "relu", "--size", "7680"]);
+    let [relu] = &results[..] else {
+        panic!("one operation")
+    };
+    assert_eq!(
+        (&relu["net"], &relu["op"]),
+        (&"loopback".into(), &"relu".into())
+    );
+    assert_eq!(
+        (relu["rounds"].as_u64(), relu["bytes"].as_u64()),
+        (Some(6), Some(7680 * 295 / 4))
+    );
+    for field in [
+        "seconds",
+        "cpu_seconds",
+        "peak_memory_bytes",
+        "messages",
+        "header_bytes",
+    ] {
+        assert!(relu[field].as_f64().unwrap() > 0.0, "{field}");
+    }
+}
+
+#[test]
+fn a_network_that_is_not_here_takes_the_same_rounds_and_longer() {
+    let [wan] = &bench(&["--op", "mul", "--size", "300", "--net", "wan"])[..] else {
+        panic!("one operation")
+    };
+    assert_eq!(
+        (wan["rounds"].as_u64(), wan["bytes"].as_u64()),
+        (Some(1), Some(24 * 300))
+    );
+    assert_eq!(wan["max_abs_error"], 0.0);
+    assert!(
+        wan["seconds"].as_f64().unwrap() >= 0.025,
+        "half a round trip: {wan}"
+    );
+}
+
+#[test]
+fn the_training_of_the_demo_stays_far_below_its_budget() {
+    let [training] = &bench(&["--op", "logistic-regression"])[..] else {
+        panic!("one operation")
+    };
+    let number = |field: &str| training[field].as_f64().unwrap();
+    assert!(
+        number("bytes") + number("header_bytes") < 12.5e6,
+        "{training}"
+    );
+    assert!(
+        number("accuracy") > 0.95 && number("max_abs_error") < 0.1,
+        "{training}"
+    );
+}
+
+#[test]
+fn without_an_operation_all_are_measured() {
+    let results = bench(&["--net", "mem", "--size", "64"]);
+    let names: Vec<_> = results
+        .iter()
+        .filter_map(|entry| entry["op"].as_str())
+        .collect();
+    assert_eq!(names.len(), 9);
+    assert!(names.contains(&"mul_trunc") && names.contains(&"logistic-regression"));
+}
+
+#[test]
+fn wrong_usage_is_status_2() {
+    for args in [["--op", "telepathy"], ["--size", "0"], ["--runs", "0"]] {
+        let output = Command::new(env!("CARGO_BIN_EXE_tacit"))
+            .arg("bench")
+            .args(args)
+            .output();
+        assert_eq!(output.unwrap().status.code(), Some(2), "{args:?}");
+    }
+}
