@@ -149,7 +149,7 @@ impl Count<'_> {
         self.swap(self.n(), 64);
     }
 
-    fn to_arithmetic(&mut self) {
+    fn bit_to_number(&mut self) {
         self.deal(self.n(), 64);
         self.swap(self.n(), 64);
     }
@@ -233,7 +233,7 @@ impl Engine for CostEngine {
                         Box::new(move |s| s.negative(&tree))
                     }
                     Instr::Select(..) => Box::new(|s| s.select()),
-                    Instr::ToArithmetic(_) => Box::new(|s| s.to_arithmetic()),
+                    Instr::ToArithmetic(_) => Box::new(|s| s.bit_to_number()),
                     Instr::ExpNeg(_) => {
                         Box::new(move |s| s.table(1 << exp::LOG2_CELLS, 64, exp::shift(f)))
                     }
