@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use crate::chain::chain;
 use crate::config::{CONFIG_FILE, Config};
 use crate::{serve, setup};
 
@@ -51,7 +52,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match obey(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("party: {error:#}");
+            eprintln!("party: {}", chain(error.as_ref()));
             ExitCode::FAILURE
         }
     }

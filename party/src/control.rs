@@ -12,6 +12,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::Status;
 use tonic::transport::Endpoint;
 
+use crate::chain::chain;
 use crate::desk::Desk;
 use crate::party::Party;
 
@@ -76,10 +77,4 @@ async fn attend_once(party: &Arc<Party>, endpoint: &Endpoint) -> String {
             Err(status) => return refused(status),
         }
     }
-}
-
-/// An error with its causes, which the transport's own message leaves out.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

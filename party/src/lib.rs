@@ -16,6 +16,7 @@ pub mod net;
 pub mod setup;
 pub mod train_job;
 
+mod chain;
 mod control;
 mod desk;
 mod journal;

@@ -21,6 +21,12 @@ pub enum ServeError {
     /// The keys cannot be used.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// The party has not been admitted yet.
+    #[error(
+        "there is no roster at {}: send the request file to the coordinator's operator and put the roster that comes \
+         back there", .0.display()
+    )]
+    NoRoster(PathBuf),
     /// The roster cannot be used.
     #[error(transparent)]
     Roster(#[from] RosterError),
@@ -58,6 +64,9 @@ impl Party {
     /// Loads what `config` names, and makes the listener that goes with it.
     pub(crate) fn load(config: &Config) -> Result<(Self, Arc<Listener>), ServeError> {
         let identity = Arc::new(Identity::load(&config.identity)?);
+        if !config.roster.exists() {
+            return Err(ServeError::NoRoster(config.roster.clone()));
+        }
         let roster = Arc::new(Roster::load(&config.roster)?);
         let name = identity.certificate(&roster)?.name().to_owned();
         if roster.member(&name)?.role() != Role::Party {

@@ -318,6 +318,9 @@ async fn a_party_does_not_serve_without_a_sound_roster() {
         .save(&stranger.identity)
         .unwrap();
     assert!(refused(stranger).await.contains("no member with this key"));
+    let mut early = config.clone();
+    early.roster = home.dir.path().join("none.toml");
+    assert!(refused(early).await.contains("send the request file"));
     let text = fs::read_to_string(&config.roster)
         .unwrap()
         .replace("role = \"client\"", "role = \"party\"");

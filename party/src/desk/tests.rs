@@ -30,11 +30,6 @@ impl Seat {
         let next = async { tokio::time::timeout(Duration::from_secs(60), self.said.recv()).await };
         trial.runtime().block_on(next).unwrap().unwrap()
     }
-
-    fn is_silent(&mut self, trial: &Trial, wait: Duration) -> bool {
-        let next = async { tokio::time::timeout(wait, self.said.recv()).await };
-        trial.runtime().block_on(next).is_err()
-    }
 }
 
 /// Offers a job to the first `n` parties, who accept.
@@ -173,15 +168,13 @@ fn a_running_job_stops_in_silence_when_it_is_cancelled() {
     let (mut seats, id) = accepted(&trial, &endless(), 3);
     start(&seats, &id);
     assert!(matches!(seats[0].hear(&trial), Kind::Progress(_)));
+    // The others see north go before they are told, and may well say so; north itself says nothing more.
     seats.iter().for_each(|seat| seat.desk.cancel(&id));
-    for seat in &mut seats {
-        // Progress may have been on its way, but nothing follows it.
-        while let Ok(kind) = seat.said.try_recv() {
-            assert!(matches!(kind, Kind::Progress(_)), "{kind:?}");
-        }
-        assert!(seat.is_silent(&trial, Duration::from_millis(300)));
-        assert!(seat.desk.shared.jobs().is_empty());
+    thread::sleep(Duration::from_millis(300));
+    while let Ok(kind) = seats[0].said.try_recv() {
+        assert!(matches!(kind, Kind::Progress(_)), "{kind:?}");
     }
+    assert!(seats.iter().all(|seat| seat.desk.shared.jobs().is_empty()));
 }
 
 #[test]
