@@ -24,7 +24,6 @@ fn policy() -> Policy {
 }
 
 /// Everyone's outcome, and the losses that each reported. Contributor k brings `counts[k]` rows, under policy `policies(k)`.
-#[allow(clippy::type_complexity)]
 fn session(
     job: &JobSpec,
     counts: &[usize],
@@ -176,6 +175,17 @@ fn contributors_need_not_compute_nor_computing_parties_contribute() {
     job.release.epoch_loss = false;
     let (numbers, losses) = trained(&job, &[45, 30, 40]);
     assert!(numbers[3] > 0.85 && losses.is_empty());
+}
+
+#[test]
+fn four_and_ten_contributors_train_what_one_place_would() {
+    for outside in [1, 7] {
+        let mut job = job("");
+        let clinics = (0..outside).map(|k| format!("clinic-{k}"));
+        job.contributors = job.compute.iter().cloned().chain(clinics).collect();
+        let counts: Vec<usize> = (0..3 + outside).map(|k| 20 + 3 * k).collect();
+        assert_close(&trained(&job, &counts).0, &in_the_clear(&job, &counts));
+    }
 }
 
 #[test]
