@@ -177,7 +177,9 @@ fn named(program: &str, args: Vec<OsString>) -> impl Iterator<Item = OsString> {
 /// Waits for a command that talks to the coordinator.
 fn call(command: impl Future<Output = Result<()>>) -> Result<()> {
     let runtime = tokio::runtime::Runtime::new().context("cannot start the network runtime")?;
-    runtime.block_on(command)
+    let done = runtime.block_on(command);
+    runtime.shutdown_background(); // an interrupted demo does not wait for its comparison
+    done
 }
 
 fn init(home: &Home, name: &str) -> Result<()> {

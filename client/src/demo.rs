@@ -94,7 +94,7 @@ async fn play(args: &Args) -> Result<()> {
         rows[2].len(),
         data.name
     );
-    let processes = consortium.start()?;
+    let processes = consortium.start().await?;
     let home = consortium.home();
     let member = home.open()?;
     let mut connection = Connection::open(&member).await?;
@@ -104,18 +104,11 @@ async fn play(args: &Args) -> Result<()> {
         let job = JobSpec::parse(toml)?;
         let files = ["safetensors", "onnx"].map(|kind| models.join(&job.name).with_extension(kind));
         let (summary, private) = train(&home, &member, &mut connection, toml, &files).await?;
-        let pooled = Pooled::read(&job, |party| consortium.rows(party))?;
-        outcomes.push(Outcome {
-            private,
-            recomputed: pooled.measure(&files[0])?,
-            pooled: pooled.joint()?,
-            alone: (0..rows.len())
-                .map(|k| pooled.alone(k))
-                .collect::<Result<_>>()?,
-            totals: summary.totals,
-            name: job.name,
-            files,
-        });
+        let rows = consortium::PARTIES.map(|party| consortium.rows(party));
+        // On a thread of its own, so that an interrupt is heard meanwhile.
+        let compared =
+            tokio::task::spawn_blocking(move || compare(&job, &rows, private, summary, files));
+        outcomes.push(compared.await.context("a comparison came to no end")??);
     }
     drop(processes);
     stage.close()?;
@@ -160,6 +153,27 @@ async fn train(
             auc: metric("auc")?,
         },
     ))
+}
+
+/// Trains the same in plaintext, on all rows and on those of each institution.
+fn compare(
+    job: &JobSpec,
+    rows: &[PathBuf; 3],
+    private: Score,
+    summary: Summary,
+    files: [PathBuf; 2],
+) -> Result<Outcome> {
+    let pooled = Pooled::read(job, rows)?;
+    let alone = (0..rows.len()).map(|institution| pooled.alone(institution));
+    Ok(Outcome {
+        name: job.name.clone(),
+        private,
+        recomputed: pooled.measure(&files[0])?,
+        pooled: pooled.joint()?,
+        alone: alone.collect::<Result<_>>()?,
+        totals: summary.totals,
+        files,
+    })
 }
 
 /// Where everything happens.

@@ -36,11 +36,6 @@ impl Leashed {
         Ok(Self { child, stdin })
     }
 
-    /// The system's number of the child.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// What the child writes, where it was started with a pipe; the first caller gets it.
     pub fn stdout(&mut self) -> Option<ChildStdout> {
         self.child.stdout.take()

@@ -1,5 +1,7 @@
 //! `tacit bench` as a person starts it.
 
+#![allow(clippy::unwrap_used)] // a test may panic
+
 use std::process::Command;
 
 use serde_json::Value;

@@ -1,5 +1,7 @@
 //! The walk-through of docs/consortium.md, command by command, as real members type it.
 
+#![allow(clippy::unwrap_used)] // a test may panic
+
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};

@@ -1,5 +1,7 @@
 //! `tacit demo` as a person starts it: a process that starts four others.
 
+#![allow(clippy::unwrap_used)] // a test may panic
+
 use std::process::{Command, Stdio};
 
 use serde_json::Value;

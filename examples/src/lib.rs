@@ -95,7 +95,11 @@ mod tests {
                 let values = column(&data, k);
                 let least = values.iter().copied().fold(f64::INFINITY, f64::min);
                 let greatest = values.iter().copied().fold(0.0, f64::max);
-                assert!(feature.min <= least && greatest <= feature.max, "{}", feature.name);
+                assert!(
+                    feature.min <= least && greatest <= feature.max,
+                    "{}",
+                    feature.name
+                );
                 // The range of a pixel is a fact of the scanner; elsewhere there is room above.
                 assert!(physical || feature.max > 1.1 * greatest, "{}", feature.name);
             }

@@ -1,6 +1,6 @@
 //! What the private model is held against: the same training in plaintext, on all rows and on those of one institution.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use ndarray::{Array2, ArrayD, Axis, concatenate};
@@ -32,20 +32,18 @@ pub(super) struct Pooled {
 }
 
 impl Pooled {
-    /// Puts the files of the contributors together in the order in which a session does, and splits them as it does.
-    pub(super) fn read(job: &JobSpec, file: impl Fn(&str) -> std::path::PathBuf) -> Result<Self> {
+    /// Puts the files of the institutions together, in the order of the job's parties, and splits the rows: both as a
+    /// session does.
+    pub(super) fn read(job: &JobSpec, files: &[PathBuf]) -> Result<Self> {
         let spec = train_job::spec(job);
-        let parties = job.parties().into_iter();
-        let contributors = parties.filter(|name| job.contributors.iter().any(|c| c == name));
         let (mut x, mut y, mut owner) = (Vec::new(), Vec::new(), Vec::new());
         let mut raw = (Vec::new(), Vec::new());
-        for (institution, name) in contributors.enumerate() {
-            let file = file(name);
-            let rows = data::read(&file, &job.data)?;
+        for (institution, file) in files.iter().enumerate() {
+            let rows = data::read(file, &job.data)?;
             owner.extend(std::iter::repeat_n(institution, rows.len()));
             x.push(rows.x.clone());
             y.push(rows.y.clone());
-            append(&mut raw, &file).with_context(|| file.display().to_string())?;
+            append(&mut raw, file).with_context(|| file.display().to_string())?;
         }
         let pool = |parts: Vec<Array2<f64>>| {
             let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
@@ -150,21 +148,20 @@ mod tests {
     #[test]
     fn pooled_rows_beat_those_of_one_institution() {
         let directory = tempfile::tempdir().unwrap();
-        let file = |name: &str| directory.path().join(name);
-        let parts = split(
-            &BREAST_CANCER,
-            Skew {
-                column: "mean_radius",
-                weight: 0.6,
-            },
-        )
-        .unwrap();
-        for (name, lines) in ["north", "west", "south"].iter().zip(&parts) {
-            let text = format!("{}\n{}\n", BREAST_CANCER.header(), lines.join("\n"));
-            std::fs::write(file(name), text).unwrap();
-        }
+        let skew = Skew {
+            column: "mean_radius",
+            weight: 0.65,
+        };
+        let files: Vec<_> = (split(&BREAST_CANCER, skew).unwrap().iter().enumerate())
+            .map(|(k, lines)| {
+                let file = directory.path().join(format!("{k}.csv"));
+                let text = format!("{}\n{}\n", BREAST_CANCER.header(), lines.join("\n"));
+                std::fs::write(&file, text).unwrap();
+                file
+            })
+            .collect();
         let job = JobSpec::parse(BREAST_CANCER.jobs[0]).unwrap();
-        let pooled = Pooled::read(&job, file).unwrap();
+        let pooled = Pooled::read(&job, &files).unwrap();
         assert_eq!(pooled.owner.len(), 569);
         assert_eq!(pooled.raw.0.shape(), [569, 30]);
         let joint = pooled.joint().unwrap();

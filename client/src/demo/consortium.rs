@@ -1,13 +1,14 @@
 //! A whole consortium on this machine: the steps that real members take on theirs, one after the other.
 
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use tacit_party::config::CONFIG_FILE;
+use tokio::net::TcpStream;
 
 use crate::home::Home;
 use crate::process::{LEASH, Leashed};
@@ -81,9 +82,9 @@ impl Consortium {
 
     /// Starts the coordinator and the three parties as processes of their own; the coordinator comes last in the list, so
     /// that it is also the last to go.
-    pub(super) fn start(&self) -> Result<Vec<Leashed>> {
+    pub(super) async fn start(&self) -> Result<Vec<Leashed>> {
         let mut coordinator = self.serve(COORDINATOR, COORDINATOR)?;
-        self.await_coordinator(&mut coordinator)?;
+        self.await_coordinator(&mut coordinator).await?;
         let parties = PARTIES.iter().map(|name| self.serve("party", name));
         parties.chain([Ok(coordinator)]).collect()
     }
@@ -104,9 +105,9 @@ impl Consortium {
     }
 
     /// Waits until the coordinator answers, so that no party has to call twice.
-    fn await_coordinator(&self, process: &mut Leashed) -> Result<()> {
+    async fn await_coordinator(&self, process: &mut Leashed) -> Result<()> {
         let until = Instant::now() + START;
-        while TcpStream::connect(&self.coordinator).is_err() {
+        while TcpStream::connect(&self.coordinator).await.is_err() {
             if process.ended()?.is_some() {
                 let log = fs::read_to_string(self.folder(COORDINATOR).join("log.txt"));
                 let log = log.unwrap_or_default();
@@ -120,7 +121,7 @@ impl Consortium {
                 "the coordinator does not answer at {}",
                 self.coordinator
             );
-            std::thread::sleep(Duration::from_millis(20));
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Ok(())
     }
