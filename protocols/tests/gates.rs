@@ -5,7 +5,7 @@ use ndarray::{ArrayD, IxDyn};
 use tacit_mpc::simulate::{mem, simulate_seeded};
 use tacit_mpc::{Bilinear, Cost};
 use tacit_nn::program::{self, Instr};
-use tacit_nn::{Engine, Program};
+use tacit_nn::{Engine, Graph, Program, Table};
 use tacit_protocols::rep3::{Depth, Rep3Engine, Value};
 
 /// n divides into aligned thirds, so that no bit is lost to padding.
@@ -320,4 +320,71 @@ fn logistic_functions_are_right_over_their_range() {
         "{}",
         r.bytes() / N as f64
     );
+}
+
+/// Softmax and its loss over ten classes, through the graph: wide and narrow logits.
+#[test]
+fn softmax_and_cross_entropy_match_plaintext() {
+    let (rows, classes) = (64, 10);
+    for spread in [0.5, 8.0, 60.0] {
+        let wave = |k: usize| (k as f64 * 0.7).sin() * spread + (k as f64 * 0.13).cos();
+        let logits =
+            ArrayD::from_shape_fn(IxDyn(&[rows, classes]), |ix| wave(ix[0] * classes + ix[1]));
+        let labels = ArrayD::from_shape_fn(IxDyn(&[rows, classes]), |ix| {
+            f64::from(u8::from(ix[0] % classes == ix[1]))
+        });
+        let mut g = Graph::new();
+        let (z, y) = (g.input(&[rows, classes]), g.input(&[rows, classes]));
+        let p = g.softmax(z).unwrap();
+        let loss = g.softmax_cross_entropy(z, y).unwrap();
+        g.output(p);
+        g.output(loss);
+        let r = run(
+            18,
+            Depth::Three,
+            &[logits.clone(), labels.clone()],
+            |e, v| tacit_nn::run(&g, e, v).unwrap(),
+        );
+        for i in 0..rows {
+            let row: Vec<f64> = (0..classes).map(|j| logits[[i, j]]).collect();
+            let top = row.iter().copied().fold(f64::MIN, f64::max);
+            let sum: f64 = row.iter().map(|z| (z - top).exp()).sum();
+            for (j, z) in row.iter().enumerate() {
+                let want = (z - top).exp() / sum;
+                assert!(
+                    (r.outputs[0][[i, j]] - want).abs() < 2f64.powi(-13),
+                    "softmax at spread {spread}"
+                );
+            }
+            let want = sum.ln() + top - row[i % classes];
+            assert!(
+                (r.outputs[1].as_slice().unwrap()[i] - want).abs() < 2f64.powi(-12),
+                "loss at spread {spread}"
+            );
+        }
+    }
+}
+
+/// A table whose guard cell is cut in half by a pole: its coefficients are large, and its precision must follow.
+#[test]
+fn ill_conditioned_tables_keep_their_precision() {
+    let t = Table::within(
+        "1/x",
+        f64::recip,
+        (1.0 - 1.0 / 64.0, 11.0),
+        2.0,
+        2f64.powi(-18),
+    )
+    .unwrap();
+    for x in [grid(0.985, 1.05, N), grid(0.985, 10.99, N)] {
+        let r = run(
+            18,
+            Depth::Three,
+            std::slice::from_ref(&x),
+            map(program::table(t)),
+        );
+        for (y, x) in r.outputs[0].iter().zip(&x) {
+            assert!((y - 1.0 / x).abs() < 2f64.powi(-15), "1/{x} = {y}");
+        }
+    }
 }

@@ -113,14 +113,24 @@ pub(crate) struct Prepared {
     coefficients: Vec<Vec<f64>>,
 }
 
-/// Guard bits of the table's arithmetic beyond the working precision.
+/// Guard bits of the table's arithmetic beyond the working precision, at least.
 const GUARD: u32 = 6;
+/// Scale of powers and coefficients at most: the product of the two must fit into 62 bits.
+const MAX_SCALE: u32 = 29;
 
 impl Prepared {
-    /// Prepares `table` for f fractional bits: scale a = q = f + 6, words of K = 2a + 3 + ⌈log2 max|F|⌉ bits.
+    /// Prepares `table` for f fractional bits: words of K = 2a + 3 + ⌈log2 max|F|⌉ bits at scale a, which grows with the
+    /// coefficients so that the rounding of powers stays below a unit.
     pub(crate) fn new(t: &Table, f: u32) -> std::result::Result<Self, Error> {
         let invalid = |why: &str| Error::Invalid(format!("table {}: {why}", t.name));
-        let scale = (f + GUARD).min(28);
+        let coefficients = table::fit(t);
+        let growth = coefficients
+            .iter()
+            .map(|a| noise(a))
+            .fold(1.0, f64::max)
+            .log2()
+            .ceil() as u32;
+        let scale = (f + GUARD.max(1 + growth)).min(MAX_SCALE);
         let k = (2 * scale + 3 + t.max.log2().ceil().max(0.0) as u32).min(64);
         let d = u32::try_from(t.cell + f as i32)
             .map_err(|_| invalid("its cells are narrower than one unit of the encoding"))?;
@@ -131,7 +141,6 @@ impl Prepared {
             return Err(invalid("its cells do not cover its range"));
         }
         let lo = (t.lo * 2f64.powi(f as i32)).floor() as i64;
-        let coefficients = table::fit(t);
         Ok(Self {
             lo,
             d,
@@ -197,6 +206,16 @@ impl Prepared {
         }
         powers
     }
+}
+
+/// Σ_{i>0} max|Q_i| for the coefficients of one cell: by how much errors of the powers grow.
+fn noise(a: &[f64]) -> f64 {
+    let bound = |i: usize| {
+        (i..a.len())
+            .map(|j| a[j].abs() * binomial(j, i) * 0.5f64.powi((j - i) as i32))
+            .sum::<f64>()
+    };
+    (1..a.len()).map(bound).sum()
 }
 
 fn binomial(n: usize, k: usize) -> f64 {
