@@ -146,27 +146,39 @@ pub mod probe {
     use crate::{PartyId, R64};
 
     /// One draw as its holder saw it: (key, address, words).
-    pub type Draw = (PartyId, u128, usize);
+    pub type Draw = (PartyId, u128, Vec<R64>);
 
     /// What a test may watch and change.
     #[derive(Default)]
     pub struct Probe {
         /// Every draw made, where a ledger is attached.
         pub ledger: RefCell<Option<Arc<Mutex<Vec<Draw>>>>>,
-        /// Flips the lowest bit of every word of one draw (key, address).
-        pub flip: RefCell<Option<(PartyId, u128)>>,
+        /// The (key, address) of a draw whose every word is changed by [`change`], at both holders.
+        pub changed: RefCell<Option<(PartyId, u128)>>,
+    }
+
+    /// A changed draw: each word with bits of its own flipped, always the lowest one too.
+    #[must_use]
+    pub fn change(words: &[R64]) -> Vec<R64> {
+        let flip = |k: usize| (k as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+        words
+            .iter()
+            .enumerate()
+            .map(|(k, w)| std::num::Wrapping(w.0 ^ flip(k)))
+            .collect()
     }
 
     impl Probe {
         pub(super) fn observe(&self, j: PartyId, address: u128, out: &mut [R64]) {
+            if *self.changed.borrow() == Some((j, address)) {
+                let changed = change(out);
+                out.copy_from_slice(&changed);
+            }
             if let Some(ledger) = &*self.ledger.borrow() {
                 ledger
                     .lock()
                     .expect("no test panics while it holds the ledger")
-                    .push((j, address, out.len()));
-            }
-            if *self.flip.borrow() == Some((j, address)) {
-                out.iter_mut().for_each(|w| w.0 ^= 1);
+                    .push((j, address, out.to_vec()));
             }
         }
     }

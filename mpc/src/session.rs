@@ -69,6 +69,8 @@ pub const HEADER: usize = 20;
 const FLUSH: usize = 256 << 10;
 /// Messages of one peer that may wait for a gate this party has not reached. The window of strands keeps honest peers far below.
 const MAX_WAITING: usize = 1 << 16;
+/// Bytes of them.
+const MAX_WAITING_BYTES: usize = 1 << 29;
 
 /// Rounds that a peer's logical clock may be ahead of ours.
 const MAX_LEAD: u32 = 1 << 20;
@@ -120,7 +122,8 @@ pub struct Session {
     pass: Cell<u16>,
     nodes_run: RefCell<HashSet<u32>>,
     inbox: RefCell<HashMap<(PartyId, Label), Message>>,
-    waiting: [Cell<usize>; 3],
+    /// Messages and bytes of each peer in the inbox.
+    waiting: [Cell<(usize, usize)>; 3],
     outbox: RefCell<[BytesMut; 3]>,
     cost: Cell<Cost>,
     pub(crate) window: Cell<usize>,
@@ -308,7 +311,8 @@ impl Session {
     /// A message that has arrived, if it has.
     pub(crate) fn take(&self, from: PartyId, label: Label) -> Option<Message> {
         let message = self.inbox.borrow_mut().remove(&(from, label))?;
-        self.waiting[from].update(|n| n - 1);
+        let bytes = message.body.len();
+        self.waiting[from].update(|(n, b)| (n - 1, b - bytes));
         Some(message)
     }
 
@@ -332,14 +336,16 @@ impl Session {
             if past || clock > self.peak.get().saturating_add(MAX_LEAD) {
                 return Err(desync);
             }
+            let bytes = body.len();
             if inbox
                 .insert((from, label), Message { body, clock })
                 .is_some()
             {
                 return Err(desync);
             }
-            self.waiting[from].update(|n| n + 1);
-            if self.waiting[from].get() > MAX_WAITING {
+            self.waiting[from].update(|(n, b)| (n + 1, b + bytes));
+            let (messages, bytes) = self.waiting[from].get();
+            if messages > MAX_WAITING || bytes > MAX_WAITING_BYTES {
                 return Err(misbehaved("it sent far ahead of the protocol"));
             }
         }

@@ -1,5 +1,5 @@
 //! Requirements on the pads that mask every message (protocols-rep3, section 9), each attacked by a test of its number: R1, R5,
-//! R6, R16; and R14, the load of the links. R2 and R4 stand beside the code, in `mpc/src/prss.rs` and `mpc/src/keys.rs`.
+//! R6, R15, R16; and R14, the load of the links. R2 and R4 stand beside the code, in `mpc/src/prss.rs` and `mpc/src/keys.rs`.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -9,8 +9,11 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use common::{Wire, reals, recording, step_inputs, training_step};
+use tacit_mpc::chunk::chunks;
+use tacit_mpc::prss::probe::{Draw, change};
 use tacit_mpc::simulate::{mem, simulate_seeded};
-use tacit_mpc::{Bilinear, Session};
+use tacit_mpc::wire::{Unpacker, packed_len};
+use tacit_mpc::{Bilinear, R64, Session};
 use tacit_nn::{Engine, Graph, program, run, run_in_order};
 use tacit_protocols::rep3::Rep3Engine;
 
@@ -32,7 +35,7 @@ fn r1_no_address_is_drawn_twice_and_both_holders_draw_the_same() {
         let draws: Vec<_> = ledger
             .iter()
             .filter(|d| d.0 == key)
-            .map(|d| (d.1, d.2))
+            .map(|d| (d.1, d.2.clone()))
             .collect();
         let addresses: HashSet<_> = draws.iter().map(|d| d.0).collect();
         assert_eq!(
@@ -44,7 +47,7 @@ fn r1_no_address_is_drawn_twice_and_both_holders_draw_the_same() {
         assert!(
             draws
                 .iter()
-                .all(|&(a, n)| a & 0xFFFF_FFFF == 0 && n < 1 << 33)
+                .all(|(a, words)| a & 0xFFFF_FFFF == 0 && words.len() < 1 << 33)
         );
         draws.into_iter().collect::<HashSet<_>>()
     };
@@ -174,95 +177,178 @@ fn r14_links_carry_the_same_load() {
     assert_eq!(clocks.into_iter().max(), Some(8));
 }
 
-/// The all-order pad test: for every receiver P and every draw of the key that P lacks, flipping the lowest bit of the draw
-/// moves the first message to P that moves at all by exactly ±1 in each word, and every message to P has a draw of its own.
-/// Then all messages to P are jointly uniform, whatever the secrets.
+/// Ledgers of the three parties, where a test attaches them.
+type Ledger = Arc<Mutex<Vec<Draw>>>;
+
+/// Every kind of gate on tensors of one shape.
+fn every_gate(session: Session, n: usize) {
+    let me = session.me();
+    let mut e = Rep3Engine::new(session, 18).unwrap();
+    let data = reals(&[n], 9);
+    let x = e.input(1, &[n], (me == 1).then_some(&data)).unwrap();
+    e.begin_run().unwrap();
+    let z = e.product(Bilinear::Mul, &x, &x).unwrap();
+    e.begin_node(1);
+    let y = e.bilinear(Bilinear::Mul, &z, &x, 0.3).unwrap();
+    let programs = [
+        program::scale(0.125),
+        program::scale(0.7),
+        program::negative(),
+        program::logistic(18),
+    ];
+    for (node, p) in programs.iter().enumerate() {
+        e.begin_node(2 + node);
+        e.map(p, &[&x]).unwrap();
+    }
+    e.begin_node(9);
+    e.map(&program::max(), &[&y, &x]).unwrap();
+}
+
+/// Whether a message moved by exactly what its pad moved: word for word of the width it has on the wire, added or taken off,
+/// or plane for plane of `n` bits.
+fn moved_by_its_pad(message: (&Bytes, &Bytes), pad: (&[R64], &[R64]), n: usize) -> bool {
+    let len = message.0.len();
+    // Few words leave several widths open: the last byte is not full.
+    let as_words = (1..=64)
+        .filter(|bits| packed_len(pad.0.len(), *bits) == len)
+        .any(|bits| {
+            let mask = u64::MAX >> (64 - bits);
+            let read = |b: &Bytes| Unpacker::new(b).words(pad.0.len(), bits as u32);
+            let (before, after) = (read(message.0), read(message.1));
+            let moved = |sign: fn(R64) -> R64| {
+                let mut words = before.iter().zip(&after).zip(pad.0.iter().zip(pad.1));
+                words.all(|((b, a), (f, g))| ((a - b).0 ^ sign(g - f).0) & mask == 0)
+            };
+            // The unused bits of the last byte stay zero.
+            let used = bits * pad.0.len();
+            let clean = |b: &Bytes| used % 8 == 0 || b[len - 1] >> (used % 8) == 0;
+            clean(message.0) && clean(message.1) && (moved(|d| d) || moved(|d| -d))
+        });
+    let planes = pad.0.len() / n.div_ceil(64);
+    let as_planes = planes * n.div_ceil(64) == pad.0.len() && (planes * n).div_ceil(8) == len && {
+        let (mut before, mut after) = (Unpacker::new(message.0), Unpacker::new(message.1));
+        (0..planes).all(|p| {
+            let (before, after) = (before.plane(n), after.plane(n));
+            (0..n).all(|i| {
+                let word = p * n.div_ceil(64) + i / 64;
+                let pad = (pad.0[word] ^ pad.1[word]).0;
+                (before[i / 64] ^ after[i / 64] ^ pad) >> (i % 64) & 1 == 0
+            })
+        })
+    };
+    as_words || as_planes
+}
+
+/// The all-order pad test: for every receiver P and every draw of the key that P lacks, changing the draw moves the first
+/// message to P that moves at all by exactly the change, word for word, and every message to P has a draw of its own. Then all
+/// messages to P are jointly uniform, whatever the secrets. Sizes with tail bits, odd numbers of units and empty chunks.
 #[test]
 fn r16_every_message_is_masked_by_a_draw_of_its_own_of_the_key_its_receiver_lacks() {
-    // 64 values a strand: a plane of bits is one word, and flipping its lowest bit is ±1 as well.
-    let shape = [192];
-    let everything = |session: Session,
-                      flip: Option<(usize, u128)>,
-                      ledger: Option<Arc<Mutex<Vec<(usize, u128, usize)>>>>| {
-        *session.prss().probe().flip.borrow_mut() = flip;
-        *session.prss().probe().ledger.borrow_mut() = ledger;
-        let me = session.me();
-        let mut e = Rep3Engine::new(session, 18).unwrap();
-        let data = reals(&shape, 9);
-        let x = e.input(1, &shape, (me == 1).then_some(&data)).unwrap();
-        e.begin_run().unwrap();
-        let mut node = 0;
-        let mut next = |e: &mut Rep3Engine| {
-            e.begin_node(node);
-            node += 1;
+    for n in [1, 2, 65, 192, 200] {
+        let record = |changed| {
+            let wire = Arc::new(Mutex::new(Wire::new()));
+            simulate_seeded(recording(&wire), 5, |s| {
+                *s.prss().probe().changed.borrow_mut() = changed;
+                every_gate(s, n);
+            });
+            Arc::try_unwrap(wire).unwrap().into_inner().unwrap()
         };
-        let z = e.product(Bilinear::Mul, &x, &x).unwrap();
-        next(&mut e);
-        next(&mut e);
-        let z2 = e.bilinear(Bilinear::Mul, &z, &x, 0.3).unwrap();
-        for p in [
-            program::scale(0.125),
-            program::scale(0.7),
-            program::negative(),
-            program::logistic(18),
-        ] {
-            next(&mut e);
-            e.map(&p, &[&x]).unwrap();
+        let base = record(None);
+        assert!(base.len() > 40, "{n}: {} messages", base.len());
+        let ledger: Ledger = Arc::default();
+        simulate_seeded(mem(), 5, |s| {
+            *s.prss().probe().ledger.borrow_mut() = Some(Arc::clone(&ledger));
+            every_gate(s, n);
+        });
+        let draws: BTreeMap<(usize, u128), Vec<R64>> = ledger
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|d| ((d.0, d.1), d.2.clone()))
+            .collect();
+        let chunk_lengths: HashMap<usize, usize> =
+            chunks(n).iter().map(|c| (c.index, c.len())).collect();
+        let mut pads: [HashMap<_, _>; 3] = Default::default();
+        for (&(key, address), words) in &draws {
+            let receiver = (key + 1) % 3; // P lacks key P-1.
+            let moved = record(Some((key, address)));
+            // Labels order the messages of a strand in time; strands of one node do not depend on each other.
+            let first = base
+                .iter()
+                .find(|(k, body)| k.2 == receiver && moved[*k] != **body);
+            let Some((at, body)) = first else { continue };
+            let n = chunk_lengths[&usize::from(at.0.strand)];
+            assert!(
+                moved_by_its_pad((body, &moved[at]), (words, &change(words)), n),
+                "{at:?} did not move by its pad"
+            );
+            if let Some(other) = pads[receiver].insert(*at, address) {
+                panic!("draws {other:x} and {address:x} both move {at:?} first");
+            }
         }
-        next(&mut e);
-        e.map(&program::max(), &[&z2, &x]).unwrap();
+        for (receiver, pads) in pads.iter().enumerate() {
+            let messages: Vec<_> = base.keys().filter(|k| k.2 == receiver).collect();
+            let bare: Vec<_> = messages.iter().filter(|m| !pads.contains_key(m)).collect();
+            assert!(
+                bare.is_empty(),
+                "messages to P_{receiver} without a pad: {bare:?}"
+            );
+        }
+    }
+}
+
+/// What leaves for a recipient is masked: each word of two parties moves with each draw, in opposite directions, and the sum
+/// stays.
+#[test]
+fn r15_released_words_are_fresh() {
+    let n = 7;
+    let release = |changed, ledger: Option<Ledger>| {
+        simulate_seeded(mem(), 5, |session| {
+            *session.prss().probe().changed.borrow_mut() = changed;
+            let me = session.me();
+            let mut e = Rep3Engine::new(session, 18).unwrap();
+            let data = reals(&[n], 9);
+            let x = e.input(1, &[n], (me == 1).then_some(&data)).unwrap();
+            e.session()
+                .prss()
+                .probe()
+                .ledger
+                .borrow_mut()
+                .clone_from(&ledger);
+            e.release(&[&x]).unwrap()
+        })
     };
-    let record = |flip| {
-        let wire = Arc::new(Mutex::new(Wire::new()));
-        simulate_seeded(recording(&wire), 5, |s| everything(s, flip, None));
-        Arc::try_unwrap(wire).unwrap().into_inner().unwrap()
-    };
-    let base = record(None);
-    let ledger = Arc::new(Mutex::new(Vec::new()));
-    simulate_seeded(mem(), 5, |s| everything(s, None, Some(Arc::clone(&ledger))));
-    let draws: BTreeMap<(usize, u128), usize> = ledger
+    let ledger = Ledger::default();
+    let base = release(None, Some(Arc::clone(&ledger)));
+    let draws: BTreeMap<(usize, u128), Vec<R64>> = ledger
         .lock()
         .unwrap()
         .iter()
-        .map(|d| ((d.0, d.1), d.2))
+        .map(|d| ((d.0, d.1), d.2.clone()))
         .collect();
-    let mut pads: [HashMap<_, _>; 3] = Default::default();
-    for (&(key, address), &words) in &draws {
-        let receiver = (key + 1) % 3; // P lacks key P-1.
-        let moved = record(Some((key, address)));
-        // Labels order the messages of a strand in time; strands of one node do not depend on each other.
-        let first = base
-            .iter()
-            .filter(|((_, _, to), _)| *to == receiver)
-            .find(|(k, body)| moved[*k] != **body)
-            .map(|(k, body)| (*k, body.clone()));
-        let Some((at, body)) = first else { continue };
-        let bits = body.len() * 8 / words;
-        assert_eq!(
-            (bits * words).div_ceil(8),
-            body.len(),
-            "{at:?} has the size of its pad"
-        );
-        let unpack = |b: &Bytes| tacit_mpc::wire::Unpacker::new(b).words(words, bits as u32);
-        let mask = u64::MAX >> (64 - bits);
-        for (a, b) in unpack(&body).into_iter().zip(unpack(&moved[&at])) {
-            let difference = (a - b).0 & mask;
-            assert!(
-                difference == 1 || difference == mask,
-                "{at:?} moved by {difference} instead of its pad's shift"
-            );
+    assert_eq!(draws.len(), 9, "three keys, three chunks");
+    let mut masked = vec![[0; 3]; n];
+    for ((key, address), words) in &draws {
+        let moved = release(Some((*key, *address)), None);
+        let mut pad = words.iter().zip(change(words)).map(|(f, g)| (g - f).0);
+        for i in 0..n {
+            let by: Vec<u64> = (0..3)
+                .map(|p| moved[p][i].wrapping_sub(base[p][i]))
+                .collect();
+            if by == [0; 3] {
+                continue; // another chunk
+            }
+            let delta = pad.next().unwrap();
+            let (holder, other) = (*key, (key + 2) % 3);
+            assert_eq!((by[holder], by[other]), (delta, delta.wrapping_neg()));
+            masked[i][holder] += 1;
+            masked[i][other] += 1;
         }
-        if let Some(other) = pads[receiver].insert(at, address) {
-            panic!("draws {other:x} and {address:x} both move {at:?} first");
-        }
+        assert_eq!(pad.next(), None, "a word of the draw masks nothing");
     }
-    for (receiver, pads) in pads.iter().enumerate() {
-        let messages: Vec<_> = base.keys().filter(|(_, _, to)| *to == receiver).collect();
-        assert!(messages.len() > 40);
-        let bare: Vec<_> = messages.iter().filter(|m| !pads.contains_key(m)).collect();
-        assert!(
-            bare.is_empty(),
-            "messages to P_{receiver} without a pad: {bare:?}"
-        );
-    }
+    assert_eq!(
+        masked,
+        vec![[2; 3]; n],
+        "every word of every party under both its keys"
+    );
 }
