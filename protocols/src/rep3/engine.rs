@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use ndarray::{ArrayD, Axis};
 use tacit_mpc::ring::row_major;
 use tacit_mpc::{Bilinear, Chunk, Purpose, R64, Session, Strand, Tensor};
+use tacit_nn::program::Instr;
 use tacit_nn::{Engine, Error, Layout, Program, Result, fixed};
 
 use super::bilinear::{product, product_rounded};
@@ -295,6 +296,18 @@ impl Engine for Rep3Engine {
                 program.inputs(),
                 inputs.len()
             )));
+        }
+        for instr in &program.code {
+            if let Instr::Input(i) = instr {
+                inputs[*i].numbers()?;
+            } else if let Instr::InputBit(i) = instr
+                && matches!(inputs[*i], Value::Numbers(_))
+            {
+                return Err(Error::Invalid(format!(
+                    "program {}: input {i} must be a bit",
+                    program.name
+                )));
+            }
         }
         let n = shape.iter().product();
         let standard: Vec<_> = inputs
