@@ -194,16 +194,7 @@ impl JobSpec {
         if text.len() > MAX_JOB_BYTES {
             return Err(JobError::NotText);
         }
-        let mut job: Self = toml::from_str(text).map_err(|error| {
-            let before = error.span().and_then(|span| text.get(..span.start));
-            let before = before.unwrap_or_default();
-            let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-            JobError::Syntax {
-                line: before.matches('\n').count() + 1,
-                column: before[line_start..].chars().count() + 1,
-                problem: error.message().to_owned(),
-            }
-        })?;
+        let mut job: Self = toml::from_str(text).map_err(|error| syntax(text, &error))?;
         if job.contributors.is_empty() {
             job.contributors = job.compute.to_vec();
         }
@@ -228,6 +219,35 @@ impl JobSpec {
             .chain(outside)
             .map(String::as_str)
             .collect()
+    }
+}
+
+impl DataSpec {
+    /// Reads and checks the `[data]` table of a job file. Whatever else the file holds is not looked at, so that it may
+    /// be a whole job or that table alone.
+    pub fn parse(text: &str) -> Result<Self, JobError> {
+        #[derive(Deserialize)]
+        struct File {
+            data: DataSpec,
+        }
+        if text.len() > MAX_JOB_BYTES {
+            return Err(JobError::NotText);
+        }
+        let File { data } = toml::from_str(text).map_err(|error| syntax(text, &error))?;
+        job_check::columns(&data)?;
+        Ok(data)
+    }
+}
+
+/// What the parser of TOML says about `text`, by line and column.
+fn syntax(text: &str, error: &toml::de::Error) -> JobError {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let before = before.unwrap_or_default();
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    JobError::Syntax {
+        line: before.matches('\n').count() + 1,
+        column: before[line_start..].chars().count() + 1,
+        problem: error.message().to_owned(),
     }
 }
 
@@ -305,6 +325,19 @@ epoch_loss = true
         assert_eq!(at(&FULL.replace("[16]", "[16]\nwidth = 3")).0, 18);
         assert_eq!(at(&FULL.replace("max = 40", "max = \"40\"")).0, 14);
         assert_eq!(at(&FULL.replace(", \"south\"]\ncon", "]\ncon")).0, 5);
+    }
+
+    #[test]
+    fn the_data_table_of_a_job_is_read_alone() {
+        let job = JobSpec::parse(FULL).unwrap();
+        assert_eq!(DataSpec::parse(FULL).unwrap(), job.data);
+        let (from, to) = (FULL.find("[data]").unwrap(), FULL.find("[model]").unwrap());
+        assert_eq!(DataSpec::parse(&FULL[from..to]).unwrap(), job.data);
+        let error = |text: &str| DataSpec::parse(text).unwrap_err().to_string();
+        assert!(error("").contains("data"));
+        assert!(error(&FULL.replace("pad_rows", "pad_row")).starts_with("line 11,"));
+        assert!(error(&FULL.replace("classes = 2", "classes = 1")).contains("data.classes"));
+        assert!(error(&FULL.replace("max = 40", "max = 9")).contains("mean texture"));
     }
 
     proptest! {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
-use crate::job::{JobError, JobSpec};
+use crate::job::{DataSpec, JobError, JobSpec};
 use crate::name;
 use crate::roster::COORDINATOR;
 
@@ -14,11 +14,7 @@ const MAX_BOUND: f64 = 1e12;
 pub(crate) fn check(job: &JobSpec) -> Result<(), JobError> {
     named("name", &job.name)?;
     members(job)?;
-    columns(job)?;
-    within("data.classes", job.data.classes, 2..=1000)?;
-    if let Some(rows) = job.data.pad_rows {
-        within("data.pad_rows", rows, 1..=10_000_000)?;
-    }
+    columns(&job.data)?;
     within(
         "model.hidden (number of layers)",
         job.model.hidden.len(),
@@ -57,8 +53,8 @@ fn members(job: &JobSpec) -> Result<(), JobError> {
     Ok(())
 }
 
-fn columns(job: &JobSpec) -> Result<(), JobError> {
-    let data = &job.data;
+/// Checks the data table.
+pub(crate) fn columns(data: &DataSpec) -> Result<(), JobError> {
     named("data.dataset", &data.dataset)?;
     within(
         "data.features (number of them)",
@@ -85,6 +81,10 @@ fn columns(job: &JobSpec) -> Result<(), JobError> {
         if feature.min >= feature.max {
             return Err(wrong(&field, "min must be less than max".into()));
         }
+    }
+    within("data.classes", data.classes, 2..=1000)?;
+    if let Some(rows) = data.pad_rows {
+        within("data.pad_rows", rows, 1..=10_000_000)?;
     }
     Ok(())
 }

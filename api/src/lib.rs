@@ -16,6 +16,7 @@
 
 pub mod authority;
 pub mod certificate;
+pub mod chain;
 pub mod consortium;
 pub mod identity;
 pub mod job;
