@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use tacit_api::chain::chain;
 
-use crate::chain::chain;
 use crate::config::{CONFIG_FILE, Config};
 use crate::{serve, setup};
 
@@ -88,12 +88,27 @@ fn serve_until_interrupted(config: Config) -> Result<()> {
         .init();
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
-        let interrupted = async {
-            if let Err(error) = tokio::signal::ctrl_c().await {
-                tracing::warn!("cannot listen for interrupts: {error}");
+        let stopped = async {
+            if let Err(error) = told_to_stop().await {
+                tracing::warn!("cannot listen for signals, only killing stops it: {error}");
                 std::future::pending::<()>().await;
             }
         };
-        Ok(serve(config, interrupted).await?)
+        Ok(serve(config, stopped).await?)
     })
+}
+
+/// Completes on an interrupt from the keyboard, or when a service manager asks the process to end.
+async fn told_to_stop() -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            result = tokio::signal::ctrl_c() => result,
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await
 }

@@ -45,15 +45,25 @@ pub struct Config {
     pub identity: PathBuf,
     /// The list of jobs that have run here.
     pub journal: PathBuf,
-    /// The file of each data set, by the name that jobs use.
+    /// The data sets that this party declares, by the name that jobs use.
     #[serde(default)]
-    pub datasets: BTreeMap<String, PathBuf>,
+    pub datasets: BTreeMap<String, DatasetFiles>,
     /// What the party takes part in.
     #[serde(default)]
     pub policy: Policy,
     /// How long to wait for whom.
     #[serde(default)]
     pub deadlines: Deadlines,
+}
+
+/// A data set that this party declares.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatasetFiles {
+    /// The rows: CSV, whose first line names the columns.
+    pub file: PathBuf,
+    /// What the rows are: TOML with the `[data]` table of a job file. Rows and jobs are held against it.
+    pub description: PathBuf,
 }
 
 /// How long to wait for whom; in the file, seconds.
@@ -135,7 +145,9 @@ impl Config {
             &mut config.identity,
             &mut config.journal,
         ];
-        for file in files.into_iter().chain(config.datasets.values_mut()) {
+        let declared = config.datasets.values_mut();
+        let declared = declared.flat_map(|files| [&mut files.file, &mut files.description]);
+        for file in files.into_iter().chain(declared) {
             *file = directory.join(&*file);
         }
         Ok(config)
@@ -160,23 +172,29 @@ identity = "party.key"
 # The jobs that have run here, so that none runs twice.
 journal = "jobs.journal"
 
-# The file of each data set, by the name that jobs use. CSV; its first line names the columns.
-[datasets]
-# breast-cancer = "data/breast-cancer.csv"
+# The data sets of this party, by the name that jobs use. `file` is CSV whose first line names the columns.
+# `description` is TOML with the [data] table of a job file; a job file that you have reviewed will do. The rows are
+# held against the description when the party starts, and a job that describes the data in another way is refused.
+# [datasets.breast-cancer]
+# file = "data/breast-cancer.csv"
+# description = "data/breast-cancer.toml"
 
 # What this party takes part in. What a list does not name is refused.
 [policy]
-kinds = []             # "train"
-submitters = []        # members that may submit jobs
-recipients = []        # members that may receive results
-# compute = []         # parties that may compute; any, while this is left out. Two of three could pool what they see
-datasets = []          # data sets that may be used
-metrics = []           # "accuracy", "auc": what may be released about quality
-epoch_loss = false     # whether the training loss of every epoch may be released
-min_contributors = 3   # the fewest contributors of rows
-min_rows = 100         # the fewest rows of all contributors together
-min_test_rows = 20     # the fewest held-out rows that a metric is computed on
-max_epochs = 1000      # the most epochs
+kinds = []                # "train"
+submitters = []           # members that may submit jobs
+recipients = []           # members that may receive results
+compute = []              # parties that may compute: trust any two of them not to pool what they see
+contributors = []         # parties whose rows may be joined with yours: who adds rows of its own choice tells yours apart
+datasets = []             # data sets that may be used
+metrics = []              # "accuracy", "auc": what may be released about quality
+epoch_loss = false        # whether the training loss of every epoch may be released
+min_contributors = 3      # the fewest contributors of rows
+min_rows = 100            # the fewest rows of all contributors together
+min_rows_of_others = 50   # the fewest rows of all contributors but this party
+min_train_rows = 50       # the fewest rows that a model is trained on
+min_test_rows = 20        # the fewest held-out rows that a metric is computed on
+max_epochs = 1000         # the most epochs
 
 # In seconds.
 [deadlines]
@@ -209,7 +227,9 @@ mod tests {
             &mut config.identity,
             &mut config.journal,
         ];
-        for file in files.into_iter().chain(config.datasets.values_mut()) {
+        let declared = config.datasets.values_mut();
+        let declared = declared.flat_map(|files| [&mut files.file, &mut files.description]);
+        for file in files.into_iter().chain(declared) {
             *file = file.strip_prefix(dir.path()).unwrap().to_owned();
         }
         Ok(config)
@@ -223,12 +243,16 @@ mod tests {
 
     #[test]
     fn data_sets_are_found_beside_the_file() {
-        let text = Config::template("0.0.0.0:7001").replace("# breast-cancer", "breast-cancer");
+        let mut text = Config::template("0.0.0.0:7001");
+        for line in ["[datasets.breast", "file = ", "description = "] {
+            text = text.replace(&format!("# {line}"), line);
+        }
         let config = load(&text).unwrap();
-        assert_eq!(
-            config.datasets["breast-cancer"],
-            Path::new("data/breast-cancer.csv")
-        );
+        let expected = DatasetFiles {
+            file: "data/breast-cancer.csv".into(),
+            description: "data/breast-cancer.toml".into(),
+        };
+        assert_eq!(config.datasets["breast-cancer"], expected);
     }
 
     #[test]
@@ -236,7 +260,12 @@ mod tests {
         let template = Config::template("0.0.0.0:7001");
         for (from, to, expected) in [
             ("connect = 30", "connect = 0", "at least 1 second"),
-            ("min_rows", "min_row", "min_row"),
+            ("min_rows =", "min_row =", "min_row"),
+            (
+                "# [datasets.breast-cancer]",
+                "[datasets.breast-cancer]\nfile = \"rows.csv\"",
+                "description",
+            ),
             ("listen = ", "# listen = ", "listen"),
         ] {
             let error = load(&template.replace(from, to)).unwrap_err().to_string();

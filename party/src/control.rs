@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tacit_api::chain::chain;
 use tacit_api::proto::coordinator_client::CoordinatorClient;
 use tacit_api::proto::{FromParty, Hello, from_party, to_party};
 use tacit_api::{MAX_MESSAGE_BYTES, PROTOCOL_VERSION};
@@ -12,7 +13,6 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::Status;
 use tonic::transport::Endpoint;
 
-use crate::chain::chain;
 use crate::desk::Desk;
 use crate::party::Party;
 

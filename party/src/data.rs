@@ -1,7 +1,7 @@
-//! The institution's own rows: a CSV file, held against the schema of a job.
+//! The institution's own rows: a CSV file, held against its description.
 //!
-//! The first line names the columns, which must be the job's features and its label, in any order and nothing else.
-//! Features are scaled to [-1, 1] by the job's public bounds; labels become 0/1 or one-hot rows.
+//! The first line names the columns, which must be the described features and the label, in any order and nothing else.
+//! Features are scaled to [-1, 1] by the described bounds, which are public; labels become 0/1 or one-hot rows.
 
 mod error;
 
@@ -83,7 +83,7 @@ fn wipe(values: &mut Array2<f64>) {
     values.iter_mut().for_each(Zeroize::zeroize);
 }
 
-/// Reads `file` against `schema` and pads it where the job says so.
+/// Reads `file` against `schema` and pads it where that says so.
 ///
 /// # Errors
 /// The first [`Fault`] met, with its line and column. Values are never part of an error.

@@ -5,7 +5,7 @@
 //! | [`config`] | the party's configuration file |
 //! | [`cli`], [`setup`] | the command line, and what `party init` does |
 //! | [`serve`] | attending at the coordinator until told to stop |
-//! | [`data`] | the institution's rows, held against a job's schema |
+//! | [`data`] | the institution's rows, held against the description of them |
 //! | [`net`] | the data plane: TLS links between parties |
 //! | [`train_job`] | what a job makes the engines do, and what its recipient gets |
 
@@ -16,8 +16,9 @@ pub mod net;
 pub mod setup;
 pub mod train_job;
 
-mod chain;
+mod coin;
 mod control;
+mod dataset;
 mod desk;
 mod journal;
 mod offer;
@@ -37,6 +38,7 @@ use std::sync::Arc;
 use tacit_api::tls::coordinator_endpoint;
 use tokio::net::TcpListener;
 
+pub use dataset::DatasetError;
 pub use journal::JournalError;
 pub use party::ServeError;
 
@@ -47,7 +49,8 @@ use party::Party;
 /// coordinator, and takes part in the jobs that the party's own policy allows.
 ///
 /// # Errors
-/// Keys, roster, journal or address cannot be used. A coordinator that is away is no error: it is dialed again.
+/// Keys, roster, journal, a declared data set or the address cannot be used. A coordinator that is away is no error:
+/// it is dialed again.
 pub async fn serve(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
     let (party, listener) = Party::load(&config)?;
     let listen_error = |source| ServeError::Listen {

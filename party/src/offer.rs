@@ -1,5 +1,8 @@
 //! What a party answers when a job is offered to it. Nothing that the coordinator says is believed: the submitter's
-//! signature, the roster, the journal and the party's own policy decide.
+//! signature, the roster, the journal and the party's own policy and declarations decide.
+//!
+//! Everybody sees the answer, so it must not depend on rows: what a job says about data is held against what this party
+//! has declared, and a file that cannot be used is one and the same sentence, whatever the job and the fault.
 
 use tacit_api::job::JobSpec;
 use tacit_api::member::Role;
@@ -8,7 +11,8 @@ use tacit_api::proto::Offer;
 use tacit_api::roster::RosterError;
 use tacit_api::sign::{SignatureError, job_id, verify_job};
 
-use crate::data::{self, Rows};
+use crate::data::Rows;
+use crate::dataset::Difference;
 use crate::party::Party;
 use crate::row_count::most_rows;
 use crate::seats::Seats;
@@ -53,12 +57,15 @@ pub(crate) enum Declined {
     /// More rows, padding included, than a session takes.
     #[error("a contributor may share at most {0} rows of these columns")]
     TooManyRows(usize),
-    /// The party has no file for the data set.
-    #[error("my configuration names no file for the data set {0:?}")]
-    NoFile(String),
-    /// The rows do not fit the job. The file, its lines and other columns are this institution's own business.
-    #[error("{}", .0.for_others())]
-    Data(#[from] data::Error),
+    /// The party has declared no such data set.
+    #[error("my configuration declares no data set {0:?}")]
+    Undeclared(String),
+    /// The job describes the data in another way than this party.
+    #[error(transparent)]
+    Difference(#[from] Difference),
+    /// The rows cannot be used now. Why is this institution's own business, and only in its log.
+    #[error("my data set cannot be used at present: its operator finds the reason in my log")]
+    Unusable,
 }
 
 /// Decides on an offer, and reads the rows that it needs. Takes as long as the file is large.
@@ -88,13 +95,10 @@ pub(crate) fn consider(party: &Party, offer: &Offer) -> Result<Accepted, Decline
     }
     let seats = Seats::new(&job, &party.name).ok_or(Declined::NoPart)?;
     let rows = if seats.contributes() {
-        Some(read_rows(party, &job)?)
+        Some(read_rows(party, &id, &job, most)?)
     } else {
         None
     };
-    if rows.as_ref().is_some_and(|rows| rows.len() > most) {
-        return Err(Declined::TooManyRows(most));
-    }
     Ok(Accepted {
         id,
         job,
@@ -103,16 +107,27 @@ pub(crate) fn consider(party: &Party, offer: &Offer) -> Result<Accepted, Decline
     })
 }
 
-fn read_rows(party: &Party, job: &JobSpec) -> Result<Rows, Declined> {
+/// This party's rows for the job `id`: at most `most` of them.
+fn read_rows(party: &Party, id: &str, job: &JobSpec, most: usize) -> Result<Rows, Declined> {
     let name = &job.data.dataset;
-    let file = party
+    let dataset = party
         .datasets
         .get(name)
-        .ok_or_else(|| Declined::NoFile(name.clone()))?;
-    data::read(file, &job.data).map_err(|error| {
-        tracing::warn!("{error}");
-        error.into()
-    })
+        .ok_or_else(|| Declined::Undeclared(name.clone()))?;
+    let agreed = dataset.agree(&job.data)?;
+    let rows = dataset.read(&agreed).map_err(|error| {
+        tracing::error!(job = id, "{error}");
+        Declined::Unusable
+    })?;
+    if rows.len() > most {
+        let file = dataset.file();
+        tracing::error!(
+            job = id,
+            "{file}: has more than the {most} rows of these columns that a session takes"
+        );
+        return Err(Declined::Unusable);
+    }
+    Ok(rows)
 }
 
 #[cfg(test)]

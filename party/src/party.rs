@@ -12,6 +12,7 @@ use tacit_api::roster::{Roster, RosterError};
 use tacit_api::tls::TlsError;
 
 use crate::config::Config;
+use crate::dataset::{Dataset, DatasetError};
 use crate::journal::{Journal, JournalError};
 use crate::net::{Connector, Deadlines, Limits, Listener, Registry};
 
@@ -36,6 +37,9 @@ pub enum ServeError {
     /// The journal of jobs cannot be kept.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// A declared data set cannot be used.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
     /// The roster has this member as a client.
     #[error("{0} is a client in the roster, not a party: make new keys with `party init`")]
     NotAParty(String),
@@ -55,7 +59,7 @@ pub(crate) struct Party {
     pub(crate) identity: Arc<Identity>,
     pub(crate) roster: Arc<Roster>,
     pub(crate) policy: Policy,
-    pub(crate) datasets: BTreeMap<String, PathBuf>,
+    pub(crate) datasets: BTreeMap<String, Dataset>,
     pub(crate) journal: Journal,
     pub(crate) connector: Connector,
 }
@@ -90,7 +94,12 @@ impl Party {
             },
         };
         let journal = Journal::open(&config.journal)?;
-        let (policy, datasets) = (config.policy.clone(), config.datasets.clone());
+        let policy = config.policy.clone();
+        let datasets = config
+            .datasets
+            .iter()
+            .map(|(name, files)| Dataset::load(name, files).map(|dataset| (name.clone(), dataset)));
+        let datasets = datasets.collect::<Result<_, _>>()?;
         Ok((
             Self {
                 name,

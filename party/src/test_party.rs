@@ -13,9 +13,9 @@ use tacit_api::sign::{job_id, sign_job};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::config::Config;
+use crate::config::{Config, DatasetFiles};
 use crate::party::Party;
-use crate::test_job::csv;
+use crate::test_job::{csv, job_toml};
 
 /// Rows of each party's file.
 pub(crate) const ROWS: usize = 50;
@@ -39,6 +39,8 @@ pub(crate) fn policy() -> Policy {
 kinds = ["train"]
 submitters = ["analyst"]
 recipients = ["analyst"]
+compute = ["north", "west", "south", "east"]
+contributors = ["north", "west", "south", "east"]
 datasets = ["ward"]
 metrics = ["accuracy", "auc"]
 epoch_loss = true
@@ -68,8 +70,13 @@ impl Trial {
             consortium
                 .admit(&identity.request(name, Some(&address)).unwrap())
                 .unwrap();
-            std::fs::write(home.join("ward.csv"), csv(ROWS, k)).unwrap();
-            config.datasets.insert("ward".into(), home.join("ward.csv"));
+            let files = DatasetFiles {
+                file: home.join("ward.csv"),
+                description: home.join("ward.toml"),
+            };
+            std::fs::write(&files.file, csv(ROWS, k)).unwrap();
+            std::fs::write(&files.description, job_toml("")).unwrap();
+            config.datasets.insert("ward".into(), files);
             config.policy = policy();
             configs.push(config);
         }

@@ -76,6 +76,7 @@ impl Home {
             let home = dir.path().join(name);
             roster.save(&home.join("consortium.toml")).unwrap();
             write_rows(&home.join("ward.csv"), k);
+            fs::write(home.join("ward.toml"), JOB).unwrap();
             allow(&home.join(CONFIG_FILE));
         }
         Self {
@@ -171,13 +172,20 @@ fn write_rows(path: &Path, seed: usize) {
 fn allow(path: &Path) {
     let mut text = fs::read_to_string(path).unwrap();
     for (from, to) in [
+        ("# [datasets.breast-cancer]", "[datasets.ward]"),
+        ("# file = \"data/breast-cancer.csv\"", "file = \"ward.csv\""),
         (
-            "# breast-cancer = \"data/breast-cancer.csv\"",
-            "ward = \"ward.csv\"",
+            "# description = \"data/breast-cancer.toml\"",
+            "description = \"ward.toml\"",
         ),
         ("kinds = []", "kinds = [\"train\"]"),
         ("submitters = []", "submitters = [\"analyst\"]"),
         ("recipients = []", "recipients = [\"analyst\"]"),
+        ("compute = []", "compute = [\"north\", \"west\", \"south\"]"),
+        (
+            "contributors = []",
+            "contributors = [\"north\", \"west\", \"south\"]",
+        ),
         ("datasets = []", "datasets = [\"ward\"]"),
         ("metrics = []", "metrics = [\"accuracy\"]"),
     ] {
@@ -298,7 +306,7 @@ async fn one_identity_attends_once() {
 }
 
 #[tokio::test]
-async fn a_party_does_not_serve_without_a_sound_roster() {
+async fn a_party_does_not_serve_without_sound_files() {
     let home = Home::found();
     let config = home.config("north");
     let refused = |config: Config| async {
@@ -318,6 +326,15 @@ async fn a_party_does_not_serve_without_a_sound_roster() {
         .save(&stranger.identity)
         .unwrap();
     assert!(refused(stranger).await.contains("no member with this key"));
+    let mut damaged = config.clone();
+    let rows = damaged.datasets.get_mut("ward").unwrap();
+    rows.file = home.dir.path().join("damaged.csv");
+    fs::write(&rows.file, "age,ill\n40,0\n400,1\n").unwrap();
+    assert!(
+        refused(damaged)
+            .await
+            .contains("damaged.csv: line 3, column \"age\"")
+    );
     let mut early = config.clone();
     early.roster = home.dir.path().join("none.toml");
     assert!(refused(early).await.contains("send the request file"));

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-/// A data file cannot be used for a job.
+/// A data file cannot be used.
 ///
-/// `Display` is for the institution's own log: it names the file and the line. [`Error::for_others`] is what may leave.
+/// This is for the institution's own log: what is wrong, and where, tells about the rows and must not leave.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{}: {fault}", file.display())]
 pub struct Error {
@@ -34,16 +34,16 @@ pub enum Fault {
         /// What the parser met.
         what: String,
     },
-    /// The job lists a column that the file lacks.
-    #[error("line 1: the column \"{column}\" that the job lists is missing")]
+    /// The description lists a column that the file lacks.
+    #[error("line 1: the column \"{column}\" that the description lists is missing")]
     MissingColumn {
         /// The column.
         column: String,
     },
-    /// The file has a column that the job does not list.
+    /// The file has a column that the description does not list.
     #[error(
-        "line 1: the job does not list the column \"{column}\"; remove it from the file or add it to the job, \
-         so that nothing is used or dropped by accident"
+        "line 1: the description does not list the column \"{column}\"; remove it from the file or add it to the \
+         description, so that nothing is used or dropped by accident"
     )]
     ExtraColumn {
         /// The column.
@@ -71,19 +71,19 @@ pub enum Fault {
         /// The column.
         column: String,
     },
-    /// A number outside the bounds of the job.
+    /// A number outside the bounds of the description.
     #[error(
-        "line {line}, column \"{column}\": lies outside the job's bounds [{min}, {max}]; correct the row or agree on \
-         wider bounds"
+        "line {line}, column \"{column}\": lies outside the described bounds [{min}, {max}]; correct the row or agree \
+         on wider bounds"
     )]
     OutOfRange {
         /// Line of the file, counted from 1.
         line: u64,
         /// The column.
         column: String,
-        /// Least value the job allows.
+        /// Least value the description allows.
         min: f64,
-        /// Greatest value the job allows.
+        /// Greatest value the description allows.
         max: f64,
     },
     /// A label that is no class.
@@ -93,11 +93,11 @@ pub enum Fault {
         line: u64,
         /// The label's column.
         column: String,
-        /// Number of classes of the job.
+        /// Number of classes of the description.
         classes: usize,
     },
-    /// More rows than the job pads to.
-    #[error("has more rows than the {bound} that the job pads every contribution to")]
+    /// More rows than the description pads to.
+    #[error("has more rows than the {bound} that every contribution is padded to")]
     TooManyRows {
         /// Rows after padding.
         bound: usize,
@@ -110,42 +110,6 @@ impl Error {
         Self {
             file: file.to_path_buf(),
             fault,
-        }
-    }
-
-    /// The reason in words that only the job's own text already contains: no path, no line, no column of the
-    /// institution's own.
-    #[must_use]
-    pub fn for_others(&self) -> String {
-        match &self.fault {
-            Fault::MissingColumn { column } => {
-                format!("its data set lacks the column \"{column}\"")
-            }
-            Fault::OutOfRange {
-                column, min, max, ..
-            } => {
-                format!("its data set has values of \"{column}\" outside [{min}, {max}]")
-            }
-            Fault::TooManyRows { bound } => {
-                format!("its data set has more rows than pad_rows = {bound}")
-            }
-            Fault::NotANumber { column, .. } | Fault::NotFinite { column, .. } => {
-                format!("its data set has a field of \"{column}\" that is not a finite number")
-            }
-            Fault::Label {
-                column, classes, ..
-            } => {
-                format!(
-                    "its data set has a label \"{column}\" outside 0..{}",
-                    classes - 1
-                )
-            }
-            Fault::Unreadable(_) | Fault::Empty | Fault::NoRows | Fault::Malformed { .. } => {
-                "its data set cannot be read".into()
-            }
-            Fault::ExtraColumn { .. } | Fault::DuplicateColumn { .. } => {
-                "its data set has columns that the job does not list, or lists twice".into()
-            }
         }
     }
 }

@@ -1,3 +1,4 @@
+use tacit_api::policy::Policy;
 use tacit_api::sign::sign_job;
 
 use super::*;
@@ -76,7 +77,17 @@ fn a_job_that_has_run_is_refused_for_good() {
 #[test]
 fn members_and_roles_must_fit() {
     let trial = Trial::new();
-    let north = &trial.parties[0];
+    // A policy that names them is not enough.
+    let north = &trial.restarted(|config| {
+        let Policy {
+            compute,
+            contributors,
+            ..
+        } = &mut config.policy;
+        for list in [compute, contributors] {
+            list.extend(["analyst", "nobody"].map(str::to_owned));
+        }
+    });
     let job = job_toml("");
     let offered = |from: &str, to: &str| refusal(north, &trial.offer(&job.replace(from, to)));
     assert!(offered("\"south\"]", "\"analyst\"]").contains("analyst is a client"));
@@ -95,33 +106,95 @@ fn the_partys_own_policy_decides() {
 }
 
 #[test]
-fn trouble_with_the_data_is_told_without_the_institutions_own_words() {
+fn a_job_is_held_against_what_the_party_declared() {
+    let trial = Trial::new();
+    let north = &trial.parties[0];
+    let unnamed = trial.restarted(|config| config.datasets.clear());
+    assert!(
+        refusal(&unnamed, &trial.offer(&job_toml(""))).contains("declares no data set \"ward\"")
+    );
+    let offered = |from: &str, to: &str| {
+        let toml = job_toml("").replace(from, to);
+        refusal(north, &trial.offer(&toml))
+    };
+    for (from, to, expected) in [
+        (
+            "max = 100",
+            "max = 101",
+            "the bounds of \"age\" in data.features",
+        ),
+        ("classes = 2", "classes = 3", "data.classes"),
+        (
+            "classes = 2",
+            "classes = 2\ndata.pad_rows = 50",
+            "data.pad_rows",
+        ),
+        ("\"ill\"", "\"dead\"", "data.label"),
+    ] {
+        let reason = offered(from, to);
+        assert!(reason.ends_with(&format!("about {expected}")), "{reason}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_one_sentence_whatever_the_fault() {
     let trial = Trial::new();
     let good = trial.offer(&job_toml(""));
-    let unnamed = trial.restarted(|config| config.datasets.clear());
-    assert!(refusal(&unnamed, &good).contains("no file for the data set \"ward\""));
-    let file = trial.configs[0].datasets["ward"].clone();
-    for (csv, expected) in [
-        (
-            "age,dose,ill\n40,0.5,1\n40,7,1\n",
-            "\"dose\" outside [-1, 1]",
-        ),
-        (
-            "age,dose,ill,surname\n40,0,1,x\n",
-            "columns that the job does not list",
-        ),
-        ("age,ill\n40,1\n", "lacks the column \"dose\""),
-        ("age,dose,ill\n40,x,1\n", "not a finite number"),
-        ("age,dose,ill\n", "cannot be read"),
+    let file = &trial.configs[0].datasets["ward"].file;
+    for csv in [
+        "age,dose,ill\n40,0.5,1\n40,7,1\n",
+        "age,dose,ill,surname\n40,0,1,x\n",
+        "age,ill\n40,1\n",
+        "age,dose,ill\n40,x,1\n",
+        "age,dose,ill\n40,NaN,1\n",
+        "age,dose,ill\n40,0,2\n",
+        "age,dose,ill\n40\n",
+        "age,dose,ill\n",
+        "",
     ] {
-        std::fs::write(&file, csv).unwrap();
-        let reason = refusal(&trial.parties[0], &good);
-        assert!(reason.contains(expected), "{reason}");
-        assert!(
-            !reason.contains("ward.csv") && !reason.contains("line") && !reason.contains("surname"),
-            "{reason}"
+        std::fs::write(file, csv).unwrap();
+        assert_eq!(
+            refusal(&trial.parties[0], &good),
+            "my data set cannot be used at present: its operator finds the reason in my log"
         );
+        assert!(Party::load(&trial.configs[0]).is_err(), "{csv:?}");
     }
+    std::fs::remove_file(file).unwrap();
+    assert!(refusal(&trial.parties[0], &good).contains("at present"));
+}
+
+/// Whoever may submit jobs could otherwise find the greatest age by bisection, and the number of rows.
+#[test]
+fn verdicts_say_nothing_about_rows() {
+    let trial = Trial::new();
+    let file = &trial.configs[0].datasets["ward"].file;
+    let mut jobs = Vec::new();
+    let mut bounds = (0.0, 100.0);
+    while bounds.1 - bounds.0 > 1e-9 {
+        let middle = (bounds.0 + bounds.1) / 2.0;
+        jobs.push(job_toml("").replace("max = 100", &format!("max = {middle:?}")));
+        // Towards the value that is in one file and not in the other.
+        if middle < 83.375 {
+            bounds.0 = middle;
+        } else {
+            bounds.1 = middle;
+        }
+    }
+    jobs.extend((1..100).map(|rows| job_toml(&format!("data.pad_rows = {rows}"))));
+    jobs.extend([2, 3, 9].map(|n| job_toml("").replace("classes = 2", &format!("classes = {n}"))));
+    let verdicts = |rows: &str| -> Vec<Option<String>> {
+        std::fs::write(file, rows).unwrap();
+        let verdict = |toml: &String| {
+            let decided = consider(&trial.parties[0], &trial.offer(toml));
+            decided.err().map(|declined| declined.to_string())
+        };
+        jobs.iter().map(verdict).collect()
+    };
+    let one = verdicts("age,dose,ill\n40,0.5,1\n83.375,-0.25,1\n12,0.1,0\n");
+    let another = verdicts("age,dose,ill\n1,0.5,0\n");
+    assert_eq!(one, another);
+    // Only the declared job itself is accepted.
+    assert_eq!(one.iter().filter(|verdict| verdict.is_none()).count(), 1);
 }
 
 #[test]
