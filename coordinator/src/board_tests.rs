@@ -338,6 +338,42 @@ fn a_result_without_a_share_is_no_result() {
 }
 
 #[test]
+fn a_computing_partys_last_word_says_what_its_whole_part_has_cost() {
+    let mut job = submission("a", ["north", "west", "south"]);
+    job.spec.contributors = ["north", "east"].map(str::to_owned).into();
+    let mut story = Story::begin(&["north", "west", "south", "east"]);
+    story.step(Input::Submitted(Box::new(job)));
+    for party in ["north", "west", "south", "east"] {
+        story.accepts(party, "a");
+    }
+    let mut finish = |party: &str, result| {
+        let finished = Finished {
+            job_id: "a".into(),
+            result,
+            bytes_sent: 70,
+            rounds: 8,
+            seconds: 0.5,
+        };
+        let said = Input::Said(party.into(), from_party::Kind::Finished(finished));
+        match &story.board.step(story.now, said)[0] {
+            Action::Record(change) => change.progress.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let whole = Progress {
+        job_id: "a".into(),
+        epoch: 3,
+        epochs: 3,
+        bytes_sent: 70,
+        rounds: 8,
+        seconds: 0.5,
+        loss: None,
+    };
+    assert_eq!(finish("north", Some(SealedShare::default())), Some(whole));
+    assert_eq!(finish("east", None), None);
+}
+
+#[test]
 fn progress_counts_upwards_and_not_beyond_the_last_epoch() {
     let mut story = Story::running();
     let mut epoch = |epoch| {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use tacit_api::chain::chain;
 use tacit_api::roster::Roster;
 
 use crate::config::{CONFIG_FILE, Config};
@@ -58,7 +59,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match obey(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("coordinator: {error:#}");
+            eprintln!("coordinator: {}", chain(error.as_ref()));
             ExitCode::FAILURE
         }
     }

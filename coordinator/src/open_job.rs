@@ -180,7 +180,7 @@ impl OpenJob {
         }));
     }
 
-    /// `party` has done its part.
+    /// `party` has done its part. What a computing party's whole part has cost becomes its last progress.
     pub(crate) fn finished(
         &mut self,
         party: &str,
@@ -200,7 +200,18 @@ impl OpenJob {
             return None;
         }
         let complete = compute.iter().all(|name| run.finished.contains(name));
+        let epochs = self.submission.spec.training.epochs as u32;
+        let progress = Progress {
+            job_id: finished.job_id,
+            epoch: epochs,
+            epochs,
+            bytes_sent: finished.bytes_sent,
+            rounds: finished.rounds,
+            seconds: finished.seconds,
+            loss: None,
+        };
         out.push(Action::Record(Change {
+            progress: computes.then_some(progress),
             result: finished.result.filter(|_| computes),
             ..self.event(party, format!("{party} finished"))
         }));

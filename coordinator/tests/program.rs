@@ -234,6 +234,8 @@ fn mistakes_are_explained() {
     let (status, text) = output(dir.path(), &["serve"]);
     assert_eq!(status, 1);
     assert!(text.contains("coordinator.toml"), "{text}");
+    let cause = "No such file";
+    assert_eq!(text.matches(cause).count(), 1, "every cause once: {text}");
     let bad = ["init", "--name", "No Name", "--address", "localhost:7000"];
     let (status, text) = output(dir.path(), &bad);
     assert_eq!(status, 1);
