@@ -17,9 +17,12 @@ pub struct Policy {
     pub recipients: Vec<String>,
     /// Members that may submit jobs.
     pub submitters: Vec<String>,
-    /// Parties that may compute; any three of the roster where this is left out. Two of the three could together read
-    /// every row, so name those that you trust not to collude.
-    pub compute: Option<Vec<String>>,
+    /// Parties that may compute. Two of the three could together read every row, so name those that you trust not to
+    /// collude.
+    pub compute: Vec<String>,
+    /// Members that may contribute rows, this one included. All but one of them could together subtract their rows from
+    /// what is released, so name those that you trust to bring real ones.
+    pub contributors: Vec<String>,
     /// Data sets that may be used.
     pub datasets: Vec<String>,
     /// Metrics that may be released.
@@ -30,6 +33,10 @@ pub struct Policy {
     pub min_contributors: usize,
     /// The fewest rows of all contributors together.
     pub min_rows: usize,
+    /// The fewest rows of all contributors but this party: what hides its own rows.
+    pub min_rows_of_others: usize,
+    /// The fewest rows that a model is trained on: on a handful, a model tells single rows.
+    pub min_train_rows: usize,
     /// The fewest held-out rows that a metric is computed on: on a handful, a metric tells single labels.
     pub min_test_rows: usize,
     /// The most epochs.
@@ -42,12 +49,15 @@ impl Default for Policy {
             kinds: Vec::new(),
             recipients: Vec::new(),
             submitters: Vec::new(),
-            compute: None,
+            compute: Vec::new(),
+            contributors: Vec::new(),
             datasets: Vec::new(),
             metrics: Vec::new(),
             epoch_loss: false,
             min_contributors: 3,
             min_rows: 100,
+            min_rows_of_others: 50,
+            min_train_rows: 50,
             min_test_rows: 20,
             max_epochs: 1000,
         }
@@ -97,10 +107,11 @@ impl Policy {
         listed("submitters", &self.submitters, &submitter.to_owned())?;
         listed("recipients", &self.recipients, &job.recipient)?;
         listed("datasets", &self.datasets, &job.data.dataset)?;
-        if let Some(trusted) = &self.compute {
-            for party in &job.compute {
-                listed("compute", trusted, party)?;
-            }
+        for party in &job.compute {
+            listed("compute", &self.compute, party)?;
+        }
+        for member in &job.contributors {
+            listed("contributors", &self.contributors, member)?;
         }
         for metric in &job.release.metrics {
             listed("metrics", &self.metrics, metric)?;
@@ -123,12 +134,32 @@ impl Policy {
     }
 
     /// Checks the number of rows that all contributors bring together, once it is known and before any row is shared.
-    pub fn check_rows(&self, job: &JobSpec, total: usize) -> Result<(), Refusal> {
+    /// `own` is how many of them are this party's; how many will train and how many will be held out follows from the
+    /// job, and is rounded down here.
+    pub fn check_rows(&self, job: &JobSpec, total: usize, own: usize) -> Result<(), Refusal> {
         at_least("rows of all contributors", self.min_rows, total)?;
+        let others = total.saturating_sub(own);
+        at_least(
+            "rows of the other contributors",
+            self.min_rows_of_others,
+            others,
+        )?;
+        let held_out = total as f64 * job.training.test_fraction;
+        let train_rows = total.saturating_sub(held_out.ceil() as usize);
+        self.check_split(job, train_rows, held_out as usize)
+    }
+
+    /// Checks how many rows train the model and how many are held out to measure it.
+    pub fn check_split(
+        &self,
+        job: &JobSpec,
+        train_rows: usize,
+        test_rows: usize,
+    ) -> Result<(), Refusal> {
+        at_least("training rows", self.min_train_rows, train_rows)?;
         if job.release.metrics.is_empty() {
             return Ok(());
         }
-        let test_rows = (total as f64 * job.training.test_fraction) as usize;
         at_least(
             "held-out rows behind a metric",
             self.min_test_rows,
@@ -183,6 +214,7 @@ kinds = ["train"]
 recipients = ["analyst", "auditor"]
 submitters = ["analyst"]
 compute = ["north", "south", "west"]
+contributors = ["west", "north", "south", "east"]
 datasets = ["d"]
 metrics = ["accuracy", "auc"]
 epoch_loss = true
@@ -197,7 +229,7 @@ epoch_loss = true
         let job = JobSpec::parse(JOB).unwrap();
         let policy = policy("", "");
         policy.check_job(&job, "analyst").unwrap();
-        policy.check_rows(&job, 100).unwrap();
+        policy.check_rows(&job, 100, 40).unwrap();
     }
 
     #[test]
@@ -220,6 +252,22 @@ epoch_loss = true
             refusal(", \"west\"", "", "analyst"),
             "my policy does not list \"west\" under compute (it lists north, south)"
         );
+        assert_eq!(
+            refusal("\"west\", ", "", "analyst"),
+            "my policy does not list \"west\" under contributors (it lists north, south, east)"
+        );
+        for list in ["compute", "contributors"] {
+            let empty: Policy = {
+                let mut table: toml::Table = toml::from_str(POLICY).unwrap();
+                table.remove(list);
+                table.try_into().unwrap()
+            };
+            let refused = empty.check_job(&job, "analyst").unwrap_err().to_string();
+            assert_eq!(
+                refused,
+                format!("my policy does not list \"north\" under {list} (it lists nothing)")
+            );
+        }
         assert!(refusal("[\"d\"]", "[\"e\"]", "analyst").contains("under datasets"));
         assert!(refusal("\"accuracy\", ", "", "analyst").contains("under metrics"));
         assert!(refusal("loss = true", "loss = false", "analyst").contains("training loss"));
@@ -235,14 +283,42 @@ epoch_loss = true
     #[test]
     fn rows_have_floors() {
         let job = JobSpec::parse(JOB).unwrap();
-        let policy = policy("epoch_loss = true", "epoch_loss = true\nmin_rows = 40");
-        let refusal = |rows| policy.check_rows(&job, rows).unwrap_err().to_string();
+        let floors =
+            "epoch_loss = true\nmin_rows = 40\nmin_rows_of_others = 30\nmin_train_rows = 30";
+        let policy = policy("epoch_loss = true", floors);
+        let refusal = |rows, own| policy.check_rows(&job, rows, own).unwrap_err().to_string();
         assert_eq!(
-            refusal(39),
+            refusal(39, 0),
             "my policy demands at least 40 rows of all contributors, and this job has 39"
         );
-        assert!(refusal(79).contains("20 held-out rows behind a metric, and this job has 19"));
-        policy.check_rows(&job, 80).unwrap();
+        assert_eq!(
+            refusal(80, 51),
+            "my policy demands at least 30 rows of the other contributors, and this job has 29"
+        );
+        assert!(refusal(40, 80).contains("rows of the other contributors, and this job has 0"));
+        assert!(refusal(79, 0).contains("20 held-out rows behind a metric, and this job has 19"));
+        policy.check_rows(&job, 80, 50).unwrap();
+    }
+
+    /// However a job divides its rows, a model is trained on a crowd: 100 rows of which 90 are held out leave ten.
+    #[test]
+    fn a_job_that_holds_nearly_everything_out_is_refused() {
+        let mut job = JobSpec::parse(JOB).unwrap();
+        job.training.test_fraction = 0.9;
+        let policy = policy("", "");
+        let refusal = |rows| policy.check_rows(&job, rows, 0).unwrap_err().to_string();
+        assert_eq!(
+            refusal(100),
+            "my policy demands at least 50 training rows, and this job has 10"
+        );
+        assert!(refusal(499).contains("this job has 49"));
+        policy.check_rows(&job, 500, 0).unwrap();
+        // What a secret split turns out to be is held against the same floors.
+        policy.check_split(&job, 50, 20).unwrap();
+        assert!(policy.check_split(&job, 49, 400).is_err());
+        assert!(policy.check_split(&job, 400, 19).is_err());
+        job.release.metrics.clear();
+        policy.check_split(&job, 50, 0).unwrap();
     }
 
     #[test]

@@ -103,11 +103,13 @@ async fn play(args: &Args) -> Result<()> {
     for toml in data.jobs {
         let job = JobSpec::parse(toml)?;
         let files = ["safetensors", "onnx"].map(|kind| models.join(&job.name).with_extension(kind));
-        let (summary, private) = train(&home, &member, &mut connection, toml, &files).await?;
+        let (summary, private, coin) = train(&home, &member, &mut connection, toml, &files).await?;
         let rows = consortium::PARTIES.map(|party| consortium.rows(party));
         // On a thread of its own, so that an interrupt is heard meanwhile.
-        let compared =
-            tokio::task::spawn_blocking(move || compare(&job, &rows, private, summary, files));
+        let compared = tokio::task::spawn_blocking(move || {
+            let pooled = Pooled::read(&job, &rows, coin)?;
+            compare(&job, &pooled, private, summary, files)
+        });
         outcomes.push(compared.await.context("a comparison came to no end")??);
     }
     drop(processes);
@@ -127,14 +129,14 @@ async fn play(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Submits a job, watches it, fetches its model: what an analyst does.
+/// Submits a job, watches it, fetches its model: what an analyst does. Also gives the coin that split the rows.
 async fn train(
     home: &Home,
     member: &Member,
     connection: &mut Connection,
     toml: &str,
     files: &[PathBuf; 2],
-) -> Result<(Summary, Score)> {
+) -> Result<(Summary, Score, [u8; 32])> {
     let id = jobs::submit(home, member, connection, toml).await?;
     let job = JobSpec::parse(toml)?;
     let mut display = Display::new(&job.name);
@@ -152,19 +154,19 @@ async fn train(
             accuracy: metric("accuracy")?,
             auc: metric("auc")?,
         },
+        opened.coin,
     ))
 }
 
 /// Trains the same in plaintext, on all rows and on those of each institution.
 fn compare(
     job: &JobSpec,
-    rows: &[PathBuf; 3],
+    pooled: &Pooled,
     private: Score,
     summary: Summary,
     files: [PathBuf; 2],
 ) -> Result<Outcome> {
-    let pooled = Pooled::read(job, rows)?;
-    let alone = (0..rows.len()).map(|institution| pooled.alone(institution));
+    let alone = (0..consortium::PARTIES.len()).map(|institution| pooled.alone(institution));
     Ok(Outcome {
         name: job.name.clone(),
         private,

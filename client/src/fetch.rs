@@ -75,6 +75,7 @@ mod tests {
                 ("layer0.bias".into(), ArrayD::from_elem(IxDyn(&[1, 1]), 0.5)),
             ],
             metrics: vec![("accuracy".into(), 0.75)],
+            coin: [0; 32],
             job,
         };
         let directory = tempfile::tempdir().unwrap();

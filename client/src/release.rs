@@ -20,6 +20,8 @@ pub struct Opened {
     pub tensors: Vec<(String, ArrayD<f64>)>,
     /// Names and values of the metrics.
     pub metrics: Vec<(String, f64)>,
+    /// The coin that the computing parties tossed. With it the split into training and held-out rows can be drawn again.
+    pub coin: [u8; 32],
 }
 
 impl Opened {
@@ -53,24 +55,22 @@ pub fn open(member: &Member, id: &str, release: &Release) -> Result<Opened> {
     decode(job, &words)
 }
 
-/// Cuts the words of a result into tensors and metrics.
+/// Cuts the words of a result into tensors, metrics and coin.
 fn decode(job: JobSpec, words: &[u64]) -> Result<Opened> {
-    let (tensors, metrics) = train_job::released(&job);
-    let lengths = tensors
-        .iter()
-        .chain(&metrics)
-        .map(|part| part.shape.iter().product::<usize>());
-    let wanted: usize = lengths.sum();
+    let parts = train_job::released(&job);
     ensure!(
-        words.len() == wanted,
-        "the result has {} numbers, but a model of this job has {wanted}",
-        words.len()
+        words.len() == parts.words(),
+        "the result has {} numbers, but one of this job has {}",
+        words.len(),
+        parts.words()
     );
-    let mut numbers = words
+    let (numbers, coin) = words.split_at(words.len() - parts.coin.len());
+    let coin = train_job::coin(coin).context("the result holds no coin")?;
+    let mut numbers = numbers
         .iter()
         .map(|&word| fixed::decode(std::num::Wrapping(word), job.training.fraction_bits));
-    let tensors = tensors.into_iter().map(|part| {
-        let count = part.shape.iter().product();
+    let tensors = parts.tensors.into_iter().map(|part| {
+        let count = part.len();
         let values: Vec<f64> = numbers.by_ref().take(count).collect();
         Ok((
             part.name,
@@ -78,7 +78,8 @@ fn decode(job: JobSpec, words: &[u64]) -> Result<Opened> {
         ))
     });
     let tensors = tensors.collect::<Result<Vec<_>>>()?;
-    let metrics = metrics
+    let metrics = parts
+        .metrics
         .into_iter()
         .map(|part| part.name)
         .zip(numbers)
@@ -87,6 +88,7 @@ fn decode(job: JobSpec, words: &[u64]) -> Result<Opened> {
         job,
         tensors,
         metrics,
+        coin,
     })
 }
 
@@ -129,12 +131,14 @@ mod tests {
         id: &str,
         label: &str,
         values: &[f64],
+        coin: &[u64],
     ) -> Vec<tacit_api::proto::SealedShare> {
         let analyst = c.roster.member("analyst").unwrap();
         let words = |party: u64| -> Vec<u64> {
             let encoded = values.iter().map(|&v| fixed::encode(v, 18).unwrap().0);
             let mask = |k: usize| (k as u64 + 3).wrapping_mul(0x9e37_79b9_7f4a_7c15);
             encoded
+                .chain(coin.iter().copied())
                 .enumerate()
                 .map(|(k, word)| match party {
                     0 => mask(k),
@@ -156,11 +160,12 @@ mod tests {
         let toml = tacit_examples::BREAST_CANCER.jobs[0];
         let signed = sign_job(&c.analyst.identity, &c.roster, toml).unwrap();
         let id = job_id(&signed);
-        // 30 weights, a bias, accuracy and AUC.
+        // 30 weights, a bias, accuracy and AUC; then four words that are no fixed point.
         let values: Vec<f64> = (0..33).map(|k| f64::from(k) / 4.0 - 3.0).collect();
+        let coin = [u64::MAX, 1, 2, 0x0102_0304_0506_0708];
         let mut release = Release {
             job: Some(signed),
-            shares: shares(&c, &id, RESULT, &values),
+            shares: shares(&c, &id, RESULT, &values, &coin),
         };
         let opened = open(&c.analyst, &id, &release).unwrap();
         assert_eq!(opened.tensors[0].0, "layer0.weight");
@@ -172,12 +177,16 @@ mod tests {
             (Some(values[31]), Some(values[32]))
         );
         assert_eq!(opened.metric("loss"), None);
+        assert_eq!(
+            (opened.coin[..9].to_vec(), opened.coin[31]),
+            ([vec![255; 8], vec![1]].concat(), 1)
+        );
 
         let error =
             |release: &Release, id: &str| open(&c.analyst, id, release).unwrap_err().to_string();
         assert!(error(&release, "00").contains("another job"));
-        release.shares = shares(&c, &id, RESULT, &values[1..]);
-        assert!(error(&release, &id).contains("has 32 numbers, but a model of this job has 33"));
+        release.shares = shares(&c, &id, RESULT, &values[1..], &coin);
+        assert!(error(&release, &id).contains("has 36 numbers, but one of this job has 37"));
         release.shares.pop();
         assert!(error(&release, &id).contains("nothing came from south"));
         release.job = None;
@@ -188,10 +197,10 @@ mod tests {
     fn losses_are_opened_by_the_recipient() {
         let c = consortium();
         let job = JobSpec::parse(tacit_examples::BREAST_CANCER.jobs[0]).unwrap();
-        let sealed = shares(&c, "00ff", &seal::loss_label(3), &[0.125]);
+        let sealed = shares(&c, "00ff", &seal::loss_label(3), &[0.125], &[]);
         assert_eq!(loss(&c.analyst, "00ff", &job, 3, &sealed).unwrap(), 0.125);
         assert!(loss(&c.analyst, "00ff", &job, 4, &sealed).is_err());
-        let long = shares(&c, "00ff", &seal::loss_label(3), &[0.125, 1.0]);
+        let long = shares(&c, "00ff", &seal::loss_label(3), &[0.125, 1.0], &[]);
         assert!(loss(&c.analyst, "00ff", &job, 3, &long).is_err());
     }
 }

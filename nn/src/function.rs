@@ -13,7 +13,7 @@ pub enum Function {
     ReluGrad,
     /// max(x, y).
     Max,
-    /// 1/(1 + e^-x); port 1: ln(1 + e^x). For |x| < 239.
+    /// 1/(1 + e^-x); port 1: ln(1 + e^x).
     Logistic,
     /// e^x for x < 1.
     Exp,

@@ -34,4 +34,4 @@ pub use program::Program;
 pub use ring::Ring;
 pub use run::{run, run_in_order};
 pub use table::Table;
-pub use train::{Data, Released, TrainSpec, released_shapes, split, train};
+pub use train::{Data, Released, Split, TrainSpec, released_shapes, train};

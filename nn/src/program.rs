@@ -176,8 +176,22 @@ fn logistic_of_exp(e: f64) -> f64 {
     1.0 / (1.0 + e)
 }
 
-/// Sigmoid and softplus of one x, which share all but the last table: s = \[x<0\], e = exp(-|x|); first output
-/// y = 1/(1+e), then y or 1-y; second output relu(x) + ln(1+e) = ln(1 + e^x). For |x| < 239.
+/// Below this, e^x is 0 in fixed point, and above the lower end of [`Instr::ExpNeg`].
+const LEAST_EXPONENT: f64 = -200.0;
+
+/// max(x, [`LEAST_EXPONENT`]).
+fn clamp(p: &mut Program, x: Reg) -> Reg {
+    let above = p.push(Instr::Linear(vec![(1, x)], -LEAST_EXPONENT));
+    let s = p.push(Instr::Negative(above, None));
+    let below = p.push(Instr::Select(s, above));
+    p.push(Instr::Linear(vec![(1, x), (-1, below)], 0.0))
+}
+
+/// Sigmoid and softplus of one x, which share all but the last table: s = \[x<0\], e = exp(-min(|x|, 200)); first output
+/// y = 1/(1+e), then y or 1-y; second output relu(x) + ln(1+e) = ln(1 + e^x).
+///
+/// For every x that fixed point represents: a logit outside the range of e^x would be opened, in the end, as a function of
+/// itself modulo the period of a table.
 #[must_use]
 pub fn logistic(fraction_bits: u32) -> Program {
     let mut p = Program::new("logistic");
@@ -185,7 +199,8 @@ pub fn logistic(fraction_bits: u32) -> Program {
     let s = p.push(Instr::Negative(x, None));
     let sx = p.push(Instr::Select(s, x));
     let minus_abs = p.push(Instr::Linear(vec![(2, sx), (-1, x)], 0.0));
-    let e = p.push(Instr::ExpNeg(minus_abs));
+    let clamped = clamp(&mut p, minus_abs);
+    let e = p.push(Instr::ExpNeg(clamped));
     let table = |name, f, max| Table {
         name,
         f,
@@ -206,13 +221,13 @@ pub fn logistic(fraction_bits: u32) -> Program {
     p
 }
 
-/// 1/(1 + e^-x). For |x| < 239.
+/// 1/(1 + e^-x).
 #[must_use]
 pub fn sigmoid(fraction_bits: u32) -> Program {
     logistic(fraction_bits).keep("sigmoid", &[0])
 }
 
-/// ln(1 + e^x). For |x| < 239.
+/// ln(1 + e^x).
 #[must_use]
 pub fn softplus(fraction_bits: u32) -> Program {
     logistic(fraction_bits).keep("softplus", &[1])
@@ -228,16 +243,12 @@ pub fn exp_neg() -> Program {
     p
 }
 
-/// e^max(x, -200) for x < 1. In fixed point e^-200 is 0, so this is e^x without a lower end of the range.
+/// e^max(x, -200) for x < 1: e^x without a lower end of the range.
 #[must_use]
 pub fn exp_clamped() -> Program {
-    const LEAST: f64 = -200.0;
     let mut p = Program::new("exp");
     let x = p.push(Instr::Input(0));
-    let above = p.push(Instr::Linear(vec![(1, x)], -LEAST));
-    let s = p.push(Instr::Negative(above, None));
-    let below = p.push(Instr::Select(s, above));
-    let clamped = p.push(Instr::Linear(vec![(1, x), (-1, below)], 0.0));
+    let clamped = clamp(&mut p, x);
     let e = p.push(Instr::ExpNeg(clamped));
     p.outputs = vec![e];
     p
@@ -287,7 +298,7 @@ mod tests {
             .iter()
             .filter(|i| matches!(i, Instr::Table(..)))
             .count();
-        assert_eq!((tables, softplus.code.len()), (1, 7));
+        assert_eq!((tables, softplus.code.len()), (1, 11));
         let both = logistic(18);
         assert_eq!(both.keep("logistic", &[0, 1]), both);
     }

@@ -21,7 +21,7 @@ pub struct TrainSpec {
     pub momentum: f64,
     /// Part of the rows that is held out to measure the model, in (0, 1).
     pub test_fraction: f64,
-    /// Public seed of the split, the order of the rows and the initial weights.
+    /// Public seed of the initial weights. Which rows train and in what order is not its business: see [`Split`].
     pub seed: [u8; 32],
     /// Whether to release the area under the ROC curve.
     pub auc: bool,
@@ -84,15 +84,41 @@ impl TrainSpec {
     }
 }
 
-/// Training and held-out positions among this many rows: a public permutation, cut at `test_fraction`. Both are non-empty
-/// from two rows on.
-#[must_use]
-pub fn split(spec: &TrainSpec, rows: usize) -> (Vec<usize>, Vec<usize>) {
-    let mut train = spec.stream("split").permutation(rows);
-    let wanted = (rows as f64 * spec.test_fraction).round() as usize;
-    let held_out = wanted.clamp(1.min(rows), rows.saturating_sub(1).max(1.min(rows)));
-    let test = train.split_off(rows - held_out);
-    (train, test)
+/// Which rows train, which are held out, and in what order the batches take them: a public permutation.
+///
+/// Its seed must come from nobody's choice. Who picks it can try seeds until the few rows that he is curious about train,
+/// and read them from the model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Split {
+    /// Positions of the training rows.
+    pub train: Vec<usize>,
+    /// Positions of the held-out rows.
+    pub test: Vec<usize>,
+    /// The seed that they were drawn from, and that the order of the batches is.
+    pub order_seed: [u8; 32],
+}
+
+impl Split {
+    /// Divides this many rows at `test_fraction`. Both parts are non-empty from two rows on.
+    #[must_use]
+    pub fn new(spec: &TrainSpec, order_seed: [u8; 32], rows: usize) -> Self {
+        let mut train = Stream::new(&order_seed, "split").permutation(rows);
+        let wanted = (rows as f64 * spec.test_fraction).round() as usize;
+        let held_out = wanted.clamp(1.min(rows), rows.saturating_sub(1).max(1.min(rows)));
+        let test = train.split_off(rows - held_out);
+        Self {
+            train,
+            test,
+            order_seed,
+        }
+    }
+
+    /// The training rows in the order of an epoch.
+    pub(crate) fn order(&self, epoch: usize) -> Vec<usize> {
+        let mut stream = Stream::new(&self.order_seed, &format!("epoch {epoch}"));
+        let order = stream.permutation(self.train.len());
+        order.into_iter().map(|k| self.train[k]).collect()
+    }
 }
 
 /// What a training releases: names and shapes of the model's tensors, and names of the metrics, each of shape \[1, 1\].
@@ -153,10 +179,10 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_split_is_a_partition_that_the_seed_fixes() {
+    fn the_split_is_a_partition_that_its_own_seed_fixes() {
         let s = spec(3, 2, &[]);
         for rows in [0, 1, 2, 3, 100] {
-            let (train, test) = split(&s, rows);
+            let Split { train, test, .. } = Split::new(&s, [1; 32], rows);
             let mut all = [train.clone(), test.clone()].concat();
             all.sort_unstable();
             assert_eq!(all, (0..rows).collect::<Vec<_>>());
@@ -165,12 +191,19 @@ pub(crate) mod tests {
                 "{rows}"
             );
         }
-        assert_eq!(split(&s, 100).1.len(), 25);
-        assert_eq!(split(&s, 100), split(&s, 100));
-        assert_ne!(
-            split(&s, 100),
-            split(&TrainSpec { seed: [2; 32], ..s }, 100)
-        );
+        let one = Split::new(&s, [1; 32], 100);
+        assert_eq!(one.test.len(), 25);
+        assert_ne!(one, Split::new(&s, [2; 32], 100));
+        // The seed of the job has no say in it.
+        let grinding = TrainSpec { seed: [2; 32], ..s };
+        assert_eq!(one, Split::new(&grinding, [1; 32], 100));
+
+        let mut order = one.order(1);
+        assert_ne!(order, one.order(2));
+        order.sort_unstable();
+        let mut train = one.train;
+        train.sort_unstable();
+        assert_eq!(order, train);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, btree_map::Entry};
 
 use ndarray::{ArrayD, IxDyn};
 
-pub use crate::spec::{TrainSpec, released_shapes, split};
+pub use crate::spec::{Split, TrainSpec, released_shapes};
 use crate::{Engine, Error, Graph, Result, model::Mlp, run};
 
 /// The rows of all contributors.
@@ -29,7 +29,7 @@ pub struct Released<V> {
     pub metrics: Vec<(String, V)>,
 }
 
-/// Trains a multilayer perceptron on `train_rows` of the data and measures it on `test_rows`.
+/// Trains a multilayer perceptron on the training rows of `split` and measures it on those held out.
 ///
 /// Statistics of the features are folded into the first layer before anything is released. `observer` is called after every
 /// epoch with its number, from 1 on, and the mean training loss during it, if the job shows that; it may stop the training by an
@@ -41,13 +41,12 @@ pub fn train<E: Engine>(
     e: &mut E,
     spec: &TrainSpec,
     data: &Data<E::Value>,
-    train_rows: &[usize],
-    test_rows: &[usize],
+    split: &Split,
     observer: &mut dyn FnMut(&mut E, usize, Option<&E::Value>) -> Result<()>,
 ) -> Result<Released<E::Value>> {
     spec.validate()?;
-    check_data(e, spec, data, train_rows, test_rows)?;
-    let (data, statistics) = stages::prepare(e, data, train_rows)?;
+    check_data(e, spec, data, split)?;
+    let (data, statistics) = stages::prepare(e, data, &split.train)?;
     let mlp = Mlp::of(spec);
     let mut parameters = e.public(&mlp.initial(spec))?;
     let mut velocity = e.public(&ArrayD::zeros(IxDyn(&[mlp.parameters()])))?;
@@ -55,12 +54,8 @@ pub fn train<E: Engine>(
     let mut steps: BTreeMap<usize, Graph> = BTreeMap::new();
 
     for epoch in 1..=spec.epochs {
-        let order = spec
-            .stream(&format!("epoch {epoch}"))
-            .permutation(train_rows.len());
         let mut losses: Vec<E::Value> = Vec::new();
-        for batch in order.chunks(spec.batch) {
-            let rows: Vec<usize> = batch.iter().map(|&k| train_rows[k]).collect();
+        for rows in split.order(epoch).chunks(spec.batch) {
             let step = match steps.entry(rows.len()) {
                 Entry::Occupied(built) => built.into_mut(),
                 Entry::Vacant(slot) => slot.insert(stages::step_graph(
@@ -69,7 +64,7 @@ pub fn train<E: Engine>(
                     data.weights.is_some(),
                 )?),
             };
-            let mut inputs = stages::gather(e, &data, &rows)?;
+            let mut inputs = stages::gather(e, &data, rows)?;
             inputs.extend([parameters, velocity]);
             let mut results = run(step, e, &inputs)?;
             losses.extend(results.drain(2..));
@@ -80,14 +75,14 @@ pub fn train<E: Engine>(
                 e,
                 &losses,
                 &statistics,
-                train_rows.len(),
+                split.train.len(),
             )?)
         } else {
             None
         };
         observer(e, epoch, loss.as_ref())?;
     }
-    let metrics = stages::measure(e, spec, &data, test_rows, &parameters)?;
+    let metrics = stages::measure(e, spec, &data, &split.test, &parameters)?;
     let model = stages::fold(e, spec, statistics, parameters)?;
     Ok(Released { model, metrics })
 }
@@ -96,8 +91,7 @@ fn check_data<E: Engine>(
     e: &E,
     spec: &TrainSpec,
     data: &Data<E::Value>,
-    train_rows: &[usize],
-    test_rows: &[usize],
+    split: &Split,
 ) -> Result<()> {
     let shape = e.shape(&data.x);
     let rows = shape.first().copied().unwrap_or_default();
@@ -113,9 +107,10 @@ fn check_data<E: Engine>(
             right,
         });
     }
+    let Split { train, test, .. } = split;
     match (
-        train_rows.iter().chain(test_rows).max(),
-        train_rows.is_empty() || test_rows.is_empty(),
+        train.iter().chain(test).max(),
+        train.is_empty() || test.is_empty(),
     ) {
         (_, true) => Err(Error::Invalid(
             "there must be rows to train on and rows to hold out: contribute more".into(),
@@ -129,6 +124,8 @@ fn check_data<E: Engine>(
 
 #[cfg(test)]
 mod tests {
+    use ndarray::Axis;
+
     use super::*;
     use crate::{Plain, plain, spec::tests::spec};
 
@@ -139,6 +136,14 @@ mod tests {
             x,
             y,
             weights: None,
+        }
+    }
+
+    fn split(train: &[usize], test: &[usize]) -> Split {
+        Split {
+            train: train.to_vec(),
+            test: test.to_vec(),
+            ..Split::new(&spec(2, 2, &[]), [1; 32], 0)
         }
     }
 
@@ -154,7 +159,8 @@ mod tests {
             ..spec(2, 2, &[3])
         };
         let attempt = |data: Data<plain::Value>, train_rows: &[usize], test_rows: &[usize]| {
-            train(&mut Plain, &spec, &data, train_rows, test_rows, &mut quiet).map(|_| ())
+            let split = split(train_rows, test_rows);
+            train(&mut Plain, &spec, &data, &split, &mut quiet).map(|_| ())
         };
         attempt(data(4), &[0, 1, 2], &[3]).unwrap();
         assert!(matches!(
@@ -196,6 +202,22 @@ mod tests {
     }
 
     #[test]
+    fn padding_becomes_zero_whatever_it_was() {
+        // All training rows alike: a deviation of 0, by which anything else would be blown up.
+        let mut data = data(5);
+        data.x.fill(0.5);
+        data.x.index_axis_mut(Axis(0), 4).fill(-1.0);
+        data.weights = Some(ArrayD::from_shape_fn(IxDyn(&[5, 1]), |i| {
+            f32::from(u8::from(i[0] < 4))
+        }));
+        let (prepared, _) = stages::prepare(&mut Plain, &data, &[0, 1, 2, 4]).unwrap();
+        assert!(prepared.x.iter().all(|v| v.abs() < 1e-3), "{}", prepared.x);
+        data.weights = None;
+        let (blown_up, _) = stages::prepare(&mut Plain, &data, &[0, 1, 2]).unwrap();
+        assert!(blown_up.x[[4, 0]] < -100.0);
+    }
+
+    #[test]
     fn what_is_released_has_the_announced_names_and_shapes() {
         let spec = TrainSpec {
             epoch_loss: false,
@@ -205,8 +227,7 @@ mod tests {
             &mut Plain,
             &spec,
             &data(9),
-            &[0, 1, 2, 3, 4],
-            &[5, 6, 7, 8],
+            &split(&[0, 1, 2, 3, 4], &[5, 6, 7, 8]),
             &mut quiet,
         )
         .unwrap();
@@ -236,8 +257,14 @@ mod tests {
                 Ok(())
             }
         };
-        let error =
-            train(&mut Plain, &spec, &data(4), &[0, 1, 2], &[3], &mut observer).unwrap_err();
+        let error = train(
+            &mut Plain,
+            &spec,
+            &data(4),
+            &split(&[0, 1, 2], &[3]),
+            &mut observer,
+        )
+        .unwrap_err();
         assert_eq!(error.to_string(), "cancelled");
         assert_eq!(seen, [1, 2, 3].map(|epoch| (epoch, Some(vec![1, 1]))));
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ndarray::{Array2, ArrayD, Axis};
 use tacit_nn::{
-    Data, Engine, Model, Plain, Result, Ring, TrainSpec, model_file::Feature, split, train,
+    Data, Engine, Model, Plain, Result, Ring, Split, TrainSpec, model_file::Feature, train,
 };
 
 /// A file of examples/data: features scaled to [-1, 1] by their extremes, labels one-hot or 0 and 1.
@@ -79,14 +79,14 @@ fn outcome<E: Engine>(
         y: value(y),
         weights: weights.map(&mut value),
     };
-    let (train_rows, test_rows) = split(spec, x.nrows());
+    let split = Split::new(spec, [1; 32], x.nrows());
     let mut losses = Vec::new();
     let mut observer = |e: &mut E, epoch: usize, loss: Option<&E::Value>| -> Result<()> {
         assert_eq!(epoch, losses.len() + 1);
         losses.push(decode(e, loss.unwrap())[[0, 0]]);
         Ok(())
     };
-    let released = train(e, spec, &data, &train_rows, &test_rows, &mut observer).unwrap();
+    let released = train(e, spec, &data, &split, &mut observer).unwrap();
     let metrics: Vec<f64> = released
         .metrics
         .iter()
@@ -100,7 +100,8 @@ fn outcome<E: Engine>(
     };
     let features: Vec<Feature> = (0..spec.features).map(feature).collect();
     let model = Model::from_released(&features, &tensors).unwrap();
-    let real: Vec<usize> = test_rows
+    let real: Vec<usize> = split
+        .test
         .into_iter()
         .filter(|&i| weights.is_none_or(|w| w[[i, 0]] == 1.0))
         .collect();

@@ -1,38 +1,48 @@
 //! How many rows there are, before any of them is shared.
 //!
 //! Without padding, contributors announce their numbers to the computing parties, who need them as shapes. With padding,
-//! everybody contributes as many rows as the job says and shares how many of them are real; the computing parties open
-//! the sum alone. Contributors that do not compute are told the total.
+//! everybody contributes as many rows as the job says and shares the weight of each, 1 or 0, first; the computing parties
+//! open the sum of all weights alone. A contributor can bring false rows, but no false number of rows: the weights that are
+//! counted are those that train. Contributors that do not compute are told the total.
 
 use bytes::Bytes;
-use ndarray::ArrayD;
 use tacit_api::job::JobSpec;
 use tacit_mpc::net::Transport;
-use tacit_mpc::{Error, PartyId, Tensor};
-use tacit_nn::{Engine, fixed};
-use tacit_protocols::rep3::{Rep3Engine, contribute};
+use tacit_mpc::{Error, PartyId};
+use tacit_nn::{Engine, Layout};
+use tacit_protocols::rep3::{Rep3Engine, Value, contribute};
 
 use crate::data::Rows;
 use crate::seats::{COMPUTING, Seats};
-use crate::training::{TrainError, exchange};
+use crate::training::{TrainError, encode, exchange};
 
-/// Most numbers that one contributor may share: half a gigabyte of words. Nobody sets more memory aside on a word of
-/// somebody else, and a link holds as much unread, so that contributors can share at the same time.
+/// Most numbers that the contributors of a job may share, all together: half a gigabyte of words. Nobody sets more memory
+/// aside on a word of somebody else, and a link holds as much unread, so that contributors can share at the same time.
 const MOST_CELLS: usize = 1 << 26;
 
-/// Most rows that one contributor may share in `job`, padding included.
+/// Most rows that one contributor may share in `job`. With padding everybody shares as many, so that they divide the most
+/// that all may share; without, who brings few leaves room for others.
 pub(crate) fn most_rows(job: &JobSpec) -> usize {
+    match job.data.pad_rows {
+        Some(_) => most_rows_of_all(job) / job.contributors.len().max(1),
+        None => most_rows_of_all(job),
+    }
+}
+
+fn most_rows_of_all(job: &JobSpec) -> usize {
     // Features, label or one-hot labels, weight.
     MOST_CELLS / (job.data.features.len() + job.data.classes + 1)
 }
 
 /// The numbers of rows, as a computing party knows them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct RowCounts {
     /// Rows that each contributor shares, padding included, in the order of their indices.
     pub(crate) each: Vec<usize>,
     /// Rows of all contributors without padding.
     pub(crate) total: usize,
+    /// With padding, the weights of all rows, one below the other.
+    pub(crate) weights: Option<Value>,
 }
 
 impl RowCounts {
@@ -42,27 +52,37 @@ impl RowCounts {
     }
 }
 
-/// A contributor's part: announces or shares its number of rows, hears the total. For contributors that do not compute.
+/// A contributor's part: announces its number of rows or shares their weights, hears the total. For contributors that do
+/// not compute.
 pub(crate) fn announce(
     net: &dyn Transport,
+    job: &JobSpec,
     rows: &Rows,
-    fraction_bits: u32,
 ) -> Result<usize, TrainError> {
-    if rows.weights.is_some() {
-        contribute::send(net, &encode(rows.real(), fraction_bits)?)?;
+    if let Some(weights) = &rows.weights {
+        contribute::send(net, &encode(weights, job.training.fraction_bits)?)?;
     } else {
         send_to_computing(net, rows.len())?;
     }
     let totals: Result<Vec<usize>, Error> = (0..COMPUTING)
         .map(|from| receive_number(net, from))
         .collect();
-    match totals?[..] {
-        [total, second, third] if total == second && total == third => Ok(total),
-        _ => Err(TrainError::Totals),
+    let total = match totals?[..] {
+        [total, second, third] if total == second && total == third => total,
+        _ => return Err(TrainError::Totals),
+    };
+    let most = match job.data.pad_rows {
+        Some(bound) => bound.saturating_mul(job.contributors.len()),
+        None => most_rows_of_all(job),
+    };
+    if total > most {
+        return Err(TrainError::TooManyRows { most });
     }
+    Ok(total)
 }
 
-/// A computing party's part: collects the numbers of all contributors, announcing or sharing its own if it is one.
+/// A computing party's part: collects the numbers of all contributors or the weights of their rows, announcing or sharing
+/// its own if it is one.
 pub(crate) fn collect(
     engine: &mut Rep3Engine,
     net: &dyn Transport,
@@ -70,31 +90,64 @@ pub(crate) fn collect(
     job: &JobSpec,
     rows: Option<&Rows>,
 ) -> Result<RowCounts, TrainError> {
-    if let Some(bound) = job.data.pad_rows {
-        let own = rows
-            .map(|rows| encode(rows.real(), job.training.fraction_bits))
-            .transpose()?;
-        let shapes = seats.contributors().iter().map(|_| vec![1, 1]);
-        let shares = exchange(net, seats, own.as_ref(), shapes)?;
-        let terms: Vec<_> = shares.iter().map(|share| (1, share)).collect();
-        let total = engine.linear(&terms, 0.0)?;
-        let total = engine.reveal(&total)?.sum().round().max(0.0) as usize;
-        return Ok(RowCounts {
-            each: vec![bound; seats.contributors().len()],
-            total,
-        });
+    match job.data.pad_rows {
+        Some(bound) => collect_weights(engine, net, seats, job, rows, bound),
+        None => collect_numbers(net, seats, job, rows),
     }
+}
+
+fn collect_weights(
+    engine: &mut Rep3Engine,
+    net: &dyn Transport,
+    seats: &Seats,
+    job: &JobSpec,
+    rows: Option<&Rows>,
+    bound: usize,
+) -> Result<RowCounts, TrainError> {
+    let each = vec![bound; seats.contributors().len()];
+    let own = rows
+        .and_then(|rows| rows.weights.as_ref())
+        .map(|weights| encode(weights, job.training.fraction_bits))
+        .transpose()?;
+    let shapes = each.iter().map(|&rows| vec![rows, 1]);
+    let shares = exchange(net, seats, own.as_ref(), shapes)?;
+    let weights = engine.concat(0, &shares.iter().collect::<Vec<_>>())?;
+    let total = open_count(engine, &weights)?;
+    Ok(RowCounts {
+        each,
+        total,
+        weights: Some(weights),
+    })
+}
+
+/// Opens how many of the rows with these weights are real.
+pub(crate) fn open_count(engine: &mut Rep3Engine, weights: &Value) -> Result<usize, TrainError> {
+    let most = engine.shape(weights).iter().product();
+    let sum = engine.layout(&Layout::Sum { axis: 0 }, weights)?;
+    let sum = engine.reveal(&sum)?.sum();
+    if sum.fract() != 0.0 || !(0.0..=most as f64).contains(&sum) {
+        return Err(TrainError::Weights { most });
+    }
+    Ok(sum as usize)
+}
+
+fn collect_numbers(
+    net: &dyn Transport,
+    seats: &Seats,
+    job: &JobSpec,
+    rows: Option<&Rows>,
+) -> Result<RowCounts, TrainError> {
     if let Some(rows) = rows {
         send_to_computing(net, rows.len())?;
     }
-    let most = most_rows(job);
+    let most = most_rows_of_all(job);
     let count = |&from: &PartyId| match rows {
         Some(rows) if from == seats.me() => Ok(rows.len()),
         _ => receive_number(net, from).and_then(|count| match count {
             count if (1..=most).contains(&count) => Ok(count),
             count => {
                 let what = format!(
-                    "it announced {count} rows; this job takes 1 to {most} of each contributor"
+                    "it announced {count} rows; this job takes 1 to {most} of all contributors"
                 );
                 Err(Error::PeerMisbehaved { peer: from, what })
             }
@@ -105,8 +158,15 @@ pub(crate) fn collect(
         .iter()
         .map(count)
         .collect::<Result<_, _>>()?;
-    let total = each.iter().sum();
-    Ok(RowCounts { each, total })
+    let total = each.iter().fold(0, |sum: usize, &n| sum.saturating_add(n));
+    if total > most {
+        return Err(TrainError::TooManyRows { most });
+    }
+    Ok(RowCounts {
+        each,
+        total,
+        weights: None,
+    })
 }
 
 /// A computing party tells the contributors that do not compute.
@@ -139,11 +199,4 @@ fn receive_number(net: &dyn Transport, from: PartyId) -> Result<usize, Error> {
         peer: from,
         what: what(),
     })
-}
-
-fn encode(count: usize, fraction_bits: u32) -> Result<Tensor, TrainError> {
-    Ok(fixed::encode_tensor(
-        &ArrayD::from_elem(vec![1, 1], count as f64),
-        fraction_bits,
-    )?)
 }

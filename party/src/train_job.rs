@@ -22,33 +22,81 @@ pub fn spec(job: &JobSpec) -> TrainSpec {
     }
 }
 
+/// Words of the coin in a result.
+const COIN_WORDS: usize = 4;
+
 /// One tensor of a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
-    /// `layer0.weight` and so on for the model, `accuracy` or `auc` for metrics.
+    /// `layer0.weight` and so on for the model, `accuracy` or `auc` for metrics, `coin`.
     pub name: String,
     /// Its shape.
     pub shape: Vec<usize>,
 }
 
-/// What the words of a result are, in order: the tensors of the model, then the metrics that the job asks for. A metric
-/// that the job does not list is not released, even where the training computes it.
+impl Part {
+    /// Number of its words.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether it has no words.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What the words of a result are, in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Released {
+    /// The tensors of the model, in fixed point.
+    pub tensors: Vec<Part>,
+    /// The metrics that the job asks for, in fixed point. A metric that the job does not list is not released, even where
+    /// the training computes it.
+    pub metrics: Vec<Part>,
+    /// The coin that the computing parties tossed, from which the split and the order of the batches follow: 32 bytes as
+    /// they are and not in fixed point. [`coin`] reads them.
+    pub coin: Part,
+}
+
+impl Released {
+    /// Number of words in all.
+    #[must_use]
+    pub fn words(&self) -> usize {
+        let parts = self.tensors.iter().chain(&self.metrics).chain([&self.coin]);
+        parts.map(Part::len).sum()
+    }
+}
+
+/// What a result of `job` consists of.
 #[must_use]
-pub fn released(job: &JobSpec) -> (Vec<Part>, Vec<Part>) {
+pub fn released(job: &JobSpec) -> Released {
     let (tensors, metrics) = released_shapes(&spec(job));
-    let tensors = tensors
-        .into_iter()
-        .map(|(name, shape)| Part { name, shape });
+    let part = |(name, shape)| Part { name, shape };
     let metrics = metrics.into_iter().filter(|name| releases(job, name));
-    (
-        tensors.collect(),
-        metrics
-            .map(|name| Part {
-                name,
-                shape: vec![1, 1],
-            })
-            .collect(),
-    )
+    Released {
+        tensors: tensors.into_iter().map(part).collect(),
+        metrics: metrics.map(|name| part((name, vec![1, 1]))).collect(),
+        coin: part(("coin".to_owned(), vec![COIN_WORDS])),
+    }
+}
+
+/// The words of a coin, as [`coin`] reads them.
+pub(crate) fn coin_words(coin: &[u8; 32]) -> [u64; COIN_WORDS] {
+    let mut words = [0; COIN_WORDS];
+    for (word, bytes) in words.iter_mut().zip(coin.as_chunks::<8>().0) {
+        *word = u64::from_le_bytes(*bytes);
+    }
+    words
+}
+
+/// The coin in these words of a result; `None` if they are not as many as it has.
+#[must_use]
+pub fn coin(words: &[u64]) -> Option<[u8; 32]> {
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    bytes.try_into().ok()
 }
 
 /// Whether `job` asks for the metric of this name.
@@ -68,11 +116,22 @@ mod tests {
     fn only_metrics_that_the_job_lists_are_released() {
         let mut job = job("");
         let names = |parts: Vec<Part>| parts.into_iter().map(|part| part.name).collect::<Vec<_>>();
-        assert_eq!(names(released(&job).0), ["layer0.weight", "layer0.bias"]);
-        assert_eq!(names(released(&job).1), ["accuracy", "auc"]);
+        assert_eq!(released(&job).words(), 2 + 1 + 2 + 4);
+        assert_eq!(
+            names(released(&job).tensors),
+            ["layer0.weight", "layer0.bias"]
+        );
+        assert_eq!(names(released(&job).metrics), ["accuracy", "auc"]);
         job.release.metrics = vec![Metric::Auc];
-        assert_eq!(names(released(&job).1), ["auc"]);
+        assert_eq!(names(released(&job).metrics), ["auc"]);
         job.release.metrics.clear();
-        assert!(released(&job).1.is_empty());
+        assert!(released(&job).metrics.is_empty());
+    }
+
+    #[test]
+    fn a_coin_is_read_as_it_was_written() {
+        let tossed: [u8; 32] = std::array::from_fn(|k| k as u8 * 7);
+        assert_eq!(coin(&coin_words(&tossed)), Some(tossed));
+        assert_eq!(coin(&[1, 2, 3]), None);
     }
 }

@@ -3,10 +3,13 @@
 //! All parties follow one script, so that on every link the frames come in the order in which they are read:
 //!
 //! 1. the computing parties agree on keys;
-//! 2. every contributor announces its number of rows to the computing parties, or shares it where padding hides it;
+//! 2. every contributor announces its number of rows to the computing parties, or shares the weights of its rows where
+//!    padding hides it;
 //! 3. everyone learns the total, and holds it against its own policy before a row leaves it, even as a share;
 //! 4. the contributors share their rows;
-//! 5. the computing parties train and re-randomise their shares of what is released.
+//! 5. the computing parties toss the coin that splits the rows, and hold the split against their policies: nobody chose
+//!    it, and nobody knew it while there were rows to choose;
+//! 6. they train and re-randomise their shares of what is released.
 
 use std::sync::Arc;
 
@@ -16,15 +19,16 @@ use tacit_api::policy::{Policy, Refusal};
 use tacit_mpc::keys::{Binding, agree};
 use tacit_mpc::net::Transport;
 use tacit_mpc::{PartyId, Session, kernels};
-use tacit_nn::train::{Data, split, train};
-use tacit_nn::{Engine, fixed};
+use tacit_nn::train::{Data, Split, train};
+use tacit_nn::{Engine, Layout, fixed};
 use tacit_protocols::rep3::{Rep3Engine, Value, contribute};
 use zeroize::Zeroizing;
 
+use crate::coin::{self, Coin};
 use crate::data::Rows;
 use crate::row_count::{self, RowCounts};
 use crate::seats::Seats;
-use crate::train_job::{releases, spec};
+use crate::train_job::{coin_words, releases, spec};
 
 /// A training session failed here.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +45,20 @@ pub(crate) enum TrainError {
     /// A contributor heard different totals.
     #[error("the computing parties state different numbers of rows")]
     Totals,
+    /// The contributors' weights are not 0 and 1.
+    #[error("the weights of the contributors' rows do not add up to a number from 0 to {most}")]
+    Weights {
+        /// The number of these rows, padding included.
+        most: usize,
+    },
+    /// The contributors bring too many rows.
+    #[error(
+        "the contributors bring more than {most} rows together, the most that a session takes of these columns"
+    )]
+    TooManyRows {
+        /// The limit.
+        most: usize,
+    },
 }
 
 impl TrainError {
@@ -51,7 +69,11 @@ impl TrainError {
             Self::Engine(tacit_nn::Error::Protocol(error)) => error
                 .downcast_ref::<tacit_mpc::Error>()
                 .and_then(tacit_mpc::Error::culprit),
-            Self::Engine(_) | Self::Policy(_) | Self::Totals => None,
+            Self::Engine(_)
+            | Self::Policy(_)
+            | Self::Totals
+            | Self::Weights { .. }
+            | Self::TooManyRows { .. } => None,
         }
     }
 }
@@ -100,13 +122,10 @@ impl Training<'_> {
             return self.compute(net, rows, observer).map(Some);
         }
         if let Some(rows) = rows {
-            let total = row_count::announce(&**net, &rows, self.fraction_bits())?;
-            self.policy.check_rows(self.job, total)?;
-            for part in [Some(&rows.x), Some(&rows.y), rows.weights.as_ref()]
-                .into_iter()
-                .flatten()
-            {
-                contribute::send(&**net, &self.encode(part)?)?;
+            let total = row_count::announce(&**net, self.job, &rows)?;
+            self.policy.check_rows(self.job, total, rows.real())?;
+            for part in [&rows.x, &rows.y] {
+                contribute::send(&**net, &encode(part, self.fraction_bits())?)?;
             }
         }
         Ok(None)
@@ -126,17 +145,19 @@ impl Training<'_> {
         let mut engine = Rep3Engine::new(session, self.fraction_bits())?;
         let counts = row_count::collect(&mut engine, &**net, self.seats, self.job, rows.as_ref())?;
         row_count::tell(&**net, self.seats, counts.total)?;
-        self.policy.check_rows(self.job, counts.total)?;
+        let own = rows.as_ref().map_or(0, Rows::real);
+        self.policy.check_rows(self.job, counts.total, own)?;
 
         let data = self.collect_rows(&mut engine, &**net, rows, &counts)?;
         let spec = spec(self.job);
-        let (train_rows, test_rows) = split(&spec, counts.shared());
+        let coin = coin::toss(&**net, &self.binding.session)?;
+        let split = Split::new(&spec, coin, counts.shared());
+        self.check_split(&mut engine, &counts, &split)?;
         let released = train(
             &mut engine,
             &spec,
             &data,
-            &train_rows,
-            &test_rows,
+            &split,
             &mut |engine, number, loss| {
                 let loss = loss
                     .map(|loss| engine.release(&[loss]))
@@ -161,9 +182,43 @@ impl Training<'_> {
             .collect();
         let words = Zeroizing::new(engine.release(&values)?);
         Ok(Outcome {
-            words,
+            words: self.with_coin(&words, &coin),
             rounds: engine.session().cost().rounds,
         })
+    }
+
+    /// Holds what the coin made of the rows against the policy. With padding, how many of the training rows are real is
+    /// opened; the rest of the total is held out.
+    fn check_split(
+        &self,
+        engine: &mut Rep3Engine,
+        counts: &RowCounts,
+        split: &Split,
+    ) -> Result<(), TrainError> {
+        let train_rows = match &counts.weights {
+            None => split.train.len(),
+            Some(weights) => {
+                let layout = Layout::Gather {
+                    axis: 0,
+                    index: split.train.clone(),
+                };
+                let weights = engine.layout(&layout, weights)?;
+                row_count::open_count(engine, &weights)?
+            }
+        };
+        let test_rows = counts.total.saturating_sub(train_rows);
+        Ok(self.policy.check_split(self.job, train_rows, test_rows)?)
+    }
+
+    /// Appends this party's part of the coin, with which the recipient can train the same in plaintext: the coin itself
+    /// at party 0 and zeros at the others, which add up to it.
+    fn with_coin(&self, words: &[u64], coin: &Coin) -> Zeroizing<Vec<u64>> {
+        let part = if self.seats.me() == 0 {
+            coin_words(coin)
+        } else {
+            [0; 4]
+        };
+        Zeroizing::new([words, &part].concat())
     }
 
     /// Shares of the rows of all contributors, one below the other.
@@ -175,7 +230,9 @@ impl Training<'_> {
         counts: &RowCounts,
     ) -> Result<Data<Value>, TrainError> {
         let mut part = |own: Option<&ndarray::Array2<f64>>, width: usize| {
-            let own = own.map(|own| self.encode(own)).transpose()?;
+            let own = own
+                .map(|own| encode(own, self.fraction_bits()))
+                .transpose()?;
             let shapes = counts.each.iter().map(|&rows| vec![rows, width]);
             let shares = exchange(net, self.seats, own.as_ref(), shapes)?;
             let joined = engine.concat(0, &shares.iter().collect::<Vec<_>>())?;
@@ -186,26 +243,27 @@ impl Training<'_> {
         Ok(Data {
             x: part(rows.map(|rows| &rows.x), spec.features)?,
             y: part(rows.map(|rows| &rows.y), spec.label_shape(1)[1])?,
-            weights: match self.job.data.pad_rows {
-                Some(_) => Some(part(rows.and_then(|rows| rows.weights.as_ref()), 1)?),
-                None => None,
-            },
+            weights: counts.weights.clone(),
         })
-    }
-
-    fn encode(&self, part: &ndarray::Array2<f64>) -> Result<tacit_mpc::Tensor, TrainError> {
-        let words: Result<Vec<_>, _> = part
-            .iter()
-            .map(|&v| fixed::encode(v, self.fraction_bits()))
-            .collect();
-        let (rows, columns) = part.dim();
-        ArrayD::from_shape_vec(vec![rows, columns], words?)
-            .map_err(|e| tacit_nn::Error::Invalid(e.to_string()).into())
     }
 
     fn fraction_bits(&self) -> u32 {
         self.job.training.fraction_bits
     }
+}
+
+/// A part of a party's rows in fixed point.
+pub(crate) fn encode(
+    part: &ndarray::Array2<f64>,
+    fraction_bits: u32,
+) -> Result<tacit_mpc::Tensor, TrainError> {
+    let words: Result<Vec<_>, _> = part
+        .iter()
+        .map(|&v| fixed::encode(v, fraction_bits))
+        .collect();
+    let (rows, columns) = part.dim();
+    ArrayD::from_shape_vec(vec![rows, columns], words?)
+        .map_err(|e| tacit_nn::Error::Invalid(e.to_string()).into())
 }
 
 /// At a computing party: shares its own tensor, if it contributes, and receives those of the other contributors, of these

@@ -7,7 +7,7 @@ use ndarray::{Array2, ArrayD};
 use tacit_examples::{BREAST_CANCER, DIGITS, Dataset};
 use tacit_mpc::Cost;
 use tacit_mpc::simulate::{mem, simulate_seeded};
-use tacit_nn::{Data, Engine, Plain, TrainSpec, split, train};
+use tacit_nn::{Data, Engine, Plain, Split, TrainSpec, train};
 use tacit_protocols::rep3::Rep3Engine;
 
 /// Features scaled to [-1, 1] by their extremes; labels 0 and 1, or one-hot.
@@ -53,24 +53,17 @@ fn outcome<E: Engine>(
     rows: usize,
     mut open: impl FnMut(&mut E, &E::Value) -> ArrayD<f64>,
 ) -> Outcome {
-    let (train_rows, test_rows) = split(spec, rows);
+    let split = Split::new(spec, [1; 32], rows);
     let mut last = None;
     let data = Data {
         x,
         y,
         weights: None,
     };
-    let released = train(
-        e,
-        spec,
-        &data,
-        &train_rows,
-        &test_rows,
-        &mut |_, _, loss| {
-            last = loss.cloned();
-            Ok(())
-        },
-    )
+    let released = train(e, spec, &data, &split, &mut |_, _, loss| {
+        last = loss.cloned();
+        Ok(())
+    })
     .unwrap();
     let metrics: Vec<f64> = released
         .metrics

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use ndarray::{ArrayD, Axis, Slice};
 use tacit_api::job::JobSpec;
-use tacit_nn::train::{Data, Released, TrainSpec, split, train};
+use tacit_nn::train::{Data, Released, Split, TrainSpec, train};
 use tacit_nn::{Engine, Plain};
 use tacit_party::train_job;
 use tacit_protocols::rep3::{Rep3Engine, Value};
@@ -13,8 +13,7 @@ pub(super) struct Training {
     spec: TrainSpec,
     x: ArrayD<f64>,
     y: ArrayD<f64>,
-    train_rows: Vec<usize>,
-    test_rows: Vec<usize>,
+    split: Split,
 }
 
 impl Training {
@@ -27,13 +26,13 @@ impl Training {
         std::fs::write(&file, dataset.csv).with_context(|| file.display().to_string())?;
         let rows = tacit_party::data::read(&file, &job.data)?;
         let spec = train_job::spec(&job);
-        let (train_rows, test_rows) = split(&spec, rows.len());
+        // A session tosses a coin; measurements are better repeatable.
+        let split = Split::new(&spec, [1; 32], rows.len());
         Ok(Self {
             spec,
             x: rows.x.clone().into_dyn(),
             y: rows.y.clone().into_dyn(),
-            train_rows,
-            test_rows,
+            split,
         })
     }
 
@@ -44,14 +43,7 @@ impl Training {
             y: contribute(e, &self.y)?,
             weights: None,
         };
-        let released = train(
-            e,
-            &self.spec,
-            &data,
-            &self.train_rows,
-            &self.test_rows,
-            &mut |_, _, _| Ok(()),
-        )?;
+        let released = train(e, &self.spec, &data, &self.split, &mut |_, _, _| Ok(()))?;
         let values = released.model.iter().chain(&released.metrics);
         e.release(&values.map(|(_, value)| value).collect::<Vec<_>>())?;
         Ok(released)
@@ -68,8 +60,7 @@ impl Training {
             &mut Plain,
             &self.spec,
             &data,
-            &self.train_rows,
-            &self.test_rows,
+            &self.split,
             &mut |_, _, _| Ok(()),
         )?;
         let tensors = released.model.into_iter();

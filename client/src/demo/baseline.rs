@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use ndarray::{Array2, ArrayD, Axis, concatenate};
 use tacit_api::job::JobSpec;
 use tacit_nn::model_file::Model;
-use tacit_nn::train::{Data, TrainSpec, split, train};
+use tacit_nn::train::{Data, Split, TrainSpec, train};
 use tacit_nn::{Engine, Plain};
 use tacit_party::{data, train_job};
 
@@ -27,14 +27,13 @@ pub(super) struct Pooled {
     data: Data<ArrayD<f32>>,
     /// Each row's institution, by its place in the job.
     owner: Vec<usize>,
-    train_rows: Vec<usize>,
-    test_rows: Vec<usize>,
+    split: Split,
 }
 
 impl Pooled {
-    /// Puts the files of the institutions together, in the order of the job's parties, and splits the rows: both as a
-    /// session does.
-    pub(super) fn read(job: &JobSpec, files: &[PathBuf]) -> Result<Self> {
+    /// Puts the files of the institutions together, in the order of the job's parties, and splits the rows by the coin of
+    /// a session: both as the session did.
+    pub(super) fn read(job: &JobSpec, files: &[PathBuf], coin: [u8; 32]) -> Result<Self> {
         let spec = train_job::spec(job);
         let (mut x, mut y, mut owner) = (Vec::new(), Vec::new(), Vec::new());
         let mut raw = (Vec::new(), Vec::new());
@@ -54,50 +53,38 @@ impl Pooled {
             y: Plain.public(&pool(y)?)?,
             weights: None,
         };
-        let (train_rows, test_rows) = split(&spec, owner.len());
+        let split = Split::new(&spec, coin, owner.len());
         let raw_x = Array2::from_shape_vec((owner.len(), spec.features), raw.0)?;
         Ok(Self {
             spec,
             raw: (raw_x, raw.1),
             data,
             owner,
-            train_rows,
-            test_rows,
+            split,
         })
     }
 
     /// The job's training on the training rows of everybody.
     pub(super) fn joint(&self) -> Result<Score> {
-        self.train(&self.train_rows)
+        self.train(&self.split)
     }
 
     /// The job's training on the training rows of one institution; held out are the rows of everybody, as for the others.
     pub(super) fn alone(&self, institution: usize) -> Result<Score> {
         let own = |&row: &usize| self.owner[row] == institution;
-        self.train(
-            &self
-                .train_rows
-                .iter()
-                .copied()
-                .filter(own)
-                .collect::<Vec<_>>(),
-        )
+        self.train(&Split {
+            train: self.split.train.iter().copied().filter(own).collect(),
+            ..self.split.clone()
+        })
     }
 
-    fn train(&self, rows: &[usize]) -> Result<Score> {
+    fn train(&self, split: &Split) -> Result<Score> {
         let spec = TrainSpec {
             auc: true,
             epoch_loss: false,
             ..self.spec.clone()
         };
-        let done = train(
-            &mut Plain,
-            &spec,
-            &self.data,
-            rows,
-            &self.test_rows,
-            &mut |_, _, _| Ok(()),
-        )?;
+        let done = train(&mut Plain, &spec, &self.data, split, &mut |_, _, _| Ok(()))?;
         let metric = |name: &str| {
             let found = done.metrics.iter().find(|(other, _)| other == name);
             let value = found.and_then(|(_, value)| value.first().copied());
@@ -115,8 +102,9 @@ impl Pooled {
     pub(super) fn measure(&self, safetensors: &Path) -> Result<Score> {
         let shown = || safetensors.display().to_string();
         let model = Model::from_safetensors(&std::fs::read(safetensors).with_context(shown)?)?;
-        let x = self.raw.0.select(Axis(0), &self.test_rows);
-        let labels: Vec<usize> = self.test_rows.iter().map(|&row| self.raw.1[row]).collect();
+        let held_out = &self.split.test;
+        let x = self.raw.0.select(Axis(0), held_out);
+        let labels: Vec<usize> = held_out.iter().map(|&row| self.raw.1[row]).collect();
         Ok(Score {
             accuracy: model.accuracy(&x, &labels)?,
             auc: model.auc(&x, &labels)?,
@@ -161,7 +149,7 @@ mod tests {
             })
             .collect();
         let job = JobSpec::parse(BREAST_CANCER.jobs[0]).unwrap();
-        let pooled = Pooled::read(&job, &files).unwrap();
+        let pooled = Pooled::read(&job, &files, [1; 32]).unwrap();
         assert_eq!(pooled.owner.len(), 569);
         assert_eq!(pooled.raw.0.shape(), [569, 30]);
         let joint = pooled.joint().unwrap();

@@ -178,12 +178,12 @@ impl Graph {
         self.map(Function::Max, &[x, y])
     }
 
-    /// 1/(1 + e^-x), for |x| < 239.
+    /// 1/(1 + e^-x).
     pub fn sigmoid(&mut self, x: Edge) -> Result<Edge> {
         self.map(Function::Logistic, &[x])
     }
 
-    /// ln(1 + e^x), for |x| < 239.
+    /// ln(1 + e^x).
     pub fn softplus(&mut self, x: Edge) -> Result<Edge> {
         Ok(Edge {
             port: 1,

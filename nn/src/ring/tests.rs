@@ -84,6 +84,21 @@ fn refused(x: f64, want: &str, build: impl Fn(&mut Graph, crate::Edge) -> Result
 }
 
 #[test]
+fn a_logistic_has_no_range() {
+    for big in [150.0, 250.0, 4096.0, 2f64.powi(40)] {
+        for x in [big, -big] {
+            let mut e = ring();
+            let input = e.encode(&array![x].into_dyn()).unwrap();
+            let y = e.map(&program::logistic(18), &[&input]).unwrap();
+            let y: Vec<f64> = y.iter().map(|y| e.decode(y)[[0]]).collect();
+            let want = [f64::from(u8::from(x > 0.0)), x.max(0.0)];
+            assert!((y[0] - want[0]).abs() < 1e-4, "sigmoid({x}) = {}", y[0]);
+            assert!((y[1] - want[1]).abs() < 1e-4, "softplus({x}) = {}", y[1]);
+        }
+    }
+}
+
+#[test]
 fn words_that_leave_their_range_are_located() {
     refused(
         2f64.powi(14),

@@ -12,7 +12,8 @@ pub(super) struct Known<V> {
     inverse_weight: Option<V>,
 }
 
-/// All rows, standardised by what the training rows say.
+/// All rows, standardised by what the training rows say. Padding becomes 0, whatever its sender put there and however
+/// small the deviations are, so that no logit of it leaves the range of a table.
 pub(super) fn prepare<E: Engine>(
     e: &mut E,
     data: &Data<E::Value>,
@@ -21,15 +22,11 @@ pub(super) fn prepare<E: Engine>(
     let mut g = Graph::new();
     let x = g.input(&e.shape(&data.x));
     let rows = g.gather(x, 0, train_rows)?;
-    let weights = match &data.weights {
-        Some(w) => {
-            let w = g.input(&e.shape(w));
-            Some(g.gather(w, 0, train_rows)?)
-        }
-        None => None,
-    };
-    let statistics = Statistics::of(&mut g, rows, weights)?;
+    let weights = data.weights.as_ref().map(|w| g.input(&e.shape(w)));
+    let train_weights = weights.map(|w| g.gather(w, 0, train_rows)).transpose()?;
+    let statistics = Statistics::of(&mut g, rows, train_weights)?;
     let x = statistics.standardise(&mut g, x)?;
+    let x = weights.map_or(Ok(x), |w| g.mul(x, w))?;
     let always = [x, statistics.mean, statistics.inverse_deviation];
     always
         .into_iter()

@@ -5,8 +5,9 @@ use tacit_nn::Plain;
 
 use super::*;
 use crate::data;
+use crate::row_count::most_rows;
 use crate::test_job::{csv, job};
-use crate::train_job::released;
+use crate::train_job::{coin, released};
 
 fn rows(job: &JobSpec, count: usize, seed: usize) -> Rows {
     let folder = tempfile::tempdir().unwrap();
@@ -23,12 +24,24 @@ fn policy() -> Policy {
     }
 }
 
-/// Everyone's outcome, and the losses that each reported. Contributor k brings `counts[k]` rows, under policy `policies(k)`.
+/// A party's outcome, and the losses that it reported.
+type Ending = (Result<Option<Outcome>, TrainError>, Vec<Option<Vec<u64>>>);
+
+/// How a session ends for everyone. Contributor k brings `counts[k]` rows; the party at index i has policy `policies(i)`.
 fn session(
     job: &JobSpec,
     counts: &[usize],
     policies: impl Fn(usize) -> Policy + Sync,
-) -> Vec<(Result<Option<Outcome>, TrainError>, Vec<Option<Vec<u64>>>)> {
+) -> Vec<Ending> {
+    session_with(job, |k| rows(job, counts[k], k), policies)
+}
+
+/// The same, where contributor k brings `rows(k)`.
+fn session_with(
+    job: &JobSpec,
+    rows: impl Fn(usize) -> Rows + Sync,
+    policies: impl Fn(usize) -> Policy + Sync,
+) -> Vec<Ending> {
     let binding = Binding {
         session: [1; 32],
         program: [2; 32],
@@ -41,12 +54,13 @@ fn session(
             .into_iter()
             .enumerate()
             .map(|(index, net)| {
-                let (name, binding, policies) = (names[index], &binding, &policies);
+                let (name, binding) = (names[index], &binding);
+                let (rows, policies) = (&rows, &policies);
                 scope.spawn(move || {
                     let net: Arc<dyn Transport> = Arc::new(net);
                     let seats = Seats::new(job, name).unwrap();
                     let own = job.contributors.iter().position(|other| other == name);
-                    let own = own.map(|k| rows(job, counts[k], k));
+                    let own = own.map(rows);
                     let policy = policies(index);
                     let training = Training {
                         job,
@@ -79,8 +93,8 @@ fn open(shares: &[&[u64]], fraction_bits: u32) -> Vec<f64> {
         .collect()
 }
 
-/// The result of a session in which all goes well: the released numbers and the loss of every epoch.
-fn trained(job: &JobSpec, counts: &[usize]) -> (Vec<f64>, Vec<f64>) {
+/// The result of a session in which all goes well: the released numbers, the loss of every epoch and the coin.
+fn trained(job: &JobSpec, counts: &[usize]) -> (Vec<f64>, Vec<f64>, Coin) {
     let parts = session(job, counts, |_| policy());
     let bits = job.training.fraction_bits;
     let outcomes: Vec<_> = parts
@@ -100,11 +114,18 @@ fn trained(job: &JobSpec, counts: &[usize]) -> (Vec<f64>, Vec<f64>) {
         shares.map(|shares| open(&shares, bits)[0])
     });
     let losses = losses.collect();
-    (open(&words, bits), losses)
+    assert_eq!(words[0].len(), released(job).words());
+    let (numbers, tossed) = words[0].split_at(words[0].len() - 4);
+    for others in &words[1..] {
+        assert_eq!(others[numbers.len()..], [0; 4]);
+    }
+    let mut numbers = open(&words, bits);
+    numbers.truncate(numbers.len() - tossed.len());
+    (numbers, losses, coin(tossed).unwrap())
 }
 
 /// The same training on all rows in one place.
-fn in_the_clear(job: &JobSpec, counts: &[usize]) -> Vec<f64> {
+fn in_the_clear(job: &JobSpec, counts: &[usize], coin: Coin) -> Vec<f64> {
     let all: Vec<Rows> = counts
         .iter()
         .enumerate()
@@ -125,16 +146,15 @@ fn in_the_clear(job: &JobSpec, counts: &[usize]) -> Vec<f64> {
         y: part(|rows| Some(&rows.y)).unwrap(),
         weights: part(|rows| rows.weights.as_ref()),
     };
-    let (train_rows, test_rows) = split(&spec(job), all.iter().map(Rows::len).sum());
-    let released = train(
+    let split = Split::new(&spec(job), coin, all.iter().map(Rows::len).sum());
+    let done = train(
         &mut engine,
         &spec(job),
         &data,
-        &train_rows,
-        &test_rows,
+        &split,
         &mut |_, _, _| Ok(()),
-    )
-    .unwrap();
+    );
+    let released = done.unwrap();
     released
         .model
         .iter()
@@ -154,18 +174,12 @@ fn assert_close(private: &[f64], clear: &[f64]) {
 fn three_parties_train_what_one_place_would() {
     let job = job("");
     let counts = [40, 33, 50];
-    let (numbers, losses) = trained(&job, &counts);
-    assert_close(&numbers, &in_the_clear(&job, &counts));
+    let (numbers, losses, coin) = trained(&job, &counts);
+    assert_close(&numbers, &in_the_clear(&job, &counts, coin));
     let accuracy = numbers[3];
     assert!(accuracy > 0.85, "{accuracy}");
     assert_eq!(losses.len(), job.training.epochs);
     assert!(losses.last() < losses.first());
-    let (tensors, metrics) = released(&job);
-    let sizes = tensors
-        .iter()
-        .chain(&metrics)
-        .map(|part| part.shape.iter().product::<usize>());
-    assert_eq!(sizes.sum::<usize>(), numbers.len());
 }
 
 #[test]
@@ -173,7 +187,7 @@ fn contributors_need_not_compute_nor_computing_parties_contribute() {
     let mut job = job("");
     job.contributors = ["east", "far", "south"].map(String::from).into();
     job.release.epoch_loss = false;
-    let (numbers, losses) = trained(&job, &[45, 30, 40]);
+    let (numbers, losses, _) = trained(&job, &[45, 30, 40]);
     assert!(numbers[3] > 0.85 && losses.is_empty());
 }
 
@@ -184,7 +198,8 @@ fn four_and_ten_contributors_train_what_one_place_would() {
         let clinics = (0..outside).map(|k| format!("clinic-{k}"));
         job.contributors = job.compute.iter().cloned().chain(clinics).collect();
         let counts: Vec<usize> = (0..3 + outside).map(|k| 20 + 3 * k).collect();
-        assert_close(&trained(&job, &counts).0, &in_the_clear(&job, &counts));
+        let (numbers, _, coin) = trained(&job, &counts);
+        assert_close(&numbers, &in_the_clear(&job, &counts, coin));
     }
 }
 
@@ -194,14 +209,15 @@ fn padding_changes_nothing_but_what_is_known() {
     job.data.pad_rows = Some(64);
     job.contributors = ["north", "south", "east"].map(String::from).into();
     let counts = [50, 64, 20];
-    assert_close(&trained(&job, &counts).0, &in_the_clear(&job, &counts));
+    let (numbers, _, coin) = trained(&job, &counts);
+    assert_close(&numbers, &in_the_clear(&job, &counts, coin));
 }
 
 #[test]
 fn metrics_that_nobody_asked_for_stay_inside() {
     let mut job = job("");
     job.release.metrics.clear();
-    let (numbers, _) = trained(&job, &[40, 40, 40]);
+    let (numbers, ..) = trained(&job, &[40, 40, 40]);
     assert_eq!(numbers.len(), 3); // two weights and a bias
 }
 
@@ -229,4 +245,95 @@ fn a_party_refuses_too_few_rows_before_it_shares_any() {
             assert_eq!(error.culprit(), Some(3), "{error}");
         }
     }
+}
+
+/// An attack by grinding: a submitter who knew the split would try seeds until the few rows that he is curious about train.
+#[test]
+fn no_submitter_chooses_which_rows_train() {
+    let job = job("training.seed = \"ground\"");
+    let counts = [40, 33, 50];
+    let splits = [(); 2].map(|()| {
+        let (numbers, _, coin) = trained(&job, &counts);
+        assert_close(&numbers, &in_the_clear(&job, &counts, coin));
+        Split::new(&spec(&job), coin, counts.iter().sum())
+    });
+    assert_ne!(splits[0].train, splits[1].train);
+}
+
+#[test]
+fn a_job_that_trains_on_a_handful_is_refused() {
+    for pad in [None, Some(64)] {
+        let mut job = job("training.test_fraction = 0.9");
+        job.data.pad_rows = pad;
+        for (outcome, _) in session(&job, &[34, 34, 34], |_| policy()) {
+            let error = outcome.err().unwrap().to_string();
+            assert!(
+                error.contains("at least 50 training rows, and this job has 10"),
+                "{error}"
+            );
+        }
+    }
+}
+
+/// With padding, the coin decides how many of the training rows are real: 45 of 60 on the average.
+#[test]
+fn what_the_coin_makes_of_padded_rows_is_held_against_the_floors() {
+    let mut job = job("");
+    job.training.epochs = 1;
+    job.data.pad_rows = Some(64);
+    let strict = |_| Policy {
+        min_rows_of_others: 40,
+        min_train_rows: 45,
+        ..policy()
+    };
+    let (mut refused, mut done) = (0, 0);
+    for _ in 0..100 {
+        let endings = session(&job, &[20, 20, 20], strict);
+        let errors = endings
+            .iter()
+            .filter_map(|(outcome, _)| outcome.as_ref().err());
+        let errors: Vec<String> = errors.map(TrainError::to_string).collect();
+        match &errors[..] {
+            [] => done += 1,
+            [error, ..] => {
+                let rule = ["at least 45 training rows", "at least 10 held-out rows"];
+                assert!(rule.iter().any(|rule| error.contains(rule)), "{error}");
+                assert_eq!(errors, vec![error.clone(); 3]);
+                refused += 1;
+            }
+        }
+        if refused > 0 && done > 0 {
+            return;
+        }
+    }
+    panic!("{refused} refused, {done} done");
+}
+
+#[test]
+fn weights_that_do_not_count_rows_are_refused_before_any_row_is_shared() {
+    let mut job = job("");
+    job.data.pad_rows = Some(64);
+    job.contributors = ["north", "south", "east"].map(String::from).into();
+    for weight in [1.5, -1.0, 1.0 / 1024.0] {
+        let false_weights = |k: usize| {
+            let mut rows = rows(&job, 64, k);
+            rows.weights.as_mut().unwrap().fill(weight);
+            rows
+        };
+        let endings = session_with(&job, false_weights, |_| policy());
+        for (outcome, _) in &endings[..3] {
+            assert!(matches!(outcome, Err(TrainError::Weights { most: 192 })));
+        }
+        // The fourth, who does not compute, hears no total and shares no row.
+        assert!(endings[3].0.is_err());
+    }
+}
+
+#[test]
+fn the_rows_of_all_contributors_together_are_bounded() {
+    let mut job = job("");
+    let all = most_rows(&job);
+    assert_eq!(all, (1 << 26) / 5);
+    job.data.pad_rows = Some(10);
+    assert_eq!(most_rows(&job), all / 3);
 }
