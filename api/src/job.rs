@@ -132,7 +132,8 @@ pub struct TrainingSpec {
     /// The share of the rows that is held out and on which metrics are computed.
     #[serde(deserialize_with = "number")]
     pub test_fraction: f64,
-    /// Any text; it decides the initial weights and the order of the rows, which are public.
+    /// Any text; it decides the initial weights, which are public. Which rows train is decided by a coin that the computing
+    /// parties toss, so that no submitter can choose them.
     pub seed: String,
     /// Fractional bits of the fixed-point numbers.
     pub fraction_bits: u32,

@@ -90,9 +90,15 @@ pub fn verify_job(job: &SignedJob, roster: &Roster) -> Result<JobSpec, Signature
     Ok(JobSpec::from_bytes(&job.toml)?)
 }
 
-/// The job's identifier: 32 hexadecimal digits of the hash of all that is signed.
+/// The job's identifier, for people and lists: 32 hexadecimal digits of its [`job_digest`]. Half of a hash: whoever makes
+/// the jobs could find two with one identifier, so nothing that must hold is bound to it alone.
 pub fn job_id(job: &SignedJob) -> String {
-    hex::encode(&Sha256::digest(message(job))[..16])
+    hex::encode(&job_digest(job)[..16])
+}
+
+/// SHA-256 of all that is signed: what sessions are bound to.
+pub fn job_digest(job: &SignedJob) -> [u8; 32] {
+    Sha256::digest(message(job)).into()
 }
 
 fn message(job: &SignedJob) -> Vec<u8> {
@@ -156,6 +162,13 @@ model = { hidden = [] }
         let ids = [0, 1].map(|_| job_id(&sign_job(&identities[3], &roster, JOB).unwrap()));
         assert_eq!(ids[0].len(), 32);
         assert_ne!(ids[0], ids[1]);
+    }
+
+    #[test]
+    fn an_identifier_is_half_of_the_digest() {
+        let (roster, identities) = members();
+        let job = sign_job(&identities[3], &roster, JOB).unwrap();
+        assert_eq!(job_id(&job), hex::encode(&job_digest(&job)[..16]));
     }
 
     proptest::proptest! {

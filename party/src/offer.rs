@@ -9,7 +9,7 @@ use tacit_api::member::Role;
 use tacit_api::policy::Refusal;
 use tacit_api::proto::Offer;
 use tacit_api::roster::RosterError;
-use tacit_api::sign::{SignatureError, job_id, verify_job};
+use tacit_api::sign::{SignatureError, job_digest, job_id, verify_job};
 
 use crate::data::Rows;
 use crate::dataset::Difference;
@@ -21,6 +21,8 @@ use crate::train_job;
 /// A job that this party has agreed to, ready to start.
 pub(crate) struct Accepted {
     pub(crate) id: String,
+    /// The hash of all that its submitter signed.
+    pub(crate) digest: [u8; 32],
     pub(crate) job: JobSpec,
     pub(crate) seats: Seats,
     /// This party's rows, if it contributes.
@@ -101,6 +103,7 @@ pub(crate) fn consider(party: &Party, offer: &Offer) -> Result<Accepted, Decline
     };
     Ok(Accepted {
         id,
+        digest: job_digest(signed),
         job,
         seats,
         rows,

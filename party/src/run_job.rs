@@ -112,6 +112,17 @@ pub(crate) fn run(
     }
 }
 
+/// What the keys of a session are bound to: the whole hash of the signed job, and the version of the programs, which must
+/// draw alike in every step.
+fn program(digest: &[u8; 32], version: &str) -> [u8; 32] {
+    Sha256::new()
+        .chain_update(b"tacit train rep3 v1")
+        .chain_update(digest)
+        .chain_update(version)
+        .finalize()
+        .into()
+}
+
 fn attend(
     party: &Party,
     accepted: Accepted,
@@ -122,6 +133,7 @@ fn attend(
 ) -> Result<Finished, JobError> {
     let Accepted {
         id,
+        digest,
         job,
         seats,
         rows,
@@ -144,10 +156,9 @@ fn attend(
     for (identity, name) in identities.iter_mut().zip(&job.compute) {
         *identity = *party.roster.member(name)?.fingerprint().as_bytes();
     }
-    let program = Sha256::digest(format!("tacit train rep3 v1 {id}")).into();
     let binding = Binding {
         session: session.0,
-        program,
+        program: program(&digest, env!("CARGO_PKG_VERSION")),
         identities,
     };
     let recipient = party.roster.member(&job.recipient)?;
@@ -200,4 +211,19 @@ fn attend(
         bytes_sent: tls.traffic().payload_bytes,
         seconds: start.elapsed().as_secs_f64(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two jobs may share the half of the hash that names them.
+    #[test]
+    fn a_session_is_bound_to_the_whole_job_and_to_the_version() {
+        let one = program(&[1; 32], "0.1.0");
+        let mut last_byte = [1; 32];
+        last_byte[31] ^= 1;
+        assert_ne!(one, program(&last_byte, "0.1.0"));
+        assert_ne!(one, program(&[1; 32], "0.1.1"));
+    }
 }

@@ -240,7 +240,8 @@ async fn a_consortium_trains_and_its_recipient_opens_the_result() {
             .count(),
         3 * 2
     );
-    let [weight, _bias, accuracy] = home.result(job_id).await[..] else {
+    // Behind them come the four words of the coin.
+    let [weight, _bias, accuracy, _, _, _, _] = home.result(job_id).await[..] else {
         panic!()
     };
     assert!(weight > 0.0 && accuracy > 0.9, "{weight} {accuracy}");
@@ -250,7 +251,7 @@ async fn a_consortium_trains_and_its_recipient_opens_the_result() {
     let coordinator = home.coordinator();
     let (job_id, events) = home.job().await;
     assert_eq!(state(&events), JobState::Done, "{events:?}");
-    assert_eq!(home.result(job_id).await.len(), 3);
+    assert_eq!(home.result(job_id).await.len(), 7);
 
     for running in parties.into_iter().chain([coordinator]) {
         running.stop().await;
