@@ -86,7 +86,8 @@ async fn play(args: &Args) -> Result<()> {
     let stage = Stage::new(args.keep.as_deref())?;
     let data = args.dataset.dataset();
     let rows = split::split(&data, args.dataset.skew())?;
-    let consortium = Consortium::found(stage.path(), data.name, data.header(), &rows)?;
+    let consortium =
+        Consortium::found(stage.path(), data.name, data.jobs[0], data.header(), &rows)?;
     println!(
         "Three institutions with {}, {} and {} rows of {},\na coordinator, and an analyst who will receive the models.\n",
         rows[0].len(),

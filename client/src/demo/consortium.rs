@@ -18,6 +18,8 @@ pub(super) const PARTIES: [&str; 3] = ["north", "west", "south"];
 /// Who submits the jobs and receives the results.
 pub(super) const ANALYST: &str = "analyst";
 const COORDINATOR: &str = "coordinator";
+/// A party's description of its rows: a job file that it has reviewed.
+const DESCRIPTION: &str = "rows.toml";
 
 /// How long the coordinator may take to answer its port.
 const START: Duration = Duration::from_secs(20);
@@ -29,10 +31,12 @@ pub(super) struct Consortium {
 }
 
 impl Consortium {
-    /// Founds the consortium in `directory`, gives each party its rows and a policy, and admits everybody.
+    /// Founds the consortium in `directory`, gives each party its rows, their `description` and a policy, and admits
+    /// everybody.
     pub(super) fn found(
         directory: &Path,
         dataset: &str,
+        description: &str,
         header: &str,
         rows: &[Vec<&str>; 3],
     ) -> Result<Self> {
@@ -50,6 +54,7 @@ impl Consortium {
                 &this.rows(name),
                 &format!("{header}\n{}\n", lines.join("\n")),
             )?;
+            write(&folder.join(DESCRIPTION), description)?;
             let config = folder.join(CONFIG_FILE);
             let template =
                 fs::read_to_string(&config).with_context(|| config.display().to_string())?;
@@ -140,17 +145,29 @@ fn addresses<const N: usize>() -> Result<[String; N]> {
     Ok(addresses)
 }
 
-/// The file of `party init` as its institution fills it in: where the rows are, and what the party takes part in.
+/// The file of `party init` as its institution fills it in: where the rows are and what describes them, and what the
+/// party takes part in.
 fn filled_in(template: &str, dataset: &str) -> Result<String> {
+    let parties = PARTIES.map(|party| format!("{party:?}")).join(", ");
     let mut text = template.to_owned();
     for (from, to) in [
         (
-            "[datasets]\n",
-            format!("[datasets]\n{dataset} = \"rows.csv\"\n"),
+            "# [datasets.breast-cancer]",
+            format!("[datasets.{dataset}]"),
+        ),
+        (
+            "# file = \"data/breast-cancer.csv\"",
+            "file = \"rows.csv\"".into(),
+        ),
+        (
+            "# description = \"data/breast-cancer.toml\"",
+            format!("description = {DESCRIPTION:?}"),
         ),
         ("kinds = []", "kinds = [\"train\"]".into()),
         ("submitters = []", format!("submitters = [\"{ANALYST}\"]")),
         ("recipients = []", format!("recipients = [\"{ANALYST}\"]")),
+        ("compute = []", format!("compute = [{parties}]")),
+        ("contributors = []", format!("contributors = [{parties}]")),
         ("datasets = []", format!("datasets = [\"{dataset}\"]")),
         ("metrics = []", "metrics = [\"accuracy\", \"auc\"]".into()),
         ("epoch_loss = false", "epoch_loss = true".into()),
@@ -170,7 +187,7 @@ fn write(file: &Path, text: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use tacit_api::job::JobSpec;
+    use tacit_api::job::{DataSpec, JobSpec};
     use tacit_party::config::Config;
 
     use super::*;
@@ -183,14 +200,16 @@ mod tests {
             let text = filled_in(&Config::template("127.0.0.1:1"), data.name).unwrap();
             fs::write(&path, text).unwrap();
             let config = Config::load(&path).unwrap();
-            assert_eq!(
-                config.datasets[data.name],
-                directory.path().join("rows.csv")
-            );
+            let files = &config.datasets[data.name];
+            assert_eq!(files.file, directory.path().join("rows.csv"));
+            assert_eq!(files.description, directory.path().join(DESCRIPTION));
+            let declared = DataSpec::parse(data.jobs[0]).unwrap();
+            let rows = data.rows().count();
             for job in data.jobs {
                 let job = JobSpec::parse(job).unwrap();
+                assert_eq!(job.data, declared, "one description serves both jobs");
                 config.policy.check_job(&job, ANALYST).unwrap();
-                config.policy.check_rows(&job, data.rows().count()).unwrap();
+                config.policy.check_rows(&job, rows, rows / 2).unwrap();
                 assert_eq!(
                     (job.compute, job.recipient.as_str()),
                     (PARTIES.map(str::to_owned), ANALYST)
@@ -204,7 +223,7 @@ mod tests {
     fn everybody_holds_the_same_roster_with_different_keys() {
         let directory = tempfile::tempdir().unwrap();
         let rows = [vec!["1,0"], vec!["2,0"], vec!["3,1"]];
-        let consortium = Consortium::found(directory.path(), "trial", "x,y", &rows).unwrap();
+        let consortium = Consortium::found(directory.path(), "trial", "", "x,y", &rows).unwrap();
         let member = consortium.home().open().unwrap();
         assert_eq!(member.name, ANALYST);
         let names: Vec<_> = member.roster.members().iter().map(|m| m.name()).collect();
@@ -214,7 +233,7 @@ mod tests {
             "x,y\n2,0\n"
         );
         assert!(
-            Consortium::found(directory.path(), "trial", "x,y", &rows).is_err(),
+            Consortium::found(directory.path(), "trial", "", "x,y", &rows).is_err(),
             "keys are never replaced"
         );
     }

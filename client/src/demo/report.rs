@@ -54,7 +54,7 @@ impl Outcome {
             text += &line(&format!("{party} alone"), score);
         }
         text += &format!(
-            "\n  {:.1} s, {} rounds, {} sent by all parties up to the last epoch",
+            "\n  {:.1} s, {} rounds, {} sent by all parties, from the first link to the result",
             self.totals.seconds,
             self.totals.rounds,
             text::bytes(self.totals.bytes)

@@ -44,10 +44,10 @@ pub struct Epoch {
     pub loss: Loss,
 }
 
-/// What a job has cost.
+/// What a job has cost so far; once it is done, all of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Totals {
-    /// Bytes that all parties have sent.
+    /// Bytes that the computing parties have sent.
     pub bytes: u64,
     /// Rounds, of the party with the most.
     pub rounds: u64,
@@ -246,6 +246,24 @@ mod tests {
                 seconds: 1.0
             }
         );
+    }
+
+    #[test]
+    fn a_partys_last_word_counts_in_the_totals_and_completes_no_epoch_again() {
+        let c = consortium();
+        let mut view = View::new(&c.analyst, JOB, Some(job()));
+        for party in 0..3 {
+            view.note(&event(&c, party, 9, true)).unwrap();
+        }
+        for party in 0..3 {
+            let mut last = event(&c, party, 9, false);
+            let progress = last.progress.as_mut().unwrap();
+            progress.bytes_sent = 1000;
+            progress.rounds = 50;
+            assert_eq!(view.note(&last).unwrap(), None);
+        }
+        let totals = view.totals();
+        assert_eq!((totals.bytes, totals.rounds), (3000, 50));
     }
 
     #[test]
