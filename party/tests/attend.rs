@@ -238,7 +238,8 @@ async fn a_consortium_trains_and_its_recipient_opens_the_result() {
             .iter()
             .filter(|event| event.progress.is_some())
             .count(),
-        3 * 2
+        3 * (2 + 1),
+        "of each party two epochs, and its whole part"
     );
     // Behind them come the four words of the coin.
     let [weight, _bias, accuracy, _, _, _, _] = home.result(job_id).await[..] else {
