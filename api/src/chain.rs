@@ -27,7 +27,7 @@ mod tests {
         #[error("party.toml: {source}")]
         Says { source: io::Error },
         #[error("cannot serve")]
-        Silent(#[source] Box<Example>),
+        Silent(#[source] Box<Self>),
     }
 
     #[test]
