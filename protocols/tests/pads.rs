@@ -221,7 +221,7 @@ fn moved_by_its_pad(message: (&Bytes, &Bytes), pad: (&[R64], &[R64]), n: usize) 
             };
             // The unused bits of the last byte stay zero.
             let used = bits * pad.0.len();
-            let clean = |b: &Bytes| used % 8 == 0 || b[len - 1] >> (used % 8) == 0;
+            let clean = |b: &Bytes| used.is_multiple_of(8) || b[len - 1] >> (used % 8) == 0;
             clean(message.0) && clean(message.1) && (moved(|d| d) || moved(|d| -d))
         });
     let planes = pad.0.len() / n.div_ceil(64);
