@@ -60,7 +60,7 @@ impl Choice {
         match self {
             Self::BreastCancer => Skew {
                 column: "mean_radius",
-                weight: 0.65,
+                weight: 0.72,
             },
             Self::Digits => Skew {
                 column: "digit",
