@@ -41,6 +41,9 @@ pub struct Policy {
     pub min_test_rows: usize,
     /// The most epochs.
     pub max_epochs: usize,
+    /// The most jobs that may ever run on this party's rows. Each trains on another part of them, and what many jobs of one
+    /// recipient tell together can be solved for single rows.
+    pub max_jobs: usize,
 }
 
 impl Default for Policy {
@@ -60,6 +63,7 @@ impl Default for Policy {
             min_train_rows: 50,
             min_test_rows: 20,
             max_epochs: 1000,
+            max_jobs: 20,
         }
     }
 }
@@ -89,6 +93,30 @@ pub enum Refusal {
         floor: usize,
         /// What the job has.
         found: usize,
+    },
+    /// There are fewer rows than the party's floor. How many there are is nobody's business.
+    #[error("my policy demands at least {floor} {what}")]
+    TooFewRows {
+        /// Which rows.
+        what: &'static str,
+        /// The floor.
+        floor: usize,
+    },
+    /// Padding to more rows than the arithmetic of a training takes.
+    #[error(
+        "all contributors together pad to {found} rows, and a training takes at most {MOST_PADDED_ROWS}"
+    )]
+    TooMuchPadding {
+        /// Rows with padding.
+        found: usize,
+    },
+    /// As many jobs as the party allows have run on its rows.
+    #[error(
+        "my policy allows {max} jobs on my rows, and they have run: my operator decides about more"
+    )]
+    Spent {
+        /// The limit.
+        max: usize,
     },
     /// The job trains for too long.
     #[error("my policy allows at most {max} epochs, and this job has {found}")]
@@ -124,6 +152,10 @@ impl Policy {
             self.min_contributors,
             job.contributors.len(),
         )?;
+        let padded = job.data.pad_rows.unwrap_or(0) * job.contributors.len();
+        if padded > MOST_PADDED_ROWS {
+            return Err(Refusal::TooMuchPadding { found: padded });
+        }
         if job.training.epochs > self.max_epochs {
             return Err(Refusal::TooManyEpochs {
                 max: self.max_epochs,
@@ -133,39 +165,64 @@ impl Policy {
         Ok(())
     }
 
-    /// Checks the number of rows that all contributors bring together, once it is known and before any row is shared.
-    /// `own` is how many of them are this party's; how many will train and how many will be held out follows from the
-    /// job, and is rounded down here.
-    pub fn check_rows(&self, job: &JobSpec, total: usize, own: usize) -> Result<(), Refusal> {
-        at_least("rows of all contributors", self.min_rows, total)?;
-        let others = total.saturating_sub(own);
-        at_least(
-            "rows of the other contributors",
-            self.min_rows_of_others,
-            others,
-        )?;
-        let held_out = total as f64 * job.training.test_fraction;
-        let train_rows = total.saturating_sub(held_out.ceil() as usize);
-        self.check_split(job, train_rows, held_out as usize)
+    /// Checks the number of jobs that have run on this party's rows, whatever became of them.
+    pub fn check_budget(&self, ran: usize) -> Result<(), Refusal> {
+        if ran < self.max_jobs {
+            return Ok(());
+        }
+        Err(Refusal::Spent { max: self.max_jobs })
     }
 
-    /// Checks how many rows train the model and how many are held out to measure it.
-    pub fn check_split(
-        &self,
-        job: &JobSpec,
-        train_rows: usize,
-        test_rows: usize,
-    ) -> Result<(), Refusal> {
-        at_least("training rows", self.min_train_rows, train_rows)?;
+    /// Checks the number of rows that all contributors bring together, once it is known and before any row is shared.
+    /// `own` is how many of them are this party's. How many will train and how many will be held out follows from the job;
+    /// with padding it is a matter of chance, and five standard deviations of it are taken off, so that nothing need be
+    /// opened once the split is known.
+    pub fn check_rows(&self, job: &JobSpec, total: usize, own: usize) -> Result<(), Refusal> {
+        let others = total.saturating_sub(own);
+        enough("rows of all contributors", self.min_rows, total as f64)?;
+        enough(
+            "rows of the other contributors",
+            self.min_rows_of_others,
+            others as f64,
+        )?;
+        let (total, fraction) = (total as f64, job.training.test_fraction);
+        let padded = job
+            .data
+            .pad_rows
+            .map(|rows| (rows * job.contributors.len()) as f64);
+        let margin = padded.map_or(0.0, |padded| {
+            if total * SPARSEST < padded {
+                return f64::INFINITY;
+            }
+            // The hypergeometric distribution of `total` real rows among `padded`.
+            let variance =
+                total * fraction * (1.0 - fraction) * (padded - total) / (padded - 1.0).max(1.0);
+            5.0 * variance.max(0.0).sqrt()
+        });
+        let held_out = total * fraction;
+        let train = (total - held_out.ceil()) - margin;
+        enough("training rows", self.min_train_rows, train)?;
         if job.release.metrics.is_empty() {
             return Ok(());
         }
-        at_least(
-            "held-out rows behind a metric",
-            self.min_test_rows,
-            test_rows,
-        )
+        // The area under the curve is measured on the first thousand held-out rows, padding among them.
+        let measured = padded.map_or(1.0, |padded| (1000.0 / (padded * fraction)).min(1.0));
+        let auc = job.release.metrics.contains(&Metric::Auc);
+        let behind = (held_out.floor() - margin) * if auc { measured } else { 1.0 };
+        enough("held-out rows behind a metric", self.min_test_rows, behind)
     }
+}
+
+/// Rows with padding of all contributors at most, and how many of them stand for one real row at most: beyond, means over the
+/// real rows leave the range of the arithmetic on shares.
+const MOST_PADDED_ROWS: usize = 1 << 18;
+const SPARSEST: f64 = 4096.0;
+
+fn enough(what: &'static str, floor: usize, found: f64) -> Result<(), Refusal> {
+    if found >= floor as f64 {
+        return Ok(());
+    }
+    Err(Refusal::TooFewRows { what, floor })
 }
 
 fn at_least(what: &'static str, floor: usize, found: usize) -> Result<(), Refusal> {
@@ -289,14 +346,14 @@ epoch_loss = true
         let refusal = |rows, own| policy.check_rows(&job, rows, own).unwrap_err().to_string();
         assert_eq!(
             refusal(39, 0),
-            "my policy demands at least 40 rows of all contributors, and this job has 39"
+            "my policy demands at least 40 rows of all contributors"
         );
         assert_eq!(
             refusal(80, 51),
-            "my policy demands at least 30 rows of the other contributors, and this job has 29"
+            "my policy demands at least 30 rows of the other contributors"
         );
-        assert!(refusal(40, 80).contains("rows of the other contributors, and this job has 0"));
-        assert!(refusal(79, 0).contains("20 held-out rows behind a metric, and this job has 19"));
+        assert!(refusal(40, 80).contains("rows of the other contributors"));
+        assert!(refusal(79, 0).contains("20 held-out rows behind a metric"));
         policy.check_rows(&job, 80, 50).unwrap();
     }
 
@@ -307,18 +364,52 @@ epoch_loss = true
         job.training.test_fraction = 0.9;
         let policy = policy("", "");
         let refusal = |rows| policy.check_rows(&job, rows, 0).unwrap_err().to_string();
+        assert_eq!(refusal(100), "my policy demands at least 50 training rows");
         assert_eq!(
             refusal(100),
-            "my policy demands at least 50 training rows, and this job has 10"
+            refusal(499),
+            "a refusal does not tell the number of rows"
         );
-        assert!(refusal(499).contains("this job has 49"));
         policy.check_rows(&job, 500, 0).unwrap();
-        // What a secret split turns out to be is held against the same floors.
-        policy.check_split(&job, 50, 20).unwrap();
-        assert!(policy.check_split(&job, 49, 400).is_err());
-        assert!(policy.check_split(&job, 400, 19).is_err());
+    }
+
+    /// With padding the split decides how many real rows train: floors hold up to five standard deviations of it.
+    #[test]
+    fn padding_costs_a_margin() {
+        let mut job = JobSpec::parse(JOB).unwrap();
+        job.training.test_fraction = 0.25;
+        let policy = policy("", "");
+        job.data.pad_rows = Some(200);
+        assert!(policy.check_rows(&job, 100, 0).is_err());
+        policy.check_rows(&job, 200, 0).unwrap();
+        // Held-out rows behind an area under the curve are those among the first thousand.
+        job.data.pad_rows = Some(20_000);
+        policy.check_rows(&job, 600, 0).unwrap();
+        job.release.metrics.push(Metric::Auc);
+        assert!(policy.check_rows(&job, 600, 0).is_err());
         job.release.metrics.clear();
-        policy.check_split(&job, 50, 0).unwrap();
+        job.data.pad_rows = Some(200_000);
+        assert!(policy.check_rows(&job, 140, 0).is_err(), "too sparse");
+        assert!(
+            policy
+                .check_job(&job, "analyst")
+                .unwrap_err()
+                .to_string()
+                .contains("at most 262144")
+        );
+    }
+
+    #[test]
+    fn jobs_have_a_budget() {
+        let policy = policy("epoch_loss = true", "epoch_loss = true\nmax_jobs = 2");
+        policy.check_budget(1).unwrap();
+        assert!(
+            policy
+                .check_budget(2)
+                .unwrap_err()
+                .to_string()
+                .contains("allows 2 jobs")
+        );
     }
 
     #[test]

@@ -195,6 +195,7 @@ min_rows_of_others = 50   # the fewest rows of all contributors but this party
 min_train_rows = 50       # the fewest rows that a model is trained on
 min_test_rows = 20        # the fewest held-out rows that a metric is computed on
 max_epochs = 1000         # the most epochs
+max_jobs = 20             # the most jobs that may ever run on your rows
 
 # In seconds.
 [deadlines]

@@ -27,6 +27,10 @@ impl Journal {
         let open = || {
             let file = OpenOptions::new().create(true).append(true).open(path)?;
             let text = std::fs::read_to_string(path)?;
+            // A line that was cut short stays a line of its own.
+            if !text.is_empty() && !text.ends_with('\n') {
+                (&file).write_all(b"\n")?;
+            }
             Ok((text.lines().map(str::to_owned).collect(), file))
         };
         let state = open().map_err(|source| JournalError {
@@ -46,6 +50,15 @@ impl Journal {
             .unwrap_or_else(PoisonError::into_inner)
             .0
             .contains(job)
+    }
+
+    /// How many jobs have run here.
+    pub(crate) fn len(&self) -> usize {
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
+            .len()
     }
 
     /// Writes the job down, on the disk before this returns. `false` if it was there already.
@@ -82,6 +95,13 @@ mod tests {
         let journal = Journal::open(&path).unwrap();
         assert!(journal.has("a") && !journal.has("b"));
         assert!(journal.record("b").unwrap() && !journal.record("a").unwrap());
+        assert_eq!(journal.len(), 2);
+        drop(journal);
+        std::fs::write(&path, "a\nb\ncut").unwrap();
+        let journal = Journal::open(&path).unwrap();
+        assert!(journal.record("c").unwrap());
+        drop(journal);
+        assert!(Journal::open(&path).unwrap().has("c"));
     }
 
     #[test]

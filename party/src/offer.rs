@@ -82,6 +82,7 @@ pub(crate) fn consider(party: &Party, offer: &Offer) -> Result<Accepted, Decline
         return Err(Declined::Replay);
     }
     party.policy.check_job(&job, &signed.submitter)?;
+    party.policy.check_budget(party.journal.len())?;
     party.roster.member(&job.recipient)?;
     for name in job.parties() {
         if party.roster.member(name)?.role() != Role::Party {

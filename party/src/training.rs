@@ -7,8 +7,8 @@
 //!    padding hides it;
 //! 3. everyone learns the total, and holds it against its own policy before a row leaves it, even as a share;
 //! 4. the contributors share their rows;
-//! 5. the computing parties toss the coin that splits the rows, and hold the split against their policies: nobody chose
-//!    it, and nobody knew it while there were rows to choose;
+//! 5. the computing parties toss the coin that splits the rows: nobody chose it, and nobody knew it while there were rows
+//!    to choose;
 //! 6. they train and re-randomise their shares of what is released.
 
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use tacit_mpc::keys::{Binding, agree};
 use tacit_mpc::net::Transport;
 use tacit_mpc::{PartyId, Session, kernels};
 use tacit_nn::train::{Data, Split, train};
-use tacit_nn::{Engine, Layout, fixed};
+use tacit_nn::{Engine, fixed};
 use tacit_protocols::rep3::{Rep3Engine, Value, contribute};
 use zeroize::Zeroizing;
 
@@ -152,7 +152,6 @@ impl Training<'_> {
         let spec = spec(self.job);
         let coin = coin::toss(&**net, &self.binding.session)?;
         let split = Split::new(&spec, coin, counts.shared());
-        self.check_split(&mut engine, &counts, &split)?;
         let released = train(
             &mut engine,
             &spec,
@@ -185,29 +184,6 @@ impl Training<'_> {
             words: self.with_coin(&words, &coin),
             rounds: engine.session().cost().rounds,
         })
-    }
-
-    /// Holds what the coin made of the rows against the policy. With padding, how many of the training rows are real is
-    /// opened; the rest of the total is held out.
-    fn check_split(
-        &self,
-        engine: &mut Rep3Engine,
-        counts: &RowCounts,
-        split: &Split,
-    ) -> Result<(), TrainError> {
-        let train_rows = match &counts.weights {
-            None => split.train.len(),
-            Some(weights) => {
-                let layout = Layout::Gather {
-                    axis: 0,
-                    index: split.train.clone(),
-                };
-                let weights = engine.layout(&layout, weights)?;
-                row_count::open_count(engine, &weights)?
-            }
-        };
-        let test_rows = counts.total.saturating_sub(train_rows);
-        Ok(self.policy.check_split(self.job, train_rows, test_rows)?)
     }
 
     /// Appends this party's part of the coin, with which the recipient can train the same in plaintext: the coin itself

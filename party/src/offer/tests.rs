@@ -204,5 +204,7 @@ fn padding_beyond_all_memory_is_refused() {
         "data.classes = 2",
         "data.classes = 100\ndata.pad_rows = 10_000_000",
     );
-    assert!(refusal(&trial.parties[0], &trial.offer(&toml)).contains("at most 217180 rows"));
+    assert!(
+        refusal(&trial.parties[0], &trial.offer(&toml)).contains("a training takes at most 262144")
+    );
 }
