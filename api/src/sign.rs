@@ -90,8 +90,9 @@ pub fn verify_job(job: &SignedJob, roster: &Roster) -> Result<JobSpec, Signature
     Ok(JobSpec::from_bytes(&job.toml)?)
 }
 
-/// The job's identifier, for people and lists: 32 hexadecimal digits of its [`job_digest`]. Half of a hash: whoever makes
-/// the jobs could find two with one identifier, so nothing that must hold is bound to it alone.
+/// The job's identifier, for people and lists: 32 hexadecimal digits of its [`job_digest`]. Half of a hash: a
+/// submitter could find two jobs of its own with one identifier in 2^64 steps. Sessions are bound to the whole hash; seals
+/// and journals to this.
 pub fn job_id(job: &SignedJob) -> String {
     hex::encode(&job_digest(job)[..16])
 }

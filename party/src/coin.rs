@@ -5,11 +5,13 @@
 //!
 //! Each party draws r_i from the operating system and sends c_i = SHA-256(label ‖ session ‖ i ‖ r_i). Once it holds both
 //! other commitments it sends r_i; each opening is held against its commitment, and coin = SHA-256(label ‖ session ‖ r_0 ‖
-//! r_1 ‖ r_2). 64 bytes a link and direction, 2 rounds. Blum, "Coin flipping by telephone", CRYPTO 1981; hiding and binding
+//! r_1 ‖ r_2). In a third round all compare it, so that nobody shows two others different commitments. 96 bytes a link and
+//! direction, 3 rounds. Blum, "Coin flipping by telephone", CRYPTO 1981; hiding and binding
 //! with SHA-256 as a random oracle. A commitment names session and party, so that nobody can repeat somebody else's.
 //!
 //! The coin is uniform if one of the three draws at random. Who opens last knows it first and may leave; the session then
-//! ends for everybody, and the job does not run again.
+//! ends for everybody. A submitter who learns of it may submit again, as often as the parties' policies allow jobs: the coin is
+//! one of so many, not a free choice.
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -37,7 +39,15 @@ pub(crate) fn toss(net: &dyn Transport, session: &[u8; 32]) -> Result<Coin, Erro
         .chain_update(b"tacit coin v1: result")
         .chain_update(session);
     let hash = openings.iter().fold(hash, |hash, r| hash.chain_update(r));
-    Ok(hash.finalize().into())
+    let coin: Coin = hash.finalize().into();
+    let seen = exchange(net, Sha256::digest(coin).into())?;
+    match (0..COMPUTING).find(|&peer| seen[peer] != seen[net.me()]) {
+        None => Ok(coin),
+        Some(peer) => {
+            let what = "it saw another coin: somebody opened two".into();
+            Err(Error::PeerMisbehaved { peer, what })
+        }
+    }
 }
 
 fn commitment(session: &[u8; 32], party: PartyId, opening: &[u8; 32]) -> [u8; 32] {
@@ -146,5 +156,39 @@ mod tests {
         assert_ne!(one, commitment(&[1; 32], 1, &[5; 32]));
         assert_ne!(one, commitment(&[2; 32], 0, &[5; 32]));
         assert_ne!(one, commitment(&[1; 32], 0, &[6; 32]));
+    }
+
+    /// P_2 is somebody else to each of the others: both openings fit their commitments, and the coins differ.
+    #[test]
+    fn two_faces_are_seen_in_the_third_round() {
+        let (session, mut nets) = (
+            [1; 32],
+            MemNet::mesh_with_deadline(3, Duration::from_millis(500)),
+        );
+        let cheat = nets.pop().unwrap();
+        let results = std::thread::scope(|scope| {
+            let honest: Vec<_> = nets
+                .iter()
+                .map(|net| scope.spawn(move || toss(net, &session)))
+                .collect();
+            for to in 0..2 {
+                let own = [to as u8; 32];
+                cheat
+                    .send(to, Bytes::copy_from_slice(&commitment(&session, 2, &own)))
+                    .unwrap();
+                cheat.send(to, Bytes::copy_from_slice(&own)).unwrap();
+                cheat.send(to, Bytes::copy_from_slice(&[0; 32])).unwrap();
+            }
+            honest
+                .into_iter()
+                .map(|part| part.join().unwrap())
+                .collect::<Vec<_>>()
+        });
+        assert!(
+            results
+                .iter()
+                .all(|r| matches!(r, Err(Error::PeerMisbehaved { .. }))),
+            "{results:?}"
+        );
     }
 }

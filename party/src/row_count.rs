@@ -2,8 +2,8 @@
 //!
 //! Without padding, contributors announce their numbers to the computing parties, who need them as shapes. With padding,
 //! everybody contributes as many rows as the job says and shares the weight of each, 1 or 0, first; the computing parties
-//! open the sum of all weights alone. A contributor can bring false rows, but no false number of rows: the weights that are
-//! counted are those that train. Contributors that do not compute are told the total.
+//! open the sum of all weights alone: the weights that are counted are those that train. That each is 0 or 1 is not
+//! checked, so a contributor that lies about its weights can still fill the room that others leave. Contributors that do not compute are told the total.
 
 use bytes::Bytes;
 use tacit_api::job::JobSpec;

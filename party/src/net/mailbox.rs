@@ -24,6 +24,11 @@ struct State {
     abandoned: bool,
 }
 
+/// What a frame takes: its bytes and what holds them, so that small frames are not free.
+fn cost(frame: &Bytes) -> usize {
+    frame.len() + 128
+}
+
 impl Mailbox {
     pub(super) fn new(capacity: usize) -> Self {
         Self {
@@ -45,7 +50,7 @@ impl Mailbox {
             .wait_while(self.lock(), full)
             .unwrap_or_else(PoisonError::into_inner);
         if !state.abandoned {
-            state.bytes += frame.len();
+            state.bytes += cost(&frame);
             state.frames.push_back(frame);
             self.changed.notify_all();
         }
@@ -66,7 +71,7 @@ impl Mailbox {
             return state.end.clone().map(Err);
         };
         let was_full = state.bytes >= self.capacity;
-        state.bytes -= frame.len();
+        state.bytes -= cost(&frame);
         if was_full {
             self.changed.notify_all();
         }

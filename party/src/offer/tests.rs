@@ -72,6 +72,18 @@ fn a_job_that_has_run_is_refused_for_good() {
     assert!(refusal(&trial.restarted(|_| ()), &good).contains("already run here"));
     // The same file under a new signature is a new job.
     consider(&trial.parties[0], &trial.offer(&job_toml(""))).unwrap();
+    // But not as often as one likes: many trainings on other parts of the rows can be solved for the rows.
+    for job in 0..party_budget(&trial) {
+        trial.parties[0]
+            .journal
+            .record(&format!("job {job}"))
+            .unwrap();
+    }
+    assert!(refusal(&trial.parties[0], &trial.offer(&job_toml(""))).contains("20 jobs on my rows"));
+}
+
+fn party_budget(trial: &Trial) -> usize {
+    trial.parties[0].policy.max_jobs
 }
 
 #[test]
