@@ -60,7 +60,7 @@ impl Choice {
         match self {
             Self::BreastCancer => Skew {
                 column: "mean_radius",
-                weight: 0.72,
+                weight: 0.8,
             },
             Self::Digits => Skew {
                 column: "digit",

@@ -49,7 +49,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// What a graph runs on.
 ///
-/// A value is a tensor of real numbers (however represented) or, where a [`Program`] says so, of bits. Ten methods are
+/// A value is a tensor of real numbers (however represented) or, where a [`Program`] says so, of bits. Nine methods are
 /// enough: everything nonlinear is a [`Program`] over them, written once for all engines.
 pub trait Engine {
     /// A tensor on this engine.
