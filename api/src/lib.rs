@@ -25,6 +25,7 @@ pub mod policy;
 pub mod roster;
 pub mod seal;
 pub mod sign;
+pub mod stop;
 pub mod tls;
 
 mod job_check;

@@ -89,26 +89,11 @@ fn serve_until_interrupted(config: Config) -> Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         let stopped = async {
-            if let Err(error) = told_to_stop().await {
+            if let Err(error) = tacit_api::stop::requested().await {
                 tracing::warn!("cannot listen for signals, only killing stops it: {error}");
                 std::future::pending::<()>().await;
             }
         };
         Ok(serve(config, stopped).await?)
     })
-}
-
-/// Completes on an interrupt from the keyboard, or when a service manager asks the process to end.
-async fn told_to_stop() -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
-        tokio::select! {
-            result = tokio::signal::ctrl_c() => result,
-            _ = terminate.recv() => Ok(()),
-        }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
 }

@@ -191,4 +191,16 @@ mod tests {
             "{results:?}"
         );
     }
+
+    #[test]
+    fn nobody_opens_before_all_have_committed() {
+        let nets = MemNet::mesh_with_deadline(3, Duration::from_millis(200));
+        nets[1].send(0, Bytes::copy_from_slice(&[7; 32])).unwrap();
+        // P_2 withholds its commitment: P_0 gives up, and has sent its own and nothing after it.
+        assert!(toss(&nets[0], &[1; 32]).is_err());
+        for net in &nets[1..] {
+            assert_eq!(net.recv(0).unwrap().len(), 32);
+            assert!(net.recv(0).is_err(), "an opening went to P_{}", net.me());
+        }
+    }
 }

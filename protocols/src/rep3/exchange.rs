@@ -49,8 +49,6 @@ trait Payload: Sized {
     fn pack(&self, shape: Self::Shape) -> bytes::Bytes;
     fn unpack(bytes: &[u8], units: usize, shape: Self::Shape) -> Self;
     fn wire_len(units: usize, shape: Self::Shape) -> usize;
-    fn split(self, at: usize) -> (Self, Self);
-    fn join(self, o: Self) -> Self;
 }
 
 impl Payload for Words {
@@ -90,16 +88,6 @@ impl Payload for Words {
 
     fn wire_len(units: usize, bits: u32) -> usize {
         packed_len(units, bits as usize)
-    }
-
-    fn split(mut self, at: usize) -> (Self, Self) {
-        let rest = self.split_off(at);
-        (self, rest)
-    }
-
-    fn join(mut self, mut o: Self) -> Self {
-        self.append(&mut o);
-        self
     }
 }
 
@@ -146,26 +134,19 @@ impl Payload for Vec<Plane> {
     fn wire_len(units: usize, n: usize) -> usize {
         packed_len(units, n)
     }
-
-    fn split(mut self, at: usize) -> (Self, Self) {
-        let rest = self.split_off(at);
-        (self, rest)
-    }
-
-    fn join(mut self, mut o: Self) -> Self {
-        self.append(&mut o);
-        self
-    }
 }
 
 /// `deal`: D knows v. A's half is F(k_ia), B gets v - F(k_ia); for the second half of the units the roles of A and B are
 /// swapped, so that both of D's links carry the same. One unit of v sent a unit, 1 round, D's.
-async fn deal<T: Payload>(
+async fn deal<U>(
     strand: &Strand<'_>,
     units: usize,
-    shape: T::Shape,
-    value: impl FnOnce() -> T,
-) -> Result<Halves<T>> {
+    shape: <Vec<U> as Payload>::Shape,
+    value: impl FnOnce() -> Vec<U>,
+) -> Result<Halves<Vec<U>>>
+where
+    Vec<U>: Payload,
+{
     let label = strand.next_gate()?;
     // An odd unit goes to B in one gate and to A in the next.
     let first = (units + usize::from(label.gate & 1)) / 2;
@@ -176,10 +157,11 @@ async fn deal<T: Payload>(
         strand.party(Role::B),
     );
     let (ia, ib) = (a, dealer);
-    let draw = |key, units| T::draw(strand, key, label, Purpose::Deal, units, shape);
+    let draw = |key, units| Vec::<U>::draw(strand, key, label, Purpose::Deal, units, shape);
     match strand.role() {
         Role::Dealer => {
-            let (v1, v2) = value().split(first);
+            let mut v1 = value();
+            let v2 = v1.split_off(first);
             let (a1, b2) = (draw(ia, first)?, draw(ib, second)?);
             let (b1, a2) = (v1.minus(&a1), v2.minus(&b2));
             if first > 0 {
@@ -189,19 +171,24 @@ async fn deal<T: Payload>(
                 strand.send(a, label, &a2.pack(shape))?;
             }
             Ok(Halves::Dealer {
-                a: a1.join(a2),
-                b: b1.join(b2),
+                a: join(a1, a2),
+                b: join(b1, b2),
             })
         }
         Role::A => {
-            let a2 = receive::<T>(strand, dealer, label, second, shape).await?;
-            Ok(Halves::Pair(draw(ia, first)?.join(a2)))
+            let a2 = receive::<Vec<U>>(strand, dealer, label, second, shape).await?;
+            Ok(Halves::Pair(join(draw(ia, first)?, a2)))
         }
         Role::B => {
-            let b1 = receive::<T>(strand, dealer, label, first, shape).await?;
-            Ok(Halves::Pair(b1.join(draw(ib, second)?)))
+            let b1 = receive::<Vec<U>>(strand, dealer, label, first, shape).await?;
+            Ok(Halves::Pair(join(b1, draw(ib, second)?)))
         }
     }
+}
+
+fn join<U>(mut first: Vec<U>, second: Vec<U>) -> Vec<U> {
+    first.extend(second);
+    first
 }
 
 async fn receive<T: Payload>(
