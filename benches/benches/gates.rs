@@ -23,7 +23,7 @@ fn gates(c: &mut Criterion) {
             b.iter(|| {
                 simulate_seeded(mem(), 1, |session| {
                     let mut e = Rep3Engine::new(session, 18).unwrap();
-                    let x = e.public(&ArrayD::from_elem(IxDyn(&[N]), -0.75)).unwrap();
+                    let x = e.trivial(&ArrayD::from_elem(IxDyn(&[N]), -0.75)).unwrap();
                     gate(&mut e, &x);
                 })
             });

@@ -4,6 +4,7 @@
 
 pub mod bilinear;
 pub mod chunk;
+pub mod conv;
 mod error;
 pub mod kernels;
 pub mod keys;
@@ -17,6 +18,7 @@ pub mod wire;
 
 pub use bilinear::Bilinear;
 pub use chunk::Chunk;
+pub use conv::Conv;
 pub use error::{Error, Result};
 pub use kernels::Kernels;
 pub use prss::Purpose;

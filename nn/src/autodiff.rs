@@ -114,7 +114,7 @@ impl Backward<'_> {
             Op::Scale(c) => self.add(xs[0], dy.times(*c)),
             Op::Layout(layout) => {
                 let dx = self.layout(layout, xs[0], y, dy)?;
-                self.add(xs[0], dx.ok_or_else(|| unsupported(y.node, &op))?)
+                self.add(xs[0], dx)
             }
             Op::Concat(axis) => self.concat(*axis, &xs, dy),
             Op::Bilinear(Bilinear::Mul) => {
@@ -122,6 +122,11 @@ impl Backward<'_> {
                 self.product(xs[1], xs[0], dy)
             }
             Op::Bilinear(Bilinear::MatMul) => self.matrix_product(xs[0], xs[1], y, dy),
+            Op::Bilinear(Bilinear::Conv(c)) => self.convolution(*c, xs[0], xs[1], y, dy),
+            Op::Bilinear(Bilinear::ConvInput(c)) => {
+                self.transposed_convolution(*c, xs[0], xs[1], y, dy)
+            }
+            Op::Bilinear(Bilinear::ConvWeights(_)) => Err(unsupported(y.node, &op)),
             Op::Map(f) => self.function(f, xs[0], y, dy).and_then(|known| {
                 if known {
                     Ok(())

@@ -47,6 +47,19 @@ pub enum Error {
 /// Result of building or running a graph.
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// coefficient·f(x, y): one term of a sum of products.
+#[derive(Clone, Copy, Debug)]
+pub struct Product<'a, V> {
+    /// The map.
+    pub f: Bilinear,
+    /// A small integer factor.
+    pub coefficient: i64,
+    /// The first operand.
+    pub x: &'a V,
+    /// The second operand.
+    pub y: &'a V,
+}
+
 /// What a graph runs on.
 ///
 /// A value is a tensor of real numbers (however represented) or, where a [`Program`] says so, of bits. Nine methods are
@@ -78,6 +91,9 @@ pub trait Engine {
     /// Σ cᵢ·xᵢ + bias with small integer cᵢ, for values of one shape. Local and exact.
     fn linear(&mut self, terms: &[(i64, &Self::Value)], bias: f64) -> Result<Self::Value>;
 
+    /// scale·Σ coefficient·f(x, y) over products of one shape, at least one, rounded to the working precision once.
+    fn products(&mut self, terms: &[Product<'_, Self::Value>], scale: f64) -> Result<Self::Value>;
+
     /// scale·f(x, y), rounded to the working precision once.
     fn bilinear(
         &mut self,
@@ -85,7 +101,18 @@ pub trait Engine {
         x: &Self::Value,
         y: &Self::Value,
         scale: f64,
-    ) -> Result<Self::Value>;
+    ) -> Result<Self::Value> {
+        let coefficient = 1;
+        self.products(
+            &[Product {
+                f,
+                coefficient,
+                x,
+                y,
+            }],
+            scale,
+        )
+    }
 
     /// Runs an elementwise program on values of one shape; one value for each of its outputs.
     fn map(&mut self, program: &Program, inputs: &[&Self::Value]) -> Result<Vec<Self::Value>>;

@@ -45,14 +45,14 @@ impl fmt::Display for Op {
             Self::Layout(Layout::Reshape(_)) => out.write_str("reshape"),
             Self::Layout(Layout::Transpose(_)) => out.write_str("transpose"),
             Self::Layout(Layout::Gather { .. }) => out.write_str("gather"),
+            Self::Layout(Layout::Scatter { .. }) => out.write_str("scatter"),
             Self::Layout(Layout::Slice { .. }) => out.write_str("slice"),
             Self::Layout(Layout::Sum { .. }) => out.write_str("sum"),
             Self::Layout(Layout::Broadcast(_)) => out.write_str("broadcast"),
             Self::Concat(_) => out.write_str("concat"),
             Self::Linear(..) => out.write_str("linear"),
             Self::Scale(_) => out.write_str("scale"),
-            Self::Bilinear(Bilinear::Mul) => out.write_str("mul"),
-            Self::Bilinear(Bilinear::MatMul) => out.write_str("matmul"),
+            Self::Bilinear(f) => f.fmt(out),
             Self::Map(f) => f.fmt(out),
         }
     }
@@ -82,6 +82,8 @@ pub struct Graph {
     pub(crate) outputs: Vec<Edge>,
     /// Closed-form derivatives, by node.
     pub(crate) rules: BTreeMap<usize, Rule>,
+    /// What the nodes from each of these on were made for.
+    origins: BTreeMap<usize, String>,
 }
 
 impl Graph {
@@ -89,6 +91,26 @@ impl Graph {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Says what the nodes appended from here on are made for: a node of a model file, a step of an optimizer.
+    pub fn set_origin(&mut self, origin: impl Into<String>) {
+        self.origins.insert(self.nodes.len(), origin.into());
+    }
+
+    /// What a node was made for; empty where nothing was said.
+    #[must_use]
+    pub fn origin(&self, node: usize) -> &str {
+        self.origins
+            .range(..=node)
+            .next_back()
+            .map_or("", |(_, origin)| origin)
+    }
+
+    /// What a node computes.
+    #[must_use]
+    pub fn op(&self, node: usize) -> Option<&Op> {
+        self.nodes.get(node).map(|node| &node.op)
     }
 
     /// The number of nodes.

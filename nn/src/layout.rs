@@ -20,6 +20,15 @@ pub enum Layout {
         /// Positions along it, each below its length.
         index: Vec<usize>,
     },
+    /// Adds entry k of `axis` to position index\[k\] of an axis of the given length: the transpose of `Gather`.
+    Scatter {
+        /// The axis.
+        axis: usize,
+        /// A position below `length` for each entry.
+        index: Vec<usize>,
+        /// The new length of the axis.
+        length: usize,
+    },
     /// Entries start..end of `axis`.
     Slice {
         /// The axis.
@@ -78,6 +87,18 @@ impl Layout {
                 s[*axis] = index.len();
                 Ok(s)
             }
+            Self::Scatter {
+                axis,
+                index,
+                length,
+            } => {
+                if x.get(*axis) != Some(&index.len()) || index.iter().any(|i| i >= length) {
+                    return bad(&[*axis, *length]);
+                }
+                let mut s = x.to_vec();
+                s[*axis] = *length;
+                Ok(s)
+            }
             Self::Slice { axis, start, end } => {
                 if *axis >= x.len() || start > end || *end > x[*axis] {
                     return bad(&[*axis, *start, *end]);
@@ -128,6 +149,14 @@ impl Layout {
                 .as_standard_layout()
                 .into_owned(),
             Self::Gather { axis, index } => x.select(Axis(*axis), index),
+            Self::Scatter { axis, index, .. } => {
+                let mut sums = ArrayD::from_elem(IxDyn(&shape), T::default());
+                for (part, &to) in x.axis_iter(Axis(*axis)).zip(index) {
+                    sums.index_axis_mut(Axis(*axis), to)
+                        .zip_mut_with(&part, |sum, &v| *sum = *sum + v);
+                }
+                sums
+            }
             Self::Slice { axis, start, end } => x
                 .slice_axis(Axis(*axis), (*start..*end).into())
                 .as_standard_layout()

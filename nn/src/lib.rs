@@ -24,14 +24,14 @@ pub mod table;
 pub mod train;
 
 pub use autodiff::gradients;
-pub use engine::{Engine, Error, Result};
+pub use engine::{Engine, Error, Product, Result};
 pub use function::Function;
 pub use graph::{Edge, Graph};
 pub use layout::Layout;
 pub use model_file::Model;
-pub use plain::Plain;
+pub use plain::{Clear, Plain};
 pub use program::Program;
 pub use ring::Ring;
-pub use run::{run, run_in_order};
+pub use run::{Observer, run, run_in_order, run_observed};
 pub use table::Table;
 pub use train::{Data, Released, Split, TrainSpec, released_shapes, train};

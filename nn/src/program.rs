@@ -23,14 +23,71 @@ pub enum Instr {
     Mul(Reg, Reg),
     /// The bit \[r < 0\]. Exact for |r| < 2^bound; `None` means the whole ring.
     Negative(Reg, Option<u32>),
+    /// The bit \[r = 0\].
+    Zero(Reg),
+    /// Both bits.
+    And(Reg, Reg),
+    /// One bit but not both.
+    Xor(Reg, Reg),
+    /// The other bit. Local.
+    Not(Reg),
+    /// The greatest integer that is not above r, exactly.
+    Floor(Reg),
     /// bit·r.
     Select(Reg, Reg),
     /// The bit as the number 0 or 1.
     ToArithmetic(Reg),
     /// e^r for r in [-239, 1).
     ExpNeg(Reg),
+    /// e^r for r in [-16, 12), with a relative error instead of [`Instr::ExpNeg`]'s absolute one.
+    Exp(Reg),
+    /// A function of one variable over many binades: r is scaled by a power of two into one of them, on shares. For r in
+    /// [2^lo, 2^hi).
+    Scaled {
+        /// The argument.
+        x: Reg,
+        /// The function.
+        f: Scaled,
+        /// log2 of the lower end of the range.
+        lo: i32,
+        /// log2 of the upper end.
+        hi: i32,
+    },
     /// A function of one variable by piecewise polynomials on a bounded range.
     Table(Reg, Table),
+}
+
+/// Functions of [`Instr::Scaled`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scaled {
+    /// 1/r.
+    Reciprocal,
+    /// 1/√r.
+    InverseRoot,
+    /// ln r.
+    Ln,
+}
+
+impl Scaled {
+    /// The function over the reals.
+    #[must_use]
+    pub fn of(self, x: f64) -> f64 {
+        match self {
+            Self::Reciprocal => 1.0 / x,
+            Self::InverseRoot => 1.0 / x.sqrt(),
+            Self::Ln => x.ln(),
+        }
+    }
+
+    /// A short name, for errors and reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reciprocal => "reciprocal",
+            Self::InverseRoot => "rsqrt",
+            Self::Ln => "log",
+        }
+    }
 }
 
 impl Instr {
@@ -39,8 +96,13 @@ impl Instr {
         match self {
             Self::Input(_) | Self::InputBit(_) => vec![],
             Self::Linear(terms, _) => terms.iter_mut().map(|(_, r)| r).collect(),
-            Self::Mul(r, s) | Self::Select(r, s) => vec![r, s],
-            Self::Scale(r, _)
+            Self::Mul(r, s) | Self::Select(r, s) | Self::And(r, s) | Self::Xor(r, s) => vec![r, s],
+            Self::Zero(r)
+            | Self::Not(r)
+            | Self::Floor(r)
+            | Self::Exp(r)
+            | Self::Scaled { x: r, .. }
+            | Self::Scale(r, _)
             | Self::Negative(r, _)
             | Self::ToArithmetic(r)
             | Self::ExpNeg(r)
@@ -109,6 +171,21 @@ impl Program {
         }
         kept.outputs = outputs.into_iter().map(|r| renamed[r]).collect();
         kept
+    }
+
+    /// The inputs that it reads as numbers.
+    #[must_use]
+    pub fn number_inputs(&self) -> Vec<usize> {
+        self.code
+            .iter()
+            .filter_map(|i| {
+                if let Instr::Input(k) = i {
+                    Some(*k)
+                } else {
+                    None
+                }
+            })
+            .collect()
     }
 
     /// The number of inputs.

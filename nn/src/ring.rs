@@ -9,13 +9,16 @@ use tacit_mpc::{Bilinear, R64, Tensor};
 
 use crate::{
     Engine, Error, Layout, Program, Result, Table,
+    engine::Product,
     fixed::{self, from_signed, signed},
     program::{Instr, Reg},
     table,
 };
 
 /// The range of [`Instr::ExpNeg`].
-const EXP_RANGE: (f64, f64) = (-239.0, 1.0);
+const EXP_NEG_RANGE: (f64, f64) = (-239.0, 1.0);
+/// The range of [`Instr::Exp`].
+const EXP_RANGE: (f64, f64) = (-16.0, 12.0);
 
 /// Fixed-point arithmetic in the clear. Bits are the words 0 and 1.
 #[derive(Clone, Copy, Debug)]
@@ -102,47 +105,33 @@ impl Ring {
         })
     }
 
-    fn bilinear_words(
+    /// floor(c·Σ coefficient·f(x, y)·2^-shift), computed over the integers.
+    fn products_words(
         &self,
         op: &str,
-        f: Bilinear,
-        x: &Tensor,
-        y: &Tensor,
+        terms: &[(Bilinear, i64, &Tensor, &Tensor)],
         (c, shift): (i64, u32),
     ) -> Result<Tensor> {
-        let misfit = || Error::Shape {
-            op: "bilinear",
-            left: x.shape().to_vec(),
-            right: y.shape().to_vec(),
-        };
-        let shape = f.output_shape(x.shape(), y.shape()).ok_or_else(misfit)?;
-        let exact = |a: &R64, b: &R64| i128::from(signed(*a)) * i128::from(signed(*b));
-        let words: Result<Vec<R64>> = match f {
-            Bilinear::Mul => x
-                .iter()
-                .zip(y)
-                .map(|(a, b)| self.truncate(op, exact(a, b), c, shift))
-                .collect(),
-            Bilinear::MatMul => {
-                let columns: Vec<_> = y
-                    .axis_iter(Axis(1))
-                    .map(|column| column.iter().copied().collect::<Vec<_>>())
-                    .collect();
-                let rows = x
-                    .axis_iter(Axis(0))
-                    .flat_map(|row| columns.iter().map(move |column| (row.clone(), column)));
-                let dot = |(row, column): (ndarray::ArrayViewD<'_, R64>, &Vec<R64>)| {
-                    self.truncate(
-                        op,
-                        row.iter().zip(column).map(|(a, b)| exact(a, b)).sum(),
-                        c,
-                        shift,
-                    )
-                };
-                rows.map(dot).collect()
-            }
-        };
-        ArrayD::from_shape_vec(shape, words?).map_err(|_| misfit())
+        let integers = |x: &Tensor| x.mapv(|word| i128::from(signed(word)));
+        let mut sum: Option<ArrayD<i128>> = None;
+        for &(f, coefficient, x, y) in terms {
+            let misfit = || Error::Shape {
+                op: f.name(),
+                left: x.shape().to_vec(),
+                right: y.shape().to_vec(),
+            };
+            let term = f
+                .apply(&integers(x), &integers(y))
+                .ok_or_else(misfit)?
+                .mapv(|v| v * i128::from(coefficient));
+            sum = Some(match sum {
+                None => term,
+                Some(sum) if sum.shape() == term.shape() => sum + term,
+                Some(_) => return Err(misfit()),
+            });
+        }
+        let sum = sum.ok_or_else(|| Error::Invalid(format!("{op}: no products")))?;
+        each(&sum, |v| self.truncate(op, v, c, shift))
     }
 
     fn linear_words(&self, op: &str, terms: &[(i64, &Tensor)], bias: f64) -> Result<Tensor> {
@@ -191,9 +180,11 @@ impl Ring {
                     self.truncate(name, i128::from(signed(word)), c, shift)
                 })
             }
-            Instr::Mul(k, l) => self.bilinear_words(name, Bilinear::Mul, r(*k), r(*l), (1, f)),
+            Instr::Mul(k, l) => {
+                self.products_words(name, &[(Bilinear::Mul, 1, r(*k), r(*l))], (1, f))
+            }
             Instr::Select(bit, k) => {
-                self.bilinear_words(name, Bilinear::Mul, r(*bit), r(*k), (1, 0))
+                self.products_words(name, &[(Bilinear::Mul, 1, r(*bit), r(*k))], (1, 0))
             }
             Instr::Negative(k, bound) => each(r(*k), |word| {
                 let x = signed(word);
@@ -207,7 +198,21 @@ impl Ring {
                 }
             }),
             Instr::ToArithmetic(k) => Ok(r(*k).mapv(|bit| from_signed(signed(bit) << f))),
-            Instr::ExpNeg(k) => self.function(&format!("{name}: exp"), r(*k), EXP_RANGE, f64::exp),
+            Instr::ExpNeg(k) => {
+                self.function(&format!("{name}: exp"), r(*k), EXP_NEG_RANGE, f64::exp)
+            }
+            Instr::Exp(k) => self.function(&format!("{name}: exp"), r(*k), EXP_RANGE, f64::exp),
+            Instr::Scaled { x, f, lo, hi } => {
+                let range = (2f64.powi(*lo), 2f64.powi(*hi));
+                self.function(&format!("{name}: {}", f.name()), r(*x), range, |x| f.of(x))
+            }
+            Instr::Floor(k) => Ok(r(*k).mapv(|word| from_signed(signed(word) >> f << f))),
+            Instr::Zero(k) => Ok(r(*k).mapv(|word| from_signed(i64::from(signed(word) == 0)))),
+            Instr::And(k, l) => {
+                self.products_words(name, &[(Bilinear::Mul, 1, r(*k), r(*l))], (1, 0))
+            }
+            Instr::Xor(k, l) => Ok(r(*k) ^ r(*l)),
+            Instr::Not(k) => Ok(r(*k).mapv(|bit| bit ^ from_signed(1))),
             Instr::Table(k, t) => self.table(r(*k), t),
         }
     }
@@ -247,10 +252,14 @@ impl Engine for Ring {
         self.linear_words("linear", terms, bias)
     }
 
-    fn bilinear(&mut self, f: Bilinear, x: &Tensor, y: &Tensor, scale: f64) -> Result<Tensor> {
+    fn products(&mut self, terms: &[Product<'_, Tensor>], scale: f64) -> Result<Tensor> {
         let (c, g) = fixed::scale_factor(scale)?;
-        let op = if f == Bilinear::Mul { "mul" } else { "matmul" };
-        self.bilinear_words(op, f, x, y, (c, self.fraction_bits + g))
+        let op = terms.first().map_or("products", |t| t.f.name());
+        let terms: Vec<_> = terms
+            .iter()
+            .map(|t| (t.f, t.coefficient, t.x, t.y))
+            .collect();
+        self.products_words(op, &terms, (c, self.fraction_bits + g))
     }
 
     fn map(&mut self, program: &Program, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {

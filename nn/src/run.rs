@@ -1,6 +1,12 @@
 //! Runs a graph on an engine.
 
-use crate::{Edge, Engine, Error, Graph, Result, graph::Op, program};
+use tacit_mpc::Bilinear;
+
+use crate::{
+    Edge, Engine, Error, Graph, Product, Result,
+    graph::{Node, Op},
+    program,
+};
 
 /// Runs the graph in the order in which it was built; its outputs.
 ///
@@ -11,8 +17,26 @@ pub fn run<E: Engine>(graph: &Graph, e: &mut E, inputs: &[E::Value]) -> Result<V
     run_in_order(graph, &order, e, inputs)
 }
 
+/// What may look at every value of a run, as soon as it is there: the node, the port, the engine and the value.
+pub type Observer<'o, E> =
+    dyn FnMut(usize, usize, &mut E, &<E as Engine>::Value) -> Result<()> + 'o;
+
+/// [`run`], showing every value that is computed to `observer`. A product that was fused into a sum is not seen by itself.
+///
+/// # Errors
+/// As for [`run`], and whatever the observer reports.
+pub fn run_observed<E: Engine>(
+    graph: &Graph,
+    e: &mut E,
+    inputs: &[E::Value],
+    observer: &mut Observer<'_, E>,
+) -> Result<Vec<E::Value>> {
+    let order: Vec<usize> = (0..graph.len()).collect();
+    run_order(graph, &order, e, inputs, observer)
+}
+
 /// Runs the graph in any topological order. Nodes on which no output depends are skipped, a scale of a product that nothing
-/// else uses is done with the product, outputs of functions that nobody uses are not computed, and a value is dropped after
+/// else uses is done with the product, products that are only added up are rounded once, outputs of functions that nobody uses are not computed, and a value is dropped after
 /// its last use.
 ///
 /// # Errors
@@ -22,6 +46,16 @@ pub fn run_in_order<E: Engine>(
     order: &[usize],
     e: &mut E,
     inputs: &[E::Value],
+) -> Result<Vec<E::Value>> {
+    run_order(graph, order, e, inputs, &mut |_, _, _, _| Ok(()))
+}
+
+fn run_order<E: Engine>(
+    graph: &Graph,
+    order: &[usize],
+    e: &mut E,
+    inputs: &[E::Value],
+    observer: &mut Observer<'_, E>,
 ) -> Result<Vec<E::Value>> {
     check_inputs(graph, e, inputs)?;
     let plan = Plan::of(graph);
@@ -45,14 +79,12 @@ pub fn run_in_order<E: Engine>(
             continue;
         }
         e.begin_node(node);
-        let (op, operands, factor) = plan.work(graph, node);
-        let xs: Vec<&E::Value> = operands
-            .iter()
-            .map(|&x| values.get(x))
-            .collect::<Result<_>>()?;
-        let results = apply(op, factor, &live, e, inputs, &xs)?;
+        let work = plan.work(graph, node);
+        let operands = work.operands();
+        let results = apply(&work, &live, e, inputs, &values)?;
         operands.iter().for_each(|&x| values.release(x));
         for (port, value) in live.into_iter().zip(results) {
+            observer(node, port, e, &value)?;
             values.held[node][port] = Some(value);
         }
     }
@@ -85,33 +117,89 @@ fn check_inputs<E: Engine>(graph: &Graph, e: &E, inputs: &[E::Value]) -> Result<
     Ok(())
 }
 
+/// What is to be computed for a node.
+enum Work<'g> {
+    /// Its operation.
+    Op(&'g Op, &'g [Edge]),
+    /// factor·Σ c·f(x, y) + Σ c·x + bias: products that nothing else uses, rounded once with what adds them up.
+    Products {
+        terms: Vec<(Bilinear, i64, Edge, Edge)>,
+        factor: f64,
+        rest: Vec<(i64, Edge)>,
+        bias: f64,
+    },
+}
+
+impl Work<'_> {
+    fn operands(&self) -> Vec<Edge> {
+        match self {
+            Self::Op(_, operands) => operands.to_vec(),
+            Self::Products { terms, rest, .. } => terms
+                .iter()
+                .flat_map(|&(.., x, y)| [x, y])
+                .chain(rest.iter().map(|&(_, x)| x))
+                .collect(),
+        }
+    }
+}
+
 /// Runs one operation; its live ports.
 fn apply<E: Engine>(
-    op: &Op,
-    factor: f64,
+    work: &Work<'_>,
     live: &[usize],
     e: &mut E,
     inputs: &[E::Value],
-    xs: &[&E::Value],
+    values: &Values<E::Value>,
 ) -> Result<Vec<E::Value>> {
+    let (op, operands) = match work {
+        Work::Op(op, operands) => (*op, *operands),
+        Work::Products {
+            terms,
+            factor,
+            rest,
+            bias,
+        } => {
+            let terms = terms
+                .iter()
+                .map(|&(f, coefficient, x, y)| {
+                    let (x, y) = (values.get(x)?, values.get(y)?);
+                    Ok(Product {
+                        f,
+                        coefficient,
+                        x,
+                        y,
+                    })
+                })
+                .collect::<Result<Vec<_>>>()?;
+            let sum = e.products(&terms, *factor)?;
+            if rest.is_empty() && *bias == 0.0 {
+                return Ok(vec![sum]);
+            }
+            let mut terms = vec![(1, &sum)];
+            for &(c, x) in rest {
+                terms.push((c, values.get(x)?));
+            }
+            return Ok(vec![e.linear(&terms, *bias)?]);
+        }
+    };
+    let xs: Vec<&E::Value> = operands
+        .iter()
+        .map(|&x| values.get(x))
+        .collect::<Result<_>>()?;
     Ok(match op {
         Op::Input(k) => vec![inputs[*k].clone()],
         Op::Public(x) => vec![e.public(x)?],
         Op::Layout(layout) => vec![e.layout(layout, xs[0])?],
-        Op::Concat(axis) => vec![e.concat(*axis, xs)?],
+        Op::Concat(axis) => vec![e.concat(*axis, &xs)?],
         Op::Linear(coefficients, bias) => {
-            let terms: Vec<(i64, &E::Value)> = coefficients
-                .iter()
-                .copied()
-                .zip(xs.iter().copied())
-                .collect();
+            let terms: Vec<(i64, &E::Value)> = coefficients.iter().copied().zip(xs).collect();
             vec![e.linear(&terms, *bias)?]
         }
-        Op::Scale(c) => e.map(&program::scale(*c), xs)?,
-        Op::Bilinear(f) => vec![e.bilinear(*f, xs[0], xs[1], factor)?],
+        Op::Scale(c) => e.map(&program::scale(*c), &xs)?,
+        Op::Bilinear(f) => vec![e.bilinear(*f, xs[0], xs[1], 1.0)?],
         Op::Map(f) => {
             let program = f.program();
-            e.map(&program.keep(program.name, live), xs)?
+            e.map(&program.keep(program.name, live), &xs)?
         }
     })
 }
@@ -120,7 +208,7 @@ fn apply<E: Engine>(
 struct Plan {
     /// How often each port of each node is used.
     uses: Vec<Vec<usize>>,
-    /// Products that the one scale that uses them computes, rounded once.
+    /// Products that the one node that uses them computes: a scale, or a sum of several.
     fused: Vec<bool>,
 }
 
@@ -136,23 +224,54 @@ impl Plan {
         }
         let mut fused = vec![false; graph.len()];
         for (k, node) in graph.nodes.iter().enumerate() {
-            if let (Op::Scale(_), &[x]) = (&node.op, &node.inputs[..]) {
-                let product = matches!(graph.nodes[x.node].op, Op::Bilinear(_));
-                fused[x.node] |= product && uses[k][0] > 0 && uses[x.node][0] == 1;
+            let products: Vec<usize> = node
+                .inputs
+                .iter()
+                .map(|x| x.node)
+                .filter(|&x| matches!(graph.nodes[x].op, Op::Bilinear(_)) && uses[x][0] == 1)
+                .collect();
+            let fuses = match node.op {
+                Op::Scale(_) => products.len() == 1,
+                Op::Linear(..) => products.len() > 1,
+                _ => false,
+            };
+            if fuses && uses[k][0] > 0 {
+                products.into_iter().for_each(|x| fused[x] = true);
             }
         }
         Self { uses, fused }
     }
 
-    /// What to compute for a node: an operation, its operands and the factor of a product.
-    fn work<'g>(&self, graph: &'g Graph, node: usize) -> (&'g Op, &'g [Edge], f64) {
+    fn work<'g>(&self, graph: &'g Graph, node: usize) -> Work<'g> {
         let node = &graph.nodes[node];
-        match (&node.op, &node.inputs[..]) {
-            (Op::Scale(c), [x]) if self.fused[x.node] => {
-                let product = &graph.nodes[x.node];
-                (&product.op, &product.inputs, *c)
+        let product = |x: Edge, c: i64| match graph.nodes[x.node] {
+            Node {
+                op: Op::Bilinear(f),
+                ref inputs,
+                ..
+            } if self.fused[x.node] => Some((f, c, inputs[0], inputs[1])),
+            _ => None,
+        };
+        let (coefficients, factor, bias) = match &node.op {
+            Op::Scale(c) => (&[1][..], *c, 0.0),
+            Op::Linear(coefficients, bias) => (&coefficients[..], 1.0, *bias),
+            op => return Work::Op(op, &node.inputs),
+        };
+        let (mut terms, mut rest) = (Vec::new(), Vec::new());
+        for (&x, &c) in node.inputs.iter().zip(coefficients) {
+            match product(x, c) {
+                Some(term) => terms.push(term),
+                None => rest.push((c, x)),
             }
-            (op, operands) => (op, operands, 1.0),
+        }
+        if terms.is_empty() {
+            return Work::Op(&node.op, &node.inputs);
+        }
+        Work::Products {
+            terms,
+            factor,
+            rest,
+            bias,
         }
     }
 }
@@ -185,7 +304,6 @@ impl<V> Values<V> {
 #[cfg(test)]
 mod tests {
     use ndarray::array;
-    use tacit_mpc::Bilinear;
 
     use super::*;
     use crate::{Layout, Plain, Program, plain};
@@ -215,15 +333,14 @@ mod tests {
         fn linear(&mut self, terms: &[(i64, &Self::Value)], bias: f64) -> Result<Self::Value> {
             self.0.linear(terms, bias)
         }
-        fn bilinear(
+        fn products(
             &mut self,
-            f: Bilinear,
-            x: &Self::Value,
-            y: &Self::Value,
+            terms: &[Product<'_, Self::Value>],
             scale: f64,
         ) -> Result<Self::Value> {
-            self.1.push(format!("{f:?} {scale}"));
-            self.0.bilinear(f, x, y, scale)
+            let names: Vec<&str> = terms.iter().map(|t| t.f.name()).collect();
+            self.1.push(format!("{} {scale}", names.join("+")));
+            self.0.products(terms, scale)
         }
         fn map(&mut self, program: &Program, inputs: &[&Self::Value]) -> Result<Vec<Self::Value>> {
             self.1
@@ -252,9 +369,9 @@ mod tests {
         let want = [
             "node 0",
             "node 2",
-            "MatMul 0.5",
+            "matmul 0.5",
             "node 3",
-            "Mul 1",
+            "mul 1",
             "node 4",
             "scale 1",
             "node 5",
@@ -263,6 +380,23 @@ mod tests {
         ];
         assert_eq!(e.1, want);
         assert_eq!(out[0], array![[0.0f32, 0.0], [18.75, 25.0]].into_dyn());
+    }
+
+    #[test]
+    fn products_that_are_added_up_are_rounded_once() {
+        let mut g = Graph::new();
+        let x = g.input(&[2, 2]);
+        let (a, b) = (g.matmul(x, x).unwrap(), g.mul(x, x).unwrap());
+        let shared = g.mul(x, x).unwrap();
+        let sum = g
+            .linear(&[(1, a), (2, shared), (-3, b), (1, x)], 0.5)
+            .unwrap();
+        g.output(sum);
+        g.output(shared);
+        let mut e = Log::default();
+        let out = run(&g, &mut e, &[array![[1.0, 2.0], [0.0, 1.0]].into_dyn()]).unwrap();
+        assert_eq!(e.1, ["node 0", "node 3", "mul 1", "node 4", "matmul+mul 1"]);
+        assert_eq!(out[0], array![[1.5f32, 2.5], [0.5, 1.5]].into_dyn());
     }
 
     #[test]

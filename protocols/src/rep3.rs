@@ -32,7 +32,7 @@ mod share;
 mod truncate;
 
 pub use bilinear::product;
-pub use cost::CostEngine;
+pub use cost::{CostEngine, Value as CostValue};
 pub use engine::{Rep3Engine, Value};
 pub use plan::Depth;
 pub use share::{Rep3, input, open};

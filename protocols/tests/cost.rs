@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use tacit_mpc::Cost;
 use tacit_mpc::simulate::{mem, simulate_seeded};
 use tacit_nn::{Engine, Function, Graph, Program, Result, program, run};
-use tacit_protocols::rep3::{CostEngine, Depth, Rep3Engine};
+use tacit_protocols::rep3::{CostEngine, CostValue, Depth, Rep3Engine};
 
 fn graph(rows: usize, columns: usize) -> Graph {
     let mut g = Graph::new();
@@ -36,10 +36,10 @@ proptest! {
         let depth = if two { Depth::Two } else { Depth::Three };
         let g = graph(rows, columns);
         let shapes = [vec![rows, columns], vec![columns, 3]];
-        let want = forecast(depth, f, |e| run(&g, e, &shapes));
+        let want = forecast(depth, f, |e| run(&g, e, &shapes.clone().map(|s| CostValue::shared(&s))));
         let got = simulate_seeded(mem(), 1, |session| {
             let mut e = Rep3Engine::with_depth(session, f, depth).unwrap();
-            let inputs: Vec<_> = shapes.iter().map(|s| e.public(&ArrayD::from_elem(IxDyn(s), 0.25)).unwrap()).collect();
+            let inputs: Vec<_> = shapes.iter().map(|s| e.trivial(&ArrayD::from_elem(IxDyn(s), 0.25)).unwrap()).collect();
             run(&g, &mut e, &inputs).unwrap();
             e.session().cost()
         });
@@ -51,10 +51,10 @@ proptest! {
 fn a_tensor_of_many_chunks_costs_what_was_forecast() {
     let n = 200_000;
     let p: Program = Function::Relu.program();
-    let want = forecast(Depth::Three, 18, |e| e.map(&p, &[&vec![n]]));
+    let want = forecast(Depth::Three, 18, |e| e.map(&p, &[&CostValue::shared(&[n])]));
     let got = simulate_seeded(mem(), 1, |session| {
         let mut e = Rep3Engine::new(session, 18).unwrap();
-        let x = e.public(&ArrayD::from_elem(IxDyn(&[n]), -0.25)).unwrap();
+        let x = e.trivial(&ArrayD::from_elem(IxDyn(&[n]), -0.25)).unwrap();
         e.map(&program::relu(), &[&x]).unwrap();
         e.session().cost()
     });

@@ -156,7 +156,7 @@ fn r8_a_dealer_runs_ahead_by_a_window_only() {
         simulate_seeded(nets.collect(), 1, |session| {
             session.set_window(window);
             let mut e = Rep3Engine::new(session, 16).unwrap();
-            let x = e.public(&ArrayD::from_elem(IxDyn(&[n]), -1.5)).unwrap();
+            let x = e.trivial(&ArrayD::from_elem(IxDyn(&[n]), -1.5)).unwrap();
             e.map(&program::relu(), &[&x]).unwrap();
         });
         most.load(Ordering::Relaxed)

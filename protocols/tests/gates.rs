@@ -392,7 +392,7 @@ fn ill_conditioned_tables_keep_their_precision() {
 fn bits_and_numbers_are_not_confused() {
     simulate_seeded(mem(), 1, |session| {
         let mut e = Rep3Engine::new(session, 18).unwrap();
-        let x = e.public(&column([1.0, -1.0])).unwrap();
+        let x = e.trivial(&column([1.0, -1.0])).unwrap();
         let bits = e.map(&program::relu(), &[&x]).unwrap().swap_remove(1);
         assert!(e.map(&program::relu(), &[&bits]).is_err());
         assert!(e.map(&program::relu_grad(), &[&x, &x]).is_err());

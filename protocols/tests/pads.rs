@@ -147,8 +147,8 @@ fn r14_links_carry_the_same_load() {
     let wire = Arc::new(Mutex::new(Wire::new()));
     let clocks = simulate_seeded(recording(&wire), 1, |session| {
         let mut e = Rep3Engine::new(session, 16).unwrap();
-        let x = e.public(&reals(&[side, 8], 1)).unwrap();
-        let w = e.public(&reals(&[8, side], 2)).unwrap();
+        let x = e.trivial(&reals(&[side, 8], 1)).unwrap();
+        let w = e.trivial(&reals(&[8, side], 2)).unwrap();
         e.begin_run().unwrap();
         let z = e.bilinear(Bilinear::MatMul, &x, &w, 1.0).unwrap();
         e.begin_node(1);

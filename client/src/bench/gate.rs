@@ -178,7 +178,7 @@ mod tests {
                 .map(|n| Arc::new(n) as Arc<dyn Transport>);
             let opened = simulate(nets.collect(), |session| {
                 let mut e = Rep3Engine::new(session, fixed::FRACTION_BITS).unwrap();
-                let x: Vec<_> = inputs.iter().map(|x| e.public(x).unwrap()).collect();
+                let x: Vec<_> = inputs.iter().map(|x| e.trivial(x).unwrap()).collect();
                 let y = gate.run(&mut e, &x).unwrap().swap_remove(0);
                 let y = gate.openable(&mut e, &y).unwrap();
                 e.reveal(&y).unwrap()

@@ -73,21 +73,33 @@ impl Kernels for Cpu {
             .iter()
             .map(|(x, y)| (row_major(x), row_major(y)))
             .collect();
-        let slices = flat.iter().map(|(x, y)| (&x[..], &y[..]));
         match f {
-            Bilinear::Mul => slices.for_each(|(x, y)| (self.0.mul_add)(&mut out, x, y)),
+            Bilinear::Mul => flat
+                .iter()
+                .for_each(|(x, y)| (self.0.mul_add)(&mut out, x, y)),
             Bilinear::MatMul => {
-                let operands: Vec<_> = slices
-                    .zip(terms)
-                    .map(|((a, b), (x, y))| Operand {
-                        a,
-                        b,
-                        m: x.shape()[0],
-                        k: x.shape()[1],
-                        n: y.shape()[1],
-                    })
-                    .collect();
-                gemm(&self.0, &operands, &mut out);
+                let [.., m, n] = shape[..] else {
+                    return Ok(ArrayD::from_elem(IxDyn(&shape), R64::default()));
+                };
+                for (batch, out) in out.chunks_mut((m * n).max(1)).enumerate() {
+                    let operands: Vec<_> = flat
+                        .iter()
+                        .zip(terms)
+                        .map(|((a, b), (x, y))| {
+                            let k = f.depth(x.shape(), y.shape());
+                            let (a, b) = (&a[batch * m * k..], &b[batch * k * n..]);
+                            let (a, b) = (&a[..m * k], &b[..k * n]);
+                            Operand { a, b, m, k, n }
+                        })
+                        .collect();
+                    gemm(&self.0, &operands, out);
+                }
+            }
+            Bilinear::Conv(_) | Bilinear::ConvInput(_) | Bilinear::ConvWeights(_) => {
+                for (x, y) in terms {
+                    let z = f.apply(x, y).ok_or_else(|| misfit(x, y))?;
+                    out.iter_mut().zip(z).for_each(|(o, v)| *o += v);
+                }
             }
         }
         ArrayD::from_shape_vec(IxDyn(&shape), out).map_err(|_| Error::Shape {

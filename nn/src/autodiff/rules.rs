@@ -1,5 +1,7 @@
 //! The derivative of each operation, as nodes.
 
+use tacit_mpc::{Bilinear, Conv};
+
 use super::{Backward, Gradient};
 use crate::{Edge, Function, Graph, Layout, Result, graph::Rule};
 
@@ -20,14 +22,56 @@ impl Backward<'_> {
     pub(super) fn matrix_product(&mut self, a: Edge, b: Edge, y: Edge, dy: Gradient) -> Result<()> {
         let (dy, c) = self.unscaled(dy, y)?;
         if self.wanted(a) {
-            let bt = self.g.transpose(b)?;
+            let bt = self.g.swap_last(b)?;
             let da = self.g.matmul(dy, bt)?;
             self.add(a, Gradient::Scaled(da, c))?;
         }
         if self.wanted(b) {
-            let at = self.g.transpose(a)?;
+            let at = self.g.swap_last(a)?;
             let db = self.g.matmul(at, dy)?;
             self.add(b, Gradient::Scaled(db, c))?;
+        }
+        Ok(())
+    }
+
+    /// dX = conv_input(dY, W), dW = conv_weights(X, dY).
+    pub(super) fn convolution(
+        &mut self,
+        c: Conv,
+        x: Edge,
+        w: Edge,
+        y: Edge,
+        dy: Gradient,
+    ) -> Result<()> {
+        let (dy, factor) = self.unscaled(dy, y)?;
+        if self.wanted(x) {
+            let dx = self.g.bilinear(Bilinear::ConvInput(c), dy, w)?;
+            self.add(x, Gradient::Scaled(dx, factor))?;
+        }
+        if self.wanted(w) {
+            let dw = self.g.bilinear(Bilinear::ConvWeights(c), x, dy)?;
+            self.add(w, Gradient::Scaled(dw, factor))?;
+        }
+        Ok(())
+    }
+
+    /// For X = conv_input(Y, W): dY = conv(dX, W), dW = conv_weights(dX, Y).
+    pub(super) fn transposed_convolution(
+        &mut self,
+        c: Conv,
+        y: Edge,
+        w: Edge,
+        x: Edge,
+        dx: Gradient,
+    ) -> Result<()> {
+        let (dx, factor) = self.unscaled(dx, x)?;
+        if self.wanted(y) {
+            let dy = self.g.bilinear(Bilinear::Conv(c), dx, w)?;
+            self.add(y, Gradient::Scaled(dy, factor))?;
+        }
+        if self.wanted(w) {
+            let dw = self.g.bilinear(Bilinear::ConvWeights(c), dx, y)?;
+            self.add(w, Gradient::Scaled(dw, factor))?;
         }
         Ok(())
     }
@@ -46,21 +90,21 @@ impl Backward<'_> {
         Ok(())
     }
 
-    /// The gradient before a layout, or `None` where there is no rule.
+    /// The gradient before a layout.
     pub(super) fn layout(
         &mut self,
         layout: &Layout,
         x: Edge,
         y: Edge,
         dy: Gradient,
-    ) -> Result<Option<Gradient>> {
+    ) -> Result<Gradient> {
         let shape = self.g.shape(x)?.to_vec();
         let keeps_constants = matches!(
             layout,
             Layout::Reshape(_) | Layout::Transpose(_) | Layout::Sum { .. }
         );
         if let (Gradient::Constant(_), true) = (dy, keeps_constants) {
-            return Ok(Some(dy));
+            return Ok(dy);
         }
         let (dy, c) = self.unscaled(dy, y)?;
         let dx = match layout {
@@ -75,9 +119,18 @@ impl Backward<'_> {
             Layout::Sum { .. } => self.g.broadcast(dy, &shape)?,
             Layout::Broadcast(_) => self.sum_to(dy, &shape)?,
             Layout::Slice { axis, start, end } => self.pad(dy, *axis, *start, *end, &shape)?,
-            Layout::Gather { .. } => return Ok(None),
+            Layout::Gather { axis, index } => {
+                let (axis, index, length) = (*axis, index.clone(), shape[*axis]);
+                let scatter = Layout::Scatter {
+                    axis,
+                    index,
+                    length,
+                };
+                self.g.layout(scatter, dy)?
+            }
+            Layout::Scatter { axis, index, .. } => self.g.gather(dy, *axis, index)?,
         };
-        Ok(Some(Gradient::Scaled(dx, c)))
+        Ok(Gradient::Scaled(dx, c))
     }
 
     /// Sums over the axes along which `shape` was broadcast.

@@ -41,17 +41,18 @@ impl Graph {
         self.bilinear(Bilinear::Mul, edges[0], edges[1])
     }
 
-    /// The matrix product.
+    /// The matrix product; leading axes are equal and count the matrices.
     pub fn matmul(&mut self, x: Edge, y: Edge) -> Result<Edge> {
         self.bilinear(Bilinear::MatMul, x, y)
     }
 
-    fn bilinear(&mut self, f: Bilinear, x: Edge, y: Edge) -> Result<Edge> {
+    /// f(x, y) for operands that fit as they are.
+    pub fn bilinear(&mut self, f: Bilinear, x: Edge, y: Edge) -> Result<Edge> {
         let (left, right) = (self.shape(x)?.to_vec(), self.shape(y)?.to_vec());
         match f.output_shape(&left, &right) {
             Some(shape) => Ok(self.push(Op::Bilinear(f), &[x, y], shape)),
             None => Err(Error::Shape {
-                op: if f == Bilinear::Mul { "mul" } else { "matmul" },
+                op: f.name(),
                 left,
                 right,
             }),
@@ -86,6 +87,21 @@ impl Graph {
     /// The axes in reverse order.
     pub fn transpose(&mut self, x: Edge) -> Result<Edge> {
         let axes = (0..self.shape(x)?.len()).rev().collect();
+        self.layout(Layout::Transpose(axes), x)
+    }
+
+    /// The last two axes exchanged.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for fewer than two axes.
+    pub fn swap_last(&mut self, x: Edge) -> Result<Edge> {
+        let rank = self.shape(x)?.len();
+        if rank < 2 {
+            return Err(Error::Invalid(format!(
+                "a tensor of {rank} axes has no two to exchange"
+            )));
+        }
+        let axes = (0..rank - 2).chain([rank - 1, rank - 2]).collect();
         self.layout(Layout::Transpose(axes), x)
     }
 

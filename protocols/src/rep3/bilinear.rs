@@ -4,7 +4,7 @@ use std::num::Wrapping;
 
 use tacit_mpc::ring::row_major;
 use tacit_mpc::wire::{Packer, Unpacker, packed_len};
-use tacit_mpc::{Bilinear, Purpose, R64, Result, Role, Session, Strand, Tensor};
+use tacit_mpc::{Bilinear, Error, Purpose, R64, Result, Role, Session, Strand, Tensor};
 
 use super::exchange::swap_words;
 use super::held::{Held, Words};
@@ -46,19 +46,116 @@ pub fn product(s: &Session, f: Bilinear, x: &Rep3, y: &Rep3) -> Result<Rep3> {
     assemble(p.shape(), parts)
 }
 
-/// c·f(x, y) rounded by `shift` bits: [`product`] in two-sided form fused with T1. A and B swap their summands, D keeps its
-/// own: (l_A, l_B + p_D, m) with one element less on the wire, and a fresh c. 16 bytes for the product and 8 + 3·shift/8 for
-/// the truncation a value, 2 rounds. Needs |c·f(x, y)| < 2^62.
-pub(crate) fn product_rounded(
-    s: &Session,
-    f: Bilinear,
-    x: &Rep3,
-    y: &Rep3,
-    c: R64,
-    shift: u32,
-) -> Result<Rep3> {
-    let p = summand(s, f, x, y)?;
-    let words = row_major(&p);
+/// An operand of a bilinear map.
+#[derive(Clone, Copy)]
+pub(crate) enum Operand<'a> {
+    /// Everybody knows it.
+    Public(&'a Tensor),
+    /// Nobody knows it.
+    Shared(&'a Rep3),
+}
+
+/// coefficient·f(x, y).
+pub(crate) struct Term<'a> {
+    pub(crate) f: Bilinear,
+    pub(crate) coefficient: R64,
+    pub(crate) x: Operand<'a>,
+    pub(crate) y: Operand<'a>,
+}
+
+/// A sum of products before it is rounded.
+pub(crate) enum Sum {
+    /// Everybody knows it.
+    Public(Tensor),
+    /// Every product had a public factor: a sharing, at no cost.
+    Shared(Rep3),
+    /// What this party's summand is: they add up to the value.
+    Summands(Tensor),
+}
+
+/// Σ coefficient·f(x, y), as far as it goes without communication.
+///
+/// # Errors
+/// The shapes do not fit, or there is no term.
+pub(crate) fn sum_of_products(s: &Session, terms: &[Term<'_>]) -> Result<Sum> {
+    let mut public: Option<Tensor> = None;
+    let mut shared: Option<Rep3> = None;
+    let mut summands: Option<Tensor> = None;
+    for t in terms {
+        let map = |x: &Tensor, y: &Tensor| -> Result<Tensor> {
+            Ok(scaled(s.kernels().bilinear(t.f, &[(x, y)])?, t))
+        };
+        match (t.x, t.y) {
+            (Operand::Public(x), Operand::Public(y)) => add(&mut public, map(x, y)?)?,
+            (Operand::Public(x), Operand::Shared(y)) => {
+                add_shared(&mut shared, y.each(|y| map(x, y))?)?;
+            }
+            (Operand::Shared(x), Operand::Public(y)) => {
+                add_shared(&mut shared, x.each(|x| map(x, y))?)?;
+            }
+            (Operand::Shared(x), Operand::Shared(y)) => {
+                add(&mut summands, scaled(summand(s, t.f, x, y)?, t))?;
+            }
+        }
+    }
+    if let (Some(x), true) = (&public, shared.is_some() || summands.is_some()) {
+        add_shared(&mut shared, Rep3::public(s.me(), x))?;
+        public = None;
+    }
+    match (public, shared, summands) {
+        (_, Some(x), Some(mut p)) => {
+            p += &x.a;
+            Ok(Sum::Summands(p))
+        }
+        (_, None, Some(p)) => Ok(Sum::Summands(p)),
+        (_, Some(x), None) => Ok(Sum::Shared(x)),
+        (Some(x), None, None) => Ok(Sum::Public(x)),
+        (None, None, None) => Err(Error::Shape {
+            op: "a sum of no products",
+            left: vec![],
+            right: vec![],
+        }),
+    }
+}
+
+fn scaled(mut x: Tensor, t: &Term<'_>) -> Tensor {
+    if t.coefficient != Wrapping(1) {
+        x.iter_mut().for_each(|w| *w *= t.coefficient);
+    }
+    x
+}
+
+fn add(sum: &mut Option<Tensor>, x: Tensor) -> Result<()> {
+    match sum {
+        None => *sum = Some(x),
+        Some(sum) if sum.shape() == x.shape() => *sum += &x,
+        Some(sum) => {
+            return Err(Error::Shape {
+                op: "sum of products",
+                left: sum.shape().to_vec(),
+                right: x.shape().to_vec(),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn add_shared(sum: &mut Option<Rep3>, x: Rep3) -> Result<()> {
+    let (mut a, mut b) = sum.take().map_or((None, None), |s| (Some(s.a), Some(s.b)));
+    add(&mut a, x.a)?;
+    add(&mut b, x.b)?;
+    *sum = a.zip(b).map(|(a, b)| Rep3 { a, b });
+    Ok(())
+}
+
+/// c·Σ p_i rounded by `shift` bits, from each party's summand: [`product`] in two-sided form fused with T1. A and B swap their
+/// summands, D keeps its own: (l_A, l_B + p_D, m) with one element less on the wire, and a fresh c. 16 bytes for the product
+/// and 8 + 3·shift/8 for the truncation a value, 2 rounds. Needs |c·Σ p_i| < 2^62.
+///
+/// # Errors
+/// A link or peer failed.
+pub(crate) fn round_summands(s: &Session, p: &Tensor, c: R64, shift: u32) -> Result<Rep3> {
+    let words = row_major(p);
     let parts = s.fan_out(words.len(), async |strand: Strand<'_>| {
         let chunk = strand.chunk();
         let p = words[chunk.start..chunk.end]
@@ -72,7 +169,24 @@ pub(crate) fn product_rounded(
     assemble(p.shape(), parts)
 }
 
-/// The product of two vectors inside a strand, rounded by `shift` bits. Costs as [`product_rounded`].
+/// c·x rounded by `shift` bits: T1 on an existing sharing, [`scale`] for a tensor.
+///
+/// # Errors
+/// A link or peer failed.
+pub(crate) fn round_shared(s: &Session, x: &Rep3, c: i64, shift: u32) -> Result<Rep3> {
+    let (a, b) = (row_major(&x.a), row_major(&x.b));
+    let parts = s.fan_out(a.len(), async |strand: Strand<'_>| {
+        let chunk = strand.chunk();
+        let cut = |t: &[R64]| t[chunk.start..chunk.end].to_vec();
+        let held = Held::from_party_order(strand.role(), cut(&a), cut(&b));
+        Ok(scale(&strand, &held, c, shift)
+            .await?
+            .into_party_order(strand.role()))
+    })?;
+    assemble(x.shape(), parts)
+}
+
+/// The product of two vectors inside a strand, rounded by `shift` bits. Costs as [`round_summands`].
 pub(crate) async fn multiply(
     strand: &Strand<'_>,
     x: &Held<Words>,

@@ -4,17 +4,17 @@
 //! follow logical clocks as in a session: a dealer never waits inside a gate, so its messages carry an old time.
 
 use ndarray::ArrayD;
+use tacit_mpc::Cost;
 use tacit_mpc::chunk::{Chunk, chunks};
 use tacit_mpc::wire::packed_len;
-use tacit_mpc::{Bilinear, Cost};
 use tacit_nn::program::Instr;
-use tacit_nn::{Engine, Error, Layout, Program, Result, fixed};
+use tacit_nn::{Engine, Error, Layout, Product, Program, Result, fixed};
 
 use super::exp;
 use super::lookup::Prepared;
 use super::plan::{Depth, Kind, Tree};
 
-/// Counts rounds, messages and bytes of a graph on [`super::Rep3Engine`]. A value is its shape.
+/// Counts rounds, messages and bytes of a graph on [`super::Rep3Engine`].
 #[derive(Clone, Debug)]
 pub struct CostEngine {
     fraction_bits: u32,
@@ -162,59 +162,88 @@ impl Count<'_> {
     }
 }
 
+/// A tensor of a shape, which all parties know or which they share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Value {
+    shape: Vec<usize>,
+    public: bool,
+}
+
+impl Value {
+    /// A shared tensor.
+    #[must_use]
+    pub fn shared(shape: &[usize]) -> Self {
+        let shape = shape.to_vec();
+        Self {
+            shape,
+            public: false,
+        }
+    }
+}
+
 impl Engine for CostEngine {
-    type Value = Vec<usize>;
+    type Value = Value;
 
-    fn public(&mut self, x: &ArrayD<f64>) -> Result<Vec<usize>> {
-        Ok(x.shape().to_vec())
+    fn public(&mut self, x: &ArrayD<f64>) -> Result<Value> {
+        let shape = x.shape().to_vec();
+        Ok(Value {
+            shape,
+            public: true,
+        })
     }
 
-    fn shape(&self, x: &Vec<usize>) -> Vec<usize> {
-        x.clone()
+    fn shape(&self, x: &Value) -> Vec<usize> {
+        x.shape.clone()
     }
 
-    fn layout(&mut self, layout: &Layout, x: &Vec<usize>) -> Result<Vec<usize>> {
-        layout.output_shape(x)
+    fn layout(&mut self, layout: &Layout, x: &Value) -> Result<Value> {
+        let shape = layout.output_shape(&x.shape)?;
+        Ok(Value { shape, ..*x })
     }
 
-    fn concat(&mut self, axis: usize, xs: &[&Vec<usize>]) -> Result<Vec<usize>> {
-        let mut shape = xs.first().map(|x| x.to_vec()).unwrap_or_default();
-        let total = xs.iter().filter_map(|x| x.get(axis)).sum();
+    fn concat(&mut self, axis: usize, xs: &[&Value]) -> Result<Value> {
+        let mut shape = xs.first().map(|x| x.shape.clone()).unwrap_or_default();
+        let total = xs.iter().filter_map(|x| x.shape.get(axis)).sum();
         let length = shape.get_mut(axis).ok_or_else(|| Error::Shape {
             op: "concat",
-            left: xs[0].clone(),
+            left: xs.first().map(|x| x.shape.clone()).unwrap_or_default(),
             right: vec![axis],
         })?;
         *length = total;
-        Ok(shape)
+        let public = xs.iter().all(|x| x.public);
+        Ok(Value { shape, public })
     }
 
-    fn linear(&mut self, terms: &[(i64, &Vec<usize>)], _: f64) -> Result<Vec<usize>> {
-        terms
-            .first()
-            .map(|(_, x)| x.to_vec())
-            .ok_or_else(|| Error::Invalid("a linear combination of no terms has no shape".into()))
+    fn linear(&mut self, terms: &[(i64, &Value)], _: f64) -> Result<Value> {
+        let none = || Error::Invalid("a linear combination of no terms has no shape".into());
+        let shape = terms.first().ok_or_else(none)?.1.shape.clone();
+        let public = terms.iter().all(|(_, x)| x.public);
+        Ok(Value { shape, public })
     }
 
-    fn bilinear(
-        &mut self,
-        f: Bilinear,
-        x: &Vec<usize>,
-        y: &Vec<usize>,
-        scale: f64,
-    ) -> Result<Vec<usize>> {
-        let shape = f.output_shape(x, y).ok_or_else(|| Error::Shape {
-            op: "bilinear map",
-            left: x.clone(),
-            right: y.clone(),
-        })?;
+    fn products(&mut self, terms: &[Product<'_, Value>], scale: f64) -> Result<Value> {
+        let none = || Error::Invalid("a sum of no products has no shape".into());
+        let t = terms.first().ok_or_else(none)?;
+        let shape =
+            t.f.output_shape(&t.x.shape, &t.y.shape)
+                .ok_or_else(|| Error::Shape {
+                    op: t.f.name(),
+                    left: t.x.shape.clone(),
+                    right: t.y.shape.clone(),
+                })?;
         let shift = fixed::scale_factor(scale)?.1 + self.fraction_bits;
-        self.pass(shape.iter().product(), |c| c.rounded_product(shift));
-        Ok(shape)
+        let n = shape.iter().product();
+        let public = terms.iter().all(|t| t.x.public && t.y.public);
+        if terms.iter().any(|t| !t.x.public && !t.y.public) {
+            self.pass(n, |c| c.rounded_product(shift));
+        } else if !public {
+            self.pass(n, |c| c.truncate(64, shift));
+        }
+        Ok(Value { shape, public })
     }
 
-    fn map(&mut self, program: &Program, inputs: &[&Vec<usize>]) -> Result<Vec<Vec<usize>>> {
-        let shape = inputs.first().map(|x| x.to_vec()).unwrap_or_default();
+    fn map(&mut self, program: &Program, inputs: &[&Value]) -> Result<Vec<Value>> {
+        let shape = inputs.first().map(|x| x.shape.clone()).unwrap_or_default();
         let f = self.fraction_bits;
         let depth = self.depth;
         let gates: Vec<Box<dyn Fn(&mut Count)>> = program
@@ -241,12 +270,17 @@ impl Engine for CostEngine {
                         let t = Prepared::new(t, f)?;
                         Box::new(move |s| s.table(t.words(), t.k, t.shift))
                     }
+                    other => return Err(Error::Invalid(format!("{other:?} has no gate yet"))),
                 })
             })
             .collect::<Result<_>>()?;
         self.pass(shape.iter().product(), |count| {
             gates.iter().for_each(|gate| gate(count))
         });
-        Ok(program.outputs.iter().map(|_| shape.clone()).collect())
+        let output = Value {
+            shape,
+            public: false,
+        };
+        Ok(vec![output; program.outputs.len()])
     }
 }

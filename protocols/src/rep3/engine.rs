@@ -6,20 +6,24 @@ use ndarray::{ArrayD, Axis};
 use tacit_mpc::ring::row_major;
 use tacit_mpc::{Bilinear, Chunk, Purpose, R64, Session, Strand, Tensor};
 use tacit_nn::program::Instr;
-use tacit_nn::{Engine, Error, Layout, Program, Result, fixed};
+use tacit_nn::{Engine, Error, Layout, Product, Program, Result, fixed};
 
-use super::bilinear::{product, product_rounded};
+use super::bilinear::{
+    Operand as Factor, Sum, Term, product, round_shared, round_summands, sum_of_products,
+};
 use super::bits::Plane;
 use super::held::Held;
 use super::plan::Depth;
 use super::program::{Compiler, Register};
 use super::share::{Rep3, assemble, input, open};
 
-/// A tensor on this engine: shared numbers in fixed point, or shared bits.
+/// A tensor on this engine: shared or public numbers in fixed point, or shared bits.
 #[derive(Clone, Debug)]
 pub enum Value {
-    /// Numbers.
+    /// Shared numbers.
     Numbers(Rep3),
+    /// Numbers that all parties know.
+    Public(Tensor),
     /// Bits, as a program gave them out.
     Bits(Bits),
 }
@@ -43,6 +47,7 @@ impl Value {
     fn shape(&self) -> &[usize] {
         match self {
             Self::Numbers(x) => x.shape(),
+            Self::Public(x) => x.shape(),
             Self::Bits(b) => &b.shape,
         }
     }
@@ -50,15 +55,39 @@ impl Value {
     /// The sharing of numbers.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where the value holds bits.
+    /// [`Error::Invalid`] where the value is public or holds bits.
     pub fn numbers(&self) -> Result<&Rep3> {
         match self {
             Self::Numbers(x) => Ok(x),
-            Self::Bits(_) => Err(Error::Invalid(
-                "a value of bits stands where numbers are needed: convert it by a program".into(),
+            Self::Public(_) => Err(Error::Invalid(
+                "a public value stands where a shared one is needed".into(),
             )),
+            Self::Bits(_) => Err(not_numbers()),
         }
     }
+
+    fn operand(&self) -> Result<Factor<'_>> {
+        match self {
+            Self::Numbers(x) => Ok(Factor::Shared(x)),
+            Self::Public(x) => Ok(Factor::Public(x)),
+            Self::Bits(_) => Err(not_numbers()),
+        }
+    }
+
+    /// The sharing of numbers; that of a public tensor is trivial.
+    fn shared(&self, me: usize) -> Result<Cow<'_, Rep3>> {
+        match self {
+            Self::Numbers(x) => Ok(Cow::Borrowed(x)),
+            Self::Public(x) => Ok(Cow::Owned(Rep3::public(me, x))),
+            Self::Bits(_) => Err(not_numbers()),
+        }
+    }
+}
+
+fn not_numbers() -> Error {
+    Error::Invalid(
+        "a value of bits stands where numbers are needed: convert it by a program".into(),
+    )
 }
 
 /// Runs graphs on shares of three parties: semi-honest, honest majority.
@@ -132,11 +161,23 @@ impl Rep3Engine {
         ))
     }
 
+    /// A public tensor as a sharing that is treated like any other. No communication.
+    ///
+    /// # Errors
+    /// A number that has no encoding.
+    pub fn trivial(&self, x: &ArrayD<f64>) -> Result<Value> {
+        let words = fixed::encode_tensor(x, self.fraction_bits)?;
+        Ok(Value::Numbers(Rep3::public(self.session.me(), &words)))
+    }
+
     /// Opens a value to all three parties. 24 bytes and 1 round a value.
     ///
     /// # Errors
     /// The value holds bits, or a link or peer failed.
     pub fn reveal(&mut self, x: &Value) -> Result<ArrayD<f64>> {
+        if let Value::Public(words) = x {
+            return Ok(fixed::decode_tensor(words, self.fraction_bits));
+        }
         self.session.begin_run().map_err(failed)?;
         let words = open(&self.session, x.numbers()?).map_err(failed)?;
         Ok(fixed::decode_tensor(&words, self.fraction_bits))
@@ -163,7 +204,7 @@ impl Rep3Engine {
         self.session.begin_run().map_err(failed)?;
         let mut words: Vec<R64> = Vec::new();
         for v in values {
-            words.extend(v.numbers()?.a.iter());
+            words.extend(v.shared(me)?.a.iter());
         }
         let masks = self
             .session
@@ -199,8 +240,7 @@ impl Engine for Rep3Engine {
     }
 
     fn public(&mut self, x: &ArrayD<f64>) -> Result<Value> {
-        let words = fixed::encode_tensor(x, self.fraction_bits)?;
-        Ok(Value::Numbers(Rep3::public(self.session.me(), &words)))
+        Ok(Value::Public(fixed::encode_tensor(x, self.fraction_bits)?))
     }
 
     fn shape(&self, x: &Value) -> Vec<usize> {
@@ -208,56 +248,80 @@ impl Engine for Rep3Engine {
     }
 
     fn layout(&mut self, layout: &Layout, x: &Value) -> Result<Value> {
-        Ok(Value::Numbers(x.numbers()?.each(|t| layout.apply(t))?))
+        match x {
+            Value::Public(x) => Ok(Value::Public(layout.apply(x)?)),
+            x => Ok(Value::Numbers(x.numbers()?.each(|t| layout.apply(t))?)),
+        }
     }
 
     fn concat(&mut self, axis: usize, xs: &[&Value]) -> Result<Value> {
-        let xs: Vec<&Rep3> = xs.iter().map(|x| x.numbers()).collect::<Result<_>>()?;
-        let join = |component: fn(&Rep3) -> &Tensor| {
-            let views: Vec<_> = xs.iter().map(|x| component(x).view()).collect();
+        let join = |parts: &[&Tensor]| {
+            let views: Vec<_> = parts.iter().map(|x| x.view()).collect();
             ndarray::concatenate(Axis(axis), &views).map_err(|_| Error::Shape {
                 op: "concat",
-                left: xs.first().map(|x| x.shape().to_vec()).unwrap_or_default(),
-                right: xs.last().map(|x| x.shape().to_vec()).unwrap_or_default(),
+                left: parts
+                    .first()
+                    .map(|x| x.shape().to_vec())
+                    .unwrap_or_default(),
+                right: parts.last().map(|x| x.shape().to_vec()).unwrap_or_default(),
             })
         };
+        if let Some(public) = all_public(xs) {
+            return Ok(Value::Public(join(&public)?));
+        }
+        let me = self.session.me();
+        let shared: Vec<_> = xs.iter().map(|x| x.shared(me)).collect::<Result<_>>()?;
+        let component =
+            |of: fn(&Rep3) -> &Tensor| join(&shared.iter().map(|x| of(x)).collect::<Vec<_>>());
         Ok(Value::Numbers(Rep3 {
-            a: join(|x| &x.a)?,
-            b: join(|x| &x.b)?,
+            a: component(|x| &x.a)?,
+            b: component(|x| &x.b)?,
         }))
     }
 
     fn linear(&mut self, terms: &[(i64, &Value)], bias: f64) -> Result<Value> {
         let bias = fixed::encode(bias, self.fraction_bits)?;
-        let mut sum: Option<Rep3> = None;
-        for (c, x) in terms {
-            let x = x.numbers()?;
-            let c = fixed::from_signed(*c);
-            let sum = match &mut sum {
-                None => sum.insert(Rep3 {
-                    a: x.a.mapv(|w| c * w),
-                    b: x.b.mapv(|w| c * w),
-                }),
-                Some(sum) if sum.shape() == x.shape() => {
-                    sum.a.zip_mut_with(&x.a, |s, &w| *s += c * w);
-                    sum.b.zip_mut_with(&x.b, |s, &w| *s += c * w);
-                    continue;
+        let (coefficients, xs): (Vec<i64>, Vec<&Value>) = terms.iter().copied().unzip();
+        let combine = |parts: &[&Tensor]| {
+            let mut sum: Option<Tensor> = None;
+            for (&c, x) in coefficients.iter().zip(parts) {
+                let c = fixed::from_signed(c);
+                match &mut sum {
+                    None => sum = Some(x.mapv(|w| c * w)),
+                    Some(sum) if sum.shape() == x.shape() => {
+                        sum.zip_mut_with(x, |s, &w| *s += c * w);
+                    }
+                    Some(sum) => {
+                        return Err(Error::Shape {
+                            op: "linear",
+                            left: sum.shape().to_vec(),
+                            right: x.shape().to_vec(),
+                        });
+                    }
                 }
-                Some(sum) => {
-                    return Err(Error::Shape {
-                        op: "linear",
-                        left: sum.shape().to_vec(),
-                        right: x.shape().to_vec(),
-                    });
-                }
-            };
-            sum.add_public(self.session.me(), bias);
+            }
+            sum.ok_or_else(|| {
+                Error::Invalid("a linear combination of no terms has no shape".into())
+            })
+        };
+        if let Some(public) = all_public(&xs) {
+            return Ok(Value::Public(combine(&public)?.mapv(|w| w + bias)));
         }
-        sum.map(Value::Numbers)
-            .ok_or_else(|| Error::Invalid("a linear combination of no terms has no shape".into()))
+        let me = self.session.me();
+        let shared: Vec<_> = xs.iter().map(|x| x.shared(me)).collect::<Result<_>>()?;
+        let component =
+            |of: fn(&Rep3) -> &Tensor| combine(&shared.iter().map(|x| of(x)).collect::<Vec<_>>());
+        let mut sum = Rep3 {
+            a: component(|x| &x.a)?,
+            b: component(|x| &x.b)?,
+        };
+        sum.add_public(me, bias);
+        Ok(Value::Numbers(sum))
     }
 
-    fn bilinear(&mut self, f: Bilinear, x: &Value, y: &Value, scale: f64) -> Result<Value> {
+    /// Both operands shared: 30.75 bytes (f = 18) and 2 rounds a value. One of them public: the product is local, 14.75 bytes
+    /// for the rounding. Both public: nothing.
+    fn products(&mut self, terms: &[Product<'_, Value>], scale: f64) -> Result<Value> {
         let (c, shift) = fixed::scale_factor(scale)?;
         let shift = shift + self.fraction_bits;
         if shift > 62 {
@@ -265,15 +329,28 @@ impl Engine for Rep3Engine {
                 "a product scaled by {scale} would be rounded by {shift} bits: at most 62 are possible"
             )));
         }
-        let z = product_rounded(
-            &self.session,
-            f,
-            x.numbers()?,
-            y.numbers()?,
-            fixed::from_signed(c),
-            shift,
-        );
-        Ok(Value::Numbers(z.map_err(failed)?))
+        let terms = terms
+            .iter()
+            .map(|t| {
+                Ok(Term {
+                    f: t.f,
+                    coefficient: fixed::from_signed(t.coefficient),
+                    x: t.x.operand()?,
+                    y: t.y.operand()?,
+                })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let sum = sum_of_products(&self.session, &terms).map_err(failed)?;
+        let rounded = match sum {
+            Sum::Public(x) => {
+                let word =
+                    |w| fixed::from_signed(fixed::signed(w * fixed::from_signed(c)) >> shift);
+                return Ok(Value::Public(x.mapv(word)));
+            }
+            Sum::Shared(x) => round_shared(&self.session, &x, c, shift),
+            Sum::Summands(p) => round_summands(&self.session, &p, fixed::from_signed(c), shift),
+        };
+        Ok(Value::Numbers(rounded.map_err(failed)?))
     }
 
     fn map(&mut self, program: &Program, inputs: &[&Value]) -> Result<Vec<Value>> {
@@ -298,10 +375,8 @@ impl Engine for Rep3Engine {
             )));
         }
         for instr in &program.code {
-            if let Instr::Input(i) = instr {
-                inputs[*i].numbers()?;
-            } else if let Instr::InputBit(i) = instr
-                && matches!(inputs[*i], Value::Numbers(_))
+            if let Instr::InputBit(i) = instr
+                && !matches!(inputs[*i], Value::Bits(_))
             {
                 return Err(Error::Invalid(format!(
                     "program {}: input {i} must be a bit",
@@ -310,11 +385,19 @@ impl Engine for Rep3Engine {
             }
         }
         let n = shape.iter().product();
+        let (me, numbers) = (self.session.me(), program.number_inputs());
+        let shared: Vec<Option<Cow<'_, Rep3>>> = inputs
+            .iter()
+            .enumerate()
+            .map(|(i, x)| numbers.contains(&i).then(|| x.shared(me)).transpose())
+            .collect::<Result<_>>()?;
         let standard: Vec<_> = inputs
             .iter()
-            .map(|x| match x {
-                Value::Numbers(x) => Operand::Numbers(row_major(&x.a), row_major(&x.b)),
-                Value::Bits(b) => Operand::Bits(&b.chunks),
+            .zip(&shared)
+            .map(|(x, shared)| match (x, shared) {
+                (Value::Bits(b), _) => Operand::Bits(&b.chunks),
+                (_, Some(x)) => Operand::Numbers(row_major(&x.a), row_major(&x.b)),
+                (_, None) => Operand::Numbers(Cow::default(), Cow::default()),
             })
             .collect();
         let parts = self.session.fan_out(n, async |strand: Strand<'_>| {
@@ -322,9 +405,21 @@ impl Engine for Rep3Engine {
             compiled.run(&strand, &registers).await
         });
         let parts = parts.map_err(failed)?;
-        let me = self.session.me();
         collect(&shape, me, program.outputs.len(), parts)
     }
+}
+
+/// The tensors, where all of them are public.
+fn all_public<'a>(xs: &[&'a Value]) -> Option<Vec<&'a Tensor>> {
+    xs.iter()
+        .map(|x| {
+            if let Value::Public(x) = x {
+                Some(x)
+            } else {
+                None
+            }
+        })
+        .collect()
 }
 
 /// An input of a program in row-major order.
@@ -339,7 +434,8 @@ impl Operand<'_> {
         let chunk = strand.chunk();
         match self {
             Self::Numbers(a, b) => {
-                let cut = |t: &[R64]| t[chunk.start..chunk.end].to_vec();
+                // An input that the program does not read is empty.
+                let cut = |t: &[R64]| t.get(chunk.start..chunk.end).unwrap_or_default().to_vec();
                 Register::Number(Held::from_party_order(strand.role(), cut(a), cut(b)))
             }
             Self::Bits(planes) => {

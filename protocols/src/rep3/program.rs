@@ -127,6 +127,7 @@ impl Compiler {
                 Instr::ToArithmetic(b) => Step::ToArithmetic(bit(*b)?),
                 Instr::ExpNeg(r) => Step::ExpNeg(number(*r)?),
                 Instr::Table(r, t) => Step::Table(number(*r)?, self.table(t)?),
+                other => return Err(invalid(k, &format!("{other:?} has no gate yet"))),
             };
             is_bit.push(matches!(instr, Instr::InputBit(_) | Instr::Negative(..)));
             steps.push(step);
