@@ -1,7 +1,8 @@
-//! Rows from a data contributor, computing or not, to the three computing parties.
+//! Numbers from somebody who need not compute (a contributor of rows, a client with a question) to the three computing
+//! parties.
 //!
-//! The contributor draws seeds for shares 0 and 1 from the operating system and sends share 2 in words:
-//!     P_0: seed 0, seed 1    P_1: seed 1, x_2    P_2: x_2, seed 0,     x_2 = x - F(seed 0) - F(seed 1).
+//! The sender draws seeds for shares 0 and 1 from the operating system and sends share 2 in words:
+//!     P_0: seed 0, seed 1    P_1: seed 1, x_2    P_2: seed 0, x_2,     x_2 = x - F(seed 0) - F(seed 1).
 //! 16 bytes a value in all and 1 round. A contributor that computes keeps its own part. Semi-honest: that P_1 and P_2 get the
 //! same x_2 is not checked.
 
@@ -15,16 +16,41 @@ use tacit_mpc::{Error, PartyId, R64, Result, Tensor};
 
 use super::Rep3;
 
-/// Words of one frame of share 2: 1 MiB.
-const FRAME_WORDS: usize = 1 << 17;
+/// Bytes of one frame.
+const FRAME: usize = 1 << 20;
 const SEED: usize = 16;
 
-/// Shares a tensor to the computing parties 0, 1, 2 among the links of `net`. Returns the contributor's own shares where it is
-/// one of them.
+/// What the three parties get of a tensor.
+pub struct Parts {
+    /// The message to each party, [`part_len`] bytes.
+    pub messages: [Bytes; 3],
+    shares: [Tensor; 3],
+}
+
+impl Parts {
+    /// The shares that party `i` reads from its message.
+    fn of(self, i: PartyId) -> Rep3 {
+        let [zero, one, two] = self.shares;
+        let (a, b) = match i {
+            0 => (zero, one),
+            1 => (one, two),
+            _ => (two, zero),
+        };
+        Rep3 { a, b }
+    }
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts").finish_non_exhaustive()
+    }
+}
+
+/// Shares a tensor: nobody learns anything from less than two of the messages.
 ///
 /// # Errors
-/// No randomness, or a failed link.
-pub fn send(net: &dyn Transport, x: &Tensor) -> Result<Option<Rep3>> {
+/// No randomness.
+pub fn share(x: &Tensor) -> Result<Parts> {
     let mut seeds = [[0u8; SEED]; 2];
     for seed in &mut seeds {
         getrandom::fill(seed).map_err(|e| Error::Randomness(e.to_string()))?;
@@ -35,27 +61,75 @@ pub fn send(net: &dyn Transport, x: &Tensor) -> Result<Option<Rep3>> {
         .zip(zero.iter().zip(&one))
         .map(|(&x, (&a, &b))| x - a - b)
         .collect();
-    let me = net.me();
-    for party in (0..3).filter(|&p| p != me) {
-        match party {
-            0 => net.send(0, Bytes::from(seeds.concat()))?,
-            1 => net.send(1, Bytes::copy_from_slice(&seeds[1]))?,
-            _ => net.send(2, Bytes::copy_from_slice(&seeds[0]))?,
+    let with_words = |seed: &[u8; SEED]| {
+        let mut message = BytesMut::with_capacity(SEED + 8 * two.len());
+        message.put_slice(seed);
+        two.iter().for_each(|w| message.put_u64_le(w.0));
+        message.freeze()
+    };
+    Ok(Parts {
+        messages: [
+            Bytes::from(seeds.concat()),
+            with_words(&seeds[1]),
+            with_words(&seeds[0]),
+        ],
+        shares: [
+            tensor(x.shape(), zero)?,
+            tensor(x.shape(), one)?,
+            tensor(x.shape(), two)?,
+        ],
+    })
+}
+
+/// Bytes of the message to party `me` for `n` values.
+#[must_use]
+pub fn part_len(me: PartyId, n: usize) -> usize {
+    if me == 0 { 2 * SEED } else { SEED + 8 * n }
+}
+
+/// The shares in the message to party `me`; `None` if it has another length than such a message.
+#[must_use]
+pub fn read(me: PartyId, message: &[u8], shape: &[usize]) -> Option<Rep3> {
+    let n = shape.iter().product();
+    if message.len() != part_len(me, n) {
+        return None;
+    }
+    let (seed, rest) = message.split_first_chunk::<SEED>()?;
+    let expanded = expand_seed(seed, n);
+    let (a, b) = if me == 0 {
+        (expanded, expand_seed(rest.first_chunk()?, n))
+    } else {
+        let words = rest.as_chunks::<8>().0.iter();
+        let words = words.map(|b| Wrapping(u64::from_le_bytes(*b))).collect();
+        if me == 1 {
+            (expanded, words)
+        } else {
+            (words, expanded)
         }
-        if party != 0 {
-            send_words(net, party, &two)?;
+    };
+    Some(Rep3 {
+        a: tensor(shape, a).ok()?,
+        b: tensor(shape, b).ok()?,
+    })
+}
+
+/// Shares a tensor to the computing parties 0, 1, 2 among the links of `net`. Returns the contributor's own shares where it is
+/// one of them.
+///
+/// # Errors
+/// No randomness, or a failed link.
+pub fn send(net: &dyn Transport, x: &Tensor) -> Result<Option<Rep3>> {
+    let parts = share(x)?;
+    let me = net.me();
+    for (party, message) in parts.messages.iter().enumerate() {
+        if party != me {
+            for start in (0..message.len()).step_by(FRAME) {
+                let end = (start + FRAME).min(message.len());
+                net.send(party, message.slice(start..end))?;
+            }
         }
     }
-    let shares = match me {
-        0 => (zero, one),
-        1 => (one, two),
-        2 => (two, zero),
-        _ => return Ok(None),
-    };
-    Ok(Some(Rep3 {
-        a: tensor(x.shape(), shares.0)?,
-        b: tensor(x.shape(), shares.1)?,
-    }))
+    Ok((me < 3).then(|| parts.of(me)))
 }
 
 /// Receives this computing party's shares of a contributor's tensor of the given shape.
@@ -63,67 +137,25 @@ pub fn send(net: &dyn Transport, x: &Tensor) -> Result<Option<Rep3>> {
 /// # Errors
 /// A failed link, or a contributor that sends other lengths.
 pub fn receive(net: &dyn Transport, from: PartyId, shape: &[usize]) -> Result<Rep3> {
-    let n = shape.iter().product();
-    let seeds = net.recv(from)?;
-    let expected = if net.me() == 0 { 2 * SEED } else { SEED };
-    if seeds.len() != expected {
-        let what = format!("its seeds have {} bytes instead of {expected}", seeds.len());
-        return Err(Error::PeerMisbehaved { peer: from, what });
-    }
-    let expanded: Vec<Vec<R64>> = seeds
-        .as_chunks::<SEED>()
-        .0
-        .iter()
-        .map(|s| expand_seed(s, n))
-        .collect();
-    let words = if net.me() == 0 {
-        None
-    } else {
-        Some(receive_words(net, from, n)?)
-    };
-    let mut expanded = expanded.into_iter();
-    let (a, b) = match (net.me(), words) {
-        (0, _) => (expanded.next(), expanded.next()),
-        (1, words) => (expanded.next(), words),
-        (_, words) => (words, expanded.next()),
-    };
-    Ok(Rep3 {
-        a: tensor(shape, a.unwrap_or_default())?,
-        b: tensor(shape, b.unwrap_or_default())?,
-    })
-}
-
-fn send_words(net: &dyn Transport, to: PartyId, words: &[R64]) -> Result<()> {
-    for part in words.chunks(FRAME_WORDS) {
-        let mut frame = BytesMut::with_capacity(8 * part.len());
-        part.iter().for_each(|w| frame.put_u64_le(w.0));
-        net.send(to, frame.freeze())?;
-    }
-    Ok(())
-}
-
-fn receive_words(net: &dyn Transport, from: PartyId, n: usize) -> Result<Vec<R64>> {
-    let mut words = Vec::with_capacity(n);
-    while words.len() < n {
-        let want = (n - words.len()).min(FRAME_WORDS);
+    let len = part_len(net.me(), shape.iter().product());
+    let mut message = BytesMut::with_capacity(len);
+    while message.len() < len {
+        let want = (len - message.len()).min(FRAME);
         let frame = net.recv(from)?;
-        if frame.len() != 8 * want {
+        if frame.len() != want {
             let what = format!(
-                "its shares came in a frame of {} bytes instead of {}",
-                frame.len(),
-                8 * want
+                "its shares came in a frame of {} bytes instead of {want}",
+                frame.len()
             );
             return Err(Error::PeerMisbehaved { peer: from, what });
         }
-        words.extend(
-            frame
-                .as_chunks::<8>()
-                .0
-                .iter()
-                .map(|b| Wrapping(u64::from_le_bytes(*b))),
-        );
+        message.put(frame);
     }
-    Ok(words)
+    read(net.me(), &message, shape).ok_or_else(|| Error::Shape {
+        op: "contribute",
+        left: vec![message.len()],
+        right: shape.to_vec(),
+    })
 }
 
 fn tensor(shape: &[usize], words: Vec<R64>) -> Result<Tensor> {
@@ -176,6 +208,18 @@ mod tests {
             assert_eq!(reconstruct(&shares), rows());
             assert_ne!(shares[0].a, rows());
         }
+    }
+
+    #[test]
+    fn a_message_of_another_length_holds_no_shares() {
+        let parts = share(&rows()).unwrap();
+        for (me, message) in parts.messages.iter().enumerate() {
+            assert_eq!(message.len(), part_len(me, 35));
+            assert!(read(me, message, &[7, 5]).is_some());
+            assert!(read(me, &message[..message.len() - 1], &[7, 5]).is_none());
+        }
+        assert!(read(1, &parts.messages[1], &[7, 6]).is_none());
+        assert!(read(2, &[], &[0]).is_none());
     }
 
     #[test]
