@@ -183,6 +183,18 @@ impl Graph {
         self.public(ArrayD::from_elem(IxDyn(shape), value))
     }
 
+    /// The shapes of the inputs, in order.
+    #[must_use]
+    pub fn input_shapes(&self) -> Vec<Vec<usize>> {
+        let mut shapes = vec![Vec::new(); self.inputs];
+        for node in &self.nodes {
+            if let Op::Input(k) = node.op {
+                shapes[k].clone_from(&node.shape);
+            }
+        }
+        shapes
+    }
+
     /// Makes an edge the next output of the graph.
     pub fn output(&mut self, x: Edge) {
         self.outputs.push(x);

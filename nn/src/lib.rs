@@ -15,6 +15,7 @@ pub mod model_file;
 pub mod optimizer;
 pub mod plain;
 pub mod program;
+pub mod provenance;
 pub mod random;
 pub mod ring;
 pub mod run;

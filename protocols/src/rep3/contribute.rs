@@ -113,6 +113,17 @@ pub fn read(me: PartyId, message: &[u8], shape: &[usize]) -> Option<Rep3> {
     })
 }
 
+/// The part of the message to party `me` that `peer` holds too if the sender is honest. The third party, who does not, must
+/// not learn even a hash of it: it knows the rest.
+#[must_use]
+pub fn common(me: PartyId, peer: PartyId, message: &[u8]) -> &[u8] {
+    let (first, rest) = message.split_at(SEED.min(message.len()));
+    match (me, peer) {
+        (0, 1) | (1, 2) | (2, 1) => rest,
+        _ => first,
+    }
+}
+
 /// Shares a tensor to the computing parties 0, 1, 2 among the links of `net`. Returns the contributor's own shares where it is
 /// one of them.
 ///
@@ -217,6 +228,11 @@ mod tests {
             assert_eq!(message.len(), part_len(me, 35));
             assert!(read(me, message, &[7, 5]).is_some());
             assert!(read(me, &message[..message.len() - 1], &[7, 5]).is_none());
+        }
+        for (me, peer) in [(0, 1), (1, 2), (2, 0)] {
+            let ours = common(me, peer, &parts.messages[me]);
+            assert_eq!(ours, common(peer, me, &parts.messages[peer]));
+            assert!(!ours.is_empty());
         }
         assert!(read(1, &parts.messages[1], &[7, 6]).is_none());
         assert!(read(2, &[], &[0]).is_none());
