@@ -16,15 +16,19 @@
 
 mod bilinear;
 mod bits;
+mod boolean;
 mod compare;
 pub mod contribute;
 mod convert;
 mod cost;
 mod engine;
+mod equal;
+mod exact;
 mod exchange;
 mod exp;
 mod held;
 mod lookup;
+mod onehot;
 mod plan;
 mod polygate;
 mod program;

@@ -5,6 +5,7 @@ use ndarray::{ArrayD, IxDyn};
 use proptest::prelude::*;
 use tacit_mpc::Cost;
 use tacit_mpc::simulate::{mem, simulate_seeded};
+use tacit_nn::program::Instr;
 use tacit_nn::{Engine, Function, Graph, Program, Result, program, run};
 use tacit_protocols::rep3::{CostEngine, CostValue, Depth, Rep3Engine};
 
@@ -41,6 +42,44 @@ proptest! {
             let mut e = Rep3Engine::with_depth(session, f, depth).unwrap();
             let inputs: Vec<_> = shapes.iter().map(|s| e.trivial(&ArrayD::from_elem(IxDyn(s), 0.25)).unwrap()).collect();
             run(&g, &mut e, &inputs).unwrap();
+            e.session().cost()
+        });
+        prop_assert_eq!(got, want.to_vec());
+    }
+}
+
+/// Every instruction, in one program.
+fn every_instruction() -> Program {
+    let mut p = Program::new("every instruction");
+    let (x, y) = (p.push(Instr::Input(0)), p.push(Instr::Input(1)));
+    let floor = p.push(Instr::Floor(x));
+    let rest = p.push(Instr::Linear(vec![(1, x), (-1, floor)], -1.0));
+    let e = p.push(Instr::Exp(rest));
+    let small = p.push(Instr::ExpNeg(rest));
+    let product = p.push(Instr::Mul(e, small));
+    let scaled = p.push(Instr::Scale(product, 0.3));
+    let negative = p.push(Instr::Negative(y, Some(30)));
+    let zero = p.push(Instr::Zero(floor));
+    let both = p.push(Instr::And(negative, zero));
+    let other = p.push(Instr::Xor(both, zero));
+    let not = p.push(Instr::Not(other));
+    let chosen = p.push(Instr::Select(not, scaled));
+    let one = p.push(Instr::ToArithmetic(other));
+    p.outputs = vec![chosen, one, both];
+    p
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+    #[test]
+    fn every_instruction_costs_what_was_forecast(n in 1usize..700, f in 16u32..=20, two: bool) {
+        let depth = if two { Depth::Two } else { Depth::Three };
+        let p = every_instruction();
+        let want = forecast(depth, f, |e| e.map(&p, &[&CostValue::shared(&[n]), &CostValue::shared(&[n])]));
+        let got = simulate_seeded(mem(), 1, |session| {
+            let mut e = Rep3Engine::with_depth(session, f, depth).unwrap();
+            let x = e.trivial(&ArrayD::from_elem(IxDyn(&[n]), -0.25)).unwrap();
+            e.map(&p, &[&x, &x]).unwrap();
             e.session().cost()
         });
         prop_assert_eq!(got, want.to_vec());

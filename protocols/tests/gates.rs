@@ -1,98 +1,15 @@
 //! Every gate of rep3 against plain integers: results, errors, rounds and bytes.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod common;
+
+use common::gate::{N, column, grid, map, run};
 use ndarray::{ArrayD, IxDyn};
+use tacit_mpc::Bilinear;
 use tacit_mpc::simulate::{mem, simulate_seeded};
-use tacit_mpc::{Bilinear, Cost};
 use tacit_nn::program::{self, Instr};
 use tacit_nn::{Engine, Graph, Program, Table};
-use tacit_protocols::rep3::{Depth, Rep3Engine, Value};
-
-/// n divides into aligned thirds, so that no bit is lost to padding.
-const N: usize = 3 * 64 * 40;
-
-fn column(values: impl IntoIterator<Item = f64>) -> ArrayD<f64> {
-    let v: Vec<f64> = values.into_iter().collect();
-    ArrayD::from_shape_vec(IxDyn(&[v.len()]), v).unwrap()
-}
-
-/// What a gate gave and what it cost: opened outputs, cost of each party before and after the gate.
-struct Run {
-    outputs: Vec<ArrayD<f64>>,
-    before: Vec<Cost>,
-    after: Vec<Cost>,
-}
-
-impl Run {
-    fn bytes(&self) -> f64 {
-        let sum = |c: &[Cost]| c.iter().map(|c| c.bytes as f64).sum::<f64>();
-        sum(&self.after) - sum(&self.before)
-    }
-
-    fn rounds(&self) -> u64 {
-        let longest = |c: &[Cost]| c.iter().map(|c| c.rounds).max().unwrap();
-        longest(&self.after) - longest(&self.before)
-    }
-}
-
-fn run(
-    f: u32,
-    depth: Depth,
-    inputs: &[ArrayD<f64>],
-    gate: impl Fn(&mut Rep3Engine, &[Value]) -> Vec<Value> + Sync,
-) -> Run {
-    let results = simulate_seeded(mem(), 7, |session| {
-        let mut e = Rep3Engine::with_depth(session, f, depth).unwrap();
-        let values: Vec<Value> = inputs
-            .iter()
-            .enumerate()
-            .map(|(k, x)| {
-                let owner = k % 3;
-                let mine = e.session().me() == owner;
-                e.input(owner, x.shape(), mine.then_some(x)).unwrap()
-            })
-            .collect();
-        e.begin_run().unwrap();
-        let before = e.session().cost();
-        let outputs = gate(&mut e, &values);
-        let after = e.session().cost();
-        (
-            outputs
-                .iter()
-                .map(|y| e.reveal(y).unwrap())
-                .collect::<Vec<_>>(),
-            before,
-            after,
-        )
-    });
-    assert!(
-        results.iter().all(|(o, ..)| *o == results[0].0),
-        "all parties open the same"
-    );
-    Run {
-        outputs: results[0].0.clone(),
-        before: results.iter().map(|r| r.1).collect(),
-        after: results.iter().map(|r| r.2).collect(),
-    }
-}
-
-fn map(p: Program) -> impl Fn(&mut Rep3Engine, &[Value]) -> Vec<Value> + Sync {
-    move |e, x| e.map(&p, &x.iter().collect::<Vec<_>>()).unwrap()
-}
-
-fn grid(lo: f64, hi: f64, n: usize) -> ArrayD<f64> {
-    column((0..n).map(|i| lo + (hi - lo) * i as f64 / (n - 1) as f64))
-}
-
-macro_rules! assert_cost {
-    ($run:expr, rounds = $rounds:expr, bytes = $bytes:expr) => {
-        assert_eq!(
-            ($run.rounds(), $run.bytes()),
-            ($rounds, $bytes),
-            "rounds and bytes"
-        );
-    };
-}
+use tacit_protocols::rep3::{Depth, Rep3Engine};
 
 #[test]
 fn a_product_costs_24_bytes_and_one_round() {
@@ -100,7 +17,7 @@ fn a_product_costs_24_bytes_and_one_round() {
     let r = run(16, Depth::Three, &[x, y], |e, v| {
         vec![e.product(Bilinear::Mul, &v[0], &v[1]).unwrap()]
     });
-    assert_cost!(r, rounds = 1, bytes = 24.0 * N as f64);
+    r.costs(1, 24.0 * N as f64);
 }
 
 #[test]
@@ -110,7 +27,7 @@ fn a_rounded_product_costs_at_most_31_bytes_and_two_rounds() {
         let r = run(f, Depth::Three, &[x.clone(), y.clone()], |e, v| {
             vec![e.bilinear(Bilinear::Mul, &v[0], &v[1], 1.0).unwrap()]
         });
-        assert_cost!(r, rounds = 2, bytes = bytes * N as f64);
+        r.costs(2, bytes * N as f64);
         let tolerance = 2f64.powi(-(f as i32)) * 602.0;
         for (z, (a, b)) in r.outputs[0].iter().zip(x.iter().zip(&y)) {
             assert!((z - a * b).abs() < tolerance, "{a}·{b} = {z}");
@@ -129,7 +46,7 @@ fn a_matrix_product_costs_its_outputs_only() {
     let r = run(16, Depth::Three, &[x.clone(), y.clone()], |e, v| {
         vec![e.bilinear(Bilinear::MatMul, &v[0], &v[1], 1.0).unwrap()]
     });
-    assert_cost!(r, rounds = 2, bytes = 30.0 * (48 * 36) as f64);
+    r.costs(2, 30.0 * (48 * 36) as f64);
     for i in 0..48 {
         for j in 0..36 {
             let want: f64 = (0..70).map(|k| x[[i, k]] * y[[k, j]]).sum();
@@ -147,7 +64,7 @@ fn truncation_alone_costs_14_bytes_and_is_off_by_one_unit_at_most() {
         std::slice::from_ref(&x),
         map(program::scale(1.0 / 4096.0)),
     );
-    assert_cost!(r, rounds = 2, bytes = (64.0 + 3.0 * 12.0) / 8.0 * N as f64);
+    r.costs(2, (64.0 + 3.0 * 12.0) / 8.0 * N as f64);
     for (y, x) in r.outputs[0].iter().zip(&x) {
         let floor = (x * 65536.0).round() / 4096.0;
         let error = y * 65536.0 - floor.floor();
@@ -191,11 +108,7 @@ fn comparison_is_exact_at_every_edge_and_costs_what_the_specification_says() {
             e.begin_node(1);
             e.map(&back, &[&bits[0]]).unwrap()
         });
-        assert_cost!(
-            r,
-            rounds = rounds + 2,
-            bytes = (bits / 8.0 + 24.0) * N as f64
-        );
+        r.costs(rounds + 2, (bits / 8.0 + 24.0) * N as f64);
         for (b, x) in r.outputs[0].iter().zip(&x) {
             assert_eq!(*b, f64::from(u8::from(*x < 0.0)), "{x}");
         }
@@ -229,7 +142,7 @@ fn relu_costs_73_75_bytes_and_six_rounds() {
         let mut relu = program::relu();
         relu.outputs.truncate(1);
         let r = run(18, depth, std::slice::from_ref(&x), map(relu));
-        assert_cost!(r, rounds = rounds, bytes = (bits / 8.0 + 32.0) * N as f64);
+        r.costs(rounds, (bits / 8.0 + 32.0) * N as f64);
         for (y, x) in r.outputs[0].iter().zip(&x) {
             assert!((y - x.max(0.0)).abs() < 2f64.powi(-18), "{x}");
         }
@@ -247,10 +160,9 @@ fn exponential_of_negative_numbers_is_right_to_two_units() {
             map(program::exp_neg()),
         );
         let shift = 59.0 - f64::from(f);
-        assert_cost!(
-            r,
-            rounds = 3,
-            bytes = (16.0 * 64.0 + 2.0 * 64.0 + 64.0 + 3.0 * shift) / 8.0 * N as f64
+        r.costs(
+            3,
+            (16.0 * 64.0 + 2.0 * 64.0 + 64.0 + 3.0 * shift) / 8.0 * N as f64,
         );
         for (y, x) in r.outputs[0].iter().zip(&x) {
             let x = (x * 2f64.powi(f as i32)).round() / 2f64.powi(f as i32);

@@ -14,8 +14,9 @@ use tacit_mpc::prss::probe::{Draw, change};
 use tacit_mpc::simulate::{mem, simulate_seeded};
 use tacit_mpc::wire::{Unpacker, packed_len};
 use tacit_mpc::{Bilinear, R64, Session};
-use tacit_nn::{Engine, Graph, program, run, run_in_order};
-use tacit_protocols::rep3::Rep3Engine;
+use tacit_nn::program::Instr;
+use tacit_nn::{Engine, Graph, Program, program, run, run_in_order};
+use tacit_protocols::rep3::{Rep3Engine, Value};
 
 #[test]
 fn r1_no_address_is_drawn_twice_and_both_holders_draw_the_same() {
@@ -180,28 +181,40 @@ fn r14_links_carry_the_same_load() {
 /// Ledgers of the three parties, where a test attaches them.
 type Ledger = Arc<Mutex<Vec<Draw>>>;
 
-/// Every kind of gate on tensors of one shape.
-fn every_gate(session: Session, n: usize) {
-    let me = session.me();
-    let mut e = Rep3Engine::new(session, 18).unwrap();
-    let data = reals(&[n], 9);
-    let x = e.input(1, &[n], (me == 1).then_some(&data)).unwrap();
-    e.begin_run().unwrap();
-    let z = e.product(Bilinear::Mul, &x, &x).unwrap();
+/// Products and maxima of tensors of one shape.
+fn products(e: &mut Rep3Engine, x: &Value) {
+    let z = e.product(Bilinear::Mul, x, x).unwrap();
     e.begin_node(1);
-    let y = e.bilinear(Bilinear::Mul, &z, &x, 0.3).unwrap();
-    let programs = [
+    let y = e.bilinear(Bilinear::Mul, &z, x, 0.3).unwrap();
+    e.begin_node(2);
+    e.map(&program::max(), &[&y, x]).unwrap();
+}
+
+/// Every other kind of gate, in groups: a run is repeated for each of its draws.
+fn groups() -> Vec<Vec<Program>> {
+    let simple = [
         program::scale(0.125),
         program::scale(0.7),
         program::negative(),
-        program::logistic(18),
     ];
-    for (node, p) in programs.iter().enumerate() {
-        e.begin_node(2 + node);
-        e.map(p, &[&x]).unwrap();
-    }
-    e.begin_node(9);
-    e.map(&program::max(), &[&y, &x]).unwrap();
+    vec![
+        simple.to_vec(),
+        vec![program::logistic(18)],
+        vec![exact_gates()],
+    ]
+}
+
+/// Equality, conjunction, floor and the exponential with a relative error.
+fn exact_gates() -> Program {
+    let mut p = Program::new("exact gates");
+    let x = p.push(Instr::Input(0));
+    let zero = p.push(Instr::Zero(x));
+    let negative = p.push(Instr::Negative(x, Some(8)));
+    let both = p.push(Instr::And(zero, negative));
+    let floor = p.push(Instr::Floor(x));
+    let e = p.push(Instr::Exp(x));
+    p.outputs = vec![both, floor, e];
+    p
 }
 
 /// Whether a message moved by exactly what its pad moved: word for word of the width it has on the wire, added or taken off,
@@ -242,23 +255,30 @@ fn moved_by_its_pad(message: (&Bytes, &Bytes), pad: (&[R64], &[R64]), n: usize) 
 /// The all-order pad test: for every receiver P and every draw of the key that P lacks, changing the draw moves the first
 /// message to P that moves at all by exactly the change, word for word, and every message to P has a draw of its own. Then all
 /// messages to P are jointly uniform, whatever the secrets. Sizes with tail bits, odd numbers of units and empty chunks.
-#[test]
-fn r16_every_message_is_masked_by_a_draw_of_its_own_of_the_key_its_receiver_lacks() {
+fn every_message_has_its_pad(gates: impl Fn(&mut Rep3Engine, &Value) + Sync) {
+    let run = |session: Session, n| {
+        let me = session.me();
+        let mut e = Rep3Engine::new(session, 18).unwrap();
+        let data = reals(&[n], 9);
+        let x = e.input(1, &[n], (me == 1).then_some(&data)).unwrap();
+        e.begin_run().unwrap();
+        gates(&mut e, &x);
+    };
     for n in [1, 2, 65, 192, 200] {
         let record = |changed| {
             let wire = Arc::new(Mutex::new(Wire::new()));
             simulate_seeded(recording(&wire), 5, |s| {
                 *s.prss().probe().changed.borrow_mut() = changed;
-                every_gate(s, n);
+                run(s, n);
             });
             Arc::try_unwrap(wire).unwrap().into_inner().unwrap()
         };
         let base = record(None);
-        assert!(base.len() > 40, "{n}: {} messages", base.len());
+        assert!(base.len() > 6, "{n}: {} messages", base.len());
         let ledger: Ledger = Arc::default();
         simulate_seeded(mem(), 5, |s| {
             *s.prss().probe().ledger.borrow_mut() = Some(Arc::clone(&ledger));
-            every_gate(s, n);
+            run(s, n);
         });
         let draws: BTreeMap<(usize, u128), Vec<R64>> = ledger
             .lock()
@@ -294,6 +314,23 @@ fn r16_every_message_is_masked_by_a_draw_of_its_own_of_the_key_its_receiver_lack
                 "messages to P_{receiver} without a pad: {bare:?}"
             );
         }
+    }
+}
+
+#[test]
+fn r16_every_message_of_a_product_has_a_pad_of_the_key_its_receiver_lacks() {
+    every_message_has_its_pad(products);
+}
+
+#[test]
+fn r16_every_message_of_a_program_has_a_pad_of_the_key_its_receiver_lacks() {
+    for group in groups() {
+        every_message_has_its_pad(|e, x| {
+            for (node, p) in group.iter().enumerate() {
+                e.begin_node(node);
+                e.map(p, &[x]).unwrap();
+            }
+        });
     }
 }
 

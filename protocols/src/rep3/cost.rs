@@ -10,9 +10,10 @@ use tacit_mpc::wire::packed_len;
 use tacit_nn::program::Instr;
 use tacit_nn::{Engine, Error, Layout, Product, Program, Result, fixed};
 
-use super::exp;
+use super::exact::CARRY_DEPTH;
 use super::lookup::Prepared;
 use super::plan::{Depth, Kind, Tree};
+use super::{equal, exp};
 
 /// Counts rounds, messages and bytes of a graph on [`super::Rep3Engine`].
 #[derive(Clone, Debug)]
@@ -144,6 +145,31 @@ impl Count<'_> {
         }
     }
 
+    /// Conjunctions of `inputs` bits.
+    fn all(&mut self, gates: usize, inputs: u32) {
+        let n = self.n();
+        self.deal(gates * ((1 << inputs) - 1 - inputs as usize), n);
+        self.swap(gates, n);
+    }
+
+    fn zero(&mut self, depth: Depth) {
+        let (n, leaves) = (self.n(), equal::leaves(depth));
+        self.deal(leaves.iter().map(|(_, m)| (1 << m) - 1).sum(), n);
+        self.swap(leaves.len(), n);
+        let mut bits = leaves.len();
+        for &radix in equal::radices(depth) {
+            bits /= radix as usize;
+            self.all(bits, radix);
+        }
+    }
+
+    fn floor(&mut self, p: u32, tree: &Tree) {
+        let (n, bits) = (self.n(), 64 - p as usize);
+        self.negative(tree);
+        self.deal(2 * n, bits);
+        self.swap(n, bits);
+    }
+
     fn select(&mut self) {
         self.deal(2 * self.n(), 64);
         self.swap(self.n(), 64);
@@ -263,9 +289,15 @@ impl Engine for CostEngine {
                     }
                     Instr::Select(..) => Box::new(|s| s.select()),
                     Instr::ToArithmetic(_) => Box::new(|s| s.bit_to_number()),
-                    Instr::ExpNeg(_) => {
-                        Box::new(move |s| s.table(1 << exp::LOG2_CELLS, 64, exp::shift(f)))
+                    Instr::Zero(_) => Box::new(move |s| s.zero(depth)),
+                    Instr::And(..) => Box::new(|s| s.all(1, 2)),
+                    Instr::Xor(..) | Instr::Not(_) => Box::new(|_| ()),
+                    Instr::Floor(_) => {
+                        let tree = Tree::cheapest(f, CARRY_DEPTH);
+                        Box::new(move |s| s.floor(f, &tree))
                     }
+                    Instr::ExpNeg(_) => exponential(exp::NEGATIVE, f),
+                    Instr::Exp(_) => exponential(exp::RELATIVE, f),
                     Instr::Table(_, t) => {
                         let t = Prepared::new(t, f)?;
                         Box::new(move |s| s.table(t.words(), t.k, t.shift))
@@ -283,4 +315,8 @@ impl Engine for CostEngine {
         };
         Ok(vec![output; program.outputs.len()])
     }
+}
+
+fn exponential(range: exp::Range, f: u32) -> Box<dyn Fn(&mut Count)> {
+    Box::new(move |s| s.table(range.cells(), 64, range.shift(f)))
 }

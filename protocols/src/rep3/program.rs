@@ -13,9 +13,12 @@ use tacit_nn::{Error, Program, fixed};
 
 use super::bilinear::{multiply, scale};
 use super::bits::Plane;
+use super::boolean::{and, complement, exclusive_or};
 use super::compare::negative;
 use super::convert::{select, to_arithmetic};
-use super::exp::{ExpTables, exp_neg};
+use super::equal::zero;
+use super::exact::{CARRY_DEPTH, floor};
+use super::exp::{self, ExpTables, exp};
 use super::held::{Held, Words};
 use super::lookup::{Prepared, evaluate};
 use super::plan::{Depth, Tree};
@@ -34,9 +37,14 @@ enum Step {
     Scale(usize, i64, u32),
     Mul(usize, usize),
     Negative(usize, u32, Rc<Tree>),
+    Zero(usize),
+    And(usize, usize),
+    Xor(usize, usize),
+    Not(usize),
+    Floor(usize, Rc<Tree>),
     Select(usize, usize),
     ToArithmetic(usize),
-    ExpNeg(usize),
+    Exp(usize, Rc<ExpTables>),
     Table(usize, Rc<Prepared>),
 }
 
@@ -45,7 +53,7 @@ pub(crate) struct Compiled {
     steps: Vec<Step>,
     outputs: Vec<usize>,
     f: u32,
-    exp: Rc<ExpTables>,
+    depth: Depth,
 }
 
 /// Makes programs ready; tables and comparison trees are prepared once.
@@ -53,8 +61,9 @@ pub(crate) struct Compiler {
     f: u32,
     depth: Depth,
     exp: Rc<ExpTables>,
+    exp_negative: Rc<ExpTables>,
     tables: RefCell<HashMap<&'static str, Vec<(Table, Rc<Prepared>)>>>,
-    trees: RefCell<HashMap<u32, Rc<Tree>>>,
+    trees: RefCell<HashMap<(u32, Depth), Rc<Tree>>>,
 }
 
 impl Compiler {
@@ -63,7 +72,8 @@ impl Compiler {
         Self {
             f,
             depth,
-            exp: Rc::new(ExpTables::new(f)),
+            exp: Rc::new(ExpTables::new(exp::RELATIVE, f)),
+            exp_negative: Rc::new(ExpTables::new(exp::NEGATIVE, f)),
             tables: RefCell::default(),
             trees: RefCell::default(),
         }
@@ -80,11 +90,11 @@ impl Compiler {
         Ok(prepared)
     }
 
-    fn tree(&self, bits: u32) -> Rc<Tree> {
+    fn tree(&self, bits: u32, depth: Depth) -> Rc<Tree> {
         let mut trees = self.trees.borrow_mut();
         let tree = trees
-            .entry(bits)
-            .or_insert_with(|| Rc::new(Tree::cheapest(bits, self.depth)));
+            .entry((bits, depth))
+            .or_insert_with(|| Rc::new(Tree::cheapest(bits, depth)));
         Rc::clone(tree)
     }
 
@@ -121,15 +131,21 @@ impl Compiler {
                 Instr::Negative(r, bound) => {
                     // The bound is on the real number; its word has f more bits.
                     let k_bits = bound.map_or(63, |b| (b + self.f).min(63));
-                    Step::Negative(number(*r)?, k_bits, self.tree(k_bits))
+                    Step::Negative(number(*r)?, k_bits, self.tree(k_bits, self.depth))
                 }
+                Instr::Zero(r) => Step::Zero(number(*r)?),
+                Instr::And(a, b) => Step::And(bit(*a)?, bit(*b)?),
+                Instr::Xor(a, b) => Step::Xor(bit(*a)?, bit(*b)?),
+                Instr::Not(b) => Step::Not(bit(*b)?),
+                Instr::Floor(r) => Step::Floor(number(*r)?, self.tree(self.f, CARRY_DEPTH)),
                 Instr::Select(b, r) => Step::Select(bit(*b)?, number(*r)?),
                 Instr::ToArithmetic(b) => Step::ToArithmetic(bit(*b)?),
-                Instr::ExpNeg(r) => Step::ExpNeg(number(*r)?),
+                Instr::ExpNeg(r) => Step::Exp(number(*r)?, Rc::clone(&self.exp_negative)),
+                Instr::Exp(r) => Step::Exp(number(*r)?, Rc::clone(&self.exp)),
                 Instr::Table(r, t) => Step::Table(number(*r)?, self.table(t)?),
                 other => return Err(invalid(k, &format!("{other:?} has no gate yet"))),
             };
-            is_bit.push(matches!(instr, Instr::InputBit(_) | Instr::Negative(..)));
+            is_bit.push(gives_bit(instr));
             steps.push(step);
         }
         if let Some(r) = p.outputs.iter().find(|&&r| r >= steps.len()) {
@@ -139,9 +155,21 @@ impl Compiler {
             steps,
             outputs: p.outputs.clone(),
             f: self.f,
-            exp: Rc::clone(&self.exp),
+            depth: self.depth,
         })
     }
+}
+
+fn gives_bit(instr: &Instr) -> bool {
+    matches!(
+        instr,
+        Instr::InputBit(_)
+            | Instr::Negative(..)
+            | Instr::Zero(_)
+            | Instr::And(..)
+            | Instr::Xor(..)
+            | Instr::Not(_)
+    )
 }
 
 impl Compiled {
@@ -177,6 +205,13 @@ impl Compiled {
                 Step::Negative(r, k, tree) => {
                     Register::Bit(negative(strand, &number(*r).side(), *k, tree).await?)
                 }
+                Step::Zero(r) => Register::Bit(zero(strand, &number(*r).side(), self.depth).await?),
+                Step::And(a, b) => Register::Bit(and(strand, bit(*a), bit(*b)).await?),
+                Step::Xor(a, b) => Register::Bit(exclusive_or(bit(*a), bit(*b))),
+                Step::Not(b) => Register::Bit(complement(bit(*b).clone())),
+                Step::Floor(r, tree) => {
+                    Register::Number(floor(strand, &number(*r).side(), self.f, tree).await?)
+                }
                 Step::Select(b, r) => Register::Number(select(strand, bit(*b), number(*r)).await?),
                 Step::ToArithmetic(b) => {
                     // The integer bit as a fixed-point number.
@@ -185,9 +220,7 @@ impl Compiled {
                         one.each(|v| v.iter().map(|&w| w << self.f as usize).collect()),
                     )
                 }
-                Step::ExpNeg(r) => {
-                    Register::Number(exp_neg(strand, &self.exp, &number(*r).side()).await?)
-                }
+                Step::Exp(r, t) => Register::Number(exp(strand, t, &number(*r).side()).await?),
                 Step::Table(r, t) => {
                     Register::Number(evaluate(strand, t, &number(*r).side()).await?)
                 }

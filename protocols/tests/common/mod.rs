@@ -3,9 +3,13 @@
     clippy::unwrap_used,
     dead_code,
     unreachable_pub,
+    unused_imports,
+    unused_macros,
     missing_docs,
     reason = "a test fails by panicking, and no test binary needs everything"
 )]
+
+pub mod gate;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
