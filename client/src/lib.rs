@@ -19,9 +19,12 @@ pub mod demo;
 pub mod fetch;
 pub mod home;
 pub mod jobs;
+pub mod local;
+pub mod npy;
 pub mod process;
 pub mod release;
 pub mod text;
+mod usage;
 pub mod watch;
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use tacit_party::net::{Connector, Deadlines, Limits, Listener, Peer, Registry, S
 use tokio::net::TcpListener;
 
 use super::measure::{Findings, Task, measure};
-use super::usage::Scope;
+use crate::usage::Scope;
 use crate::process::{Leashed, end_with_stdin};
 
 const ROSTER: &str = "consortium.toml";
