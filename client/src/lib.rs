@@ -13,6 +13,7 @@
 //! | [`process`] | children that end with this process |
 
 pub mod bench;
+pub mod check;
 pub mod cli;
 pub mod connection;
 pub mod demo;

@@ -98,9 +98,7 @@ pub struct Failed {
 /// What a user can do about an error.
 fn advice(error: &Error) -> &'static str {
     match error {
-        Error::Range { .. } => {
-            "; scale the inputs or the weights, or choose other --fraction-bits"
-        }
+        Error::Range { .. } => "; scale the inputs or the weights, or choose other --fraction-bits",
         _ => "",
     }
 }

@@ -141,7 +141,9 @@ pub fn decode(bytes: &[u8]) -> Result<Array> {
             let integers: Option<Vec<i64>> = words.map(|w| i64::try_from(w).ok()).collect();
             match integers {
                 Some(integers) => Array::Int(layout.array(integers)?),
-                None => return refuse("it holds an integer of 2^63 or more, which models do not take"),
+                None => {
+                    return refuse("it holds an integer of 2^63 or more, which models do not take");
+                }
             }
         }
         Kind::Float => {
@@ -153,8 +155,10 @@ pub fn decode(bytes: &[u8]) -> Result<Array> {
             Array::Float(layout.array(words.map(real).collect())?)
         }
         Kind::Text => {
-            let strings: Result<Vec<String>> =
-                data.chunks_exact(size).map(|s| text(s, big_endian)).collect();
+            let strings: Result<Vec<String>> = data
+                .chunks_exact(size)
+                .map(|s| text(s, big_endian))
+                .collect();
             Array::Text(layout.array(strings?)?)
         }
     })
@@ -170,8 +174,8 @@ impl Layout<'_> {
     /// The elements as an array in row-major order.
     fn array<T: Clone>(&self, elements: Vec<T>) -> Result<ArrayD<T>> {
         let shape = IxDyn(self.shape).set_f(self.fortran);
-        let array =
-            ArrayD::from_shape_vec(shape, elements).map_err(|e| Error(format!("its shape: {e}")))?;
+        let array = ArrayD::from_shape_vec(shape, elements)
+            .map_err(|e| Error(format!("its shape: {e}")))?;
         Ok(if self.fortran {
             array.as_standard_layout().into_owned()
         } else {
@@ -204,7 +208,11 @@ fn half(bits: u16) -> f64 {
         31 => f64::NAN,
         _ => (1.0 + fraction / 1024.0) * 2f64.powi(exponent - 15),
     };
-    if bits >> 15 == 1 { -magnitude } else { magnitude }
+    if bits >> 15 == 1 {
+        -magnitude
+    } else {
+        magnitude
+    }
 }
 
 /// The bits of the nearest number in half precision, to even in the middle.
@@ -251,11 +259,14 @@ pub fn encode(array: &Array, dtype: Dtype) -> Result<Vec<u8>> {
         (Kind::Float, 4) => Box::new(|x, _| (x as f32).to_bits().into()),
         (Kind::Float, _) => Box::new(|x, _| x.to_bits()),
     };
-    let mut put = |x: f64, n: i64| bytes.extend_from_slice(&word(x, n).to_le_bytes()[..dtype.bytes]);
+    let mut put =
+        |x: f64, n: i64| bytes.extend_from_slice(&word(x, n).to_le_bytes()[..dtype.bytes]);
     match array {
         Array::Float(x) => x.iter().for_each(|&x| put(x, x.round() as i64)),
         Array::Int(x) => x.iter().for_each(|&n| put(n as f64, n)),
-        Array::Bool(x) => x.iter().for_each(|&b| put(f64::from(u8::from(b)), b.into())),
+        Array::Bool(x) => x
+            .iter()
+            .for_each(|&b| put(f64::from(u8::from(b)), b.into())),
         Array::Text(_) => (),
     }
     Ok(bytes)

@@ -90,11 +90,7 @@ pub fn run(
     })
 }
 
-fn plain(
-    graph: &Graph,
-    inputs: &[Given],
-    watch: Option<&Watch<'_>>,
-) -> Result<Vec<ArrayD<f64>>> {
+fn plain(graph: &Graph, inputs: &[Given], watch: Option<&Watch<'_>>) -> Result<Vec<ArrayD<f64>>> {
     let values: Vec<_> = inputs.iter().map(|x| x.value.mapv(|v| v as f32)).collect();
     let outputs = observed(graph, Plain, &values, |_, node, port, x| {
         if let Some(watch) = watch
@@ -174,9 +170,9 @@ fn rep3(
 /// All results, or the error that says most: the others of a failed run only say that a peer is gone.
 fn told<T>(parties: Vec<Result<T>>) -> Result<Vec<T>> {
     let (done, mut failed): (Vec<_>, Vec<_>) = parties.into_iter().partition(Result::is_ok);
-    failed.sort_by_key(|party| {
-        matches!(party, Err(failed) if matches!(failed.error, Error::Protocol(_)))
-    });
+    failed.sort_by_key(
+        |party| matches!(party, Err(failed) if matches!(failed.error, Error::Protocol(_))),
+    );
     failed.into_iter().chain(done).collect()
 }
 
@@ -194,7 +190,11 @@ fn party(
     let mut values = vec![None; inputs.len()];
     // Owner by owner: an owner that waited for another's share in between would begin a new round.
     for owner in 0..3 {
-        for (x, value) in inputs.iter().zip(&mut values).filter(|(x, _)| x.owner == owner) {
+        for (x, value) in inputs
+            .iter()
+            .zip(&mut values)
+            .filter(|(x, _)| x.owner == owner)
+        {
             let mine = (owner == me).then_some(&x.value);
             let shared = engine.input(owner, x.value.shape(), mine);
             *value = Some(shared.map_err(|e| about("inputs", e))?);
@@ -202,7 +202,10 @@ fn party(
     }
     let values: Option<Vec<Value>> = values.into_iter().collect();
     let values = values.ok_or_else(|| {
-        about("inputs", Error::Invalid("the parties are 0, 1 and 2".into()))
+        about(
+            "inputs",
+            Error::Invalid("the parties are 0, 1 and 2".into()),
+        )
     })?;
     let mut engine = Named::new(engine);
     let outputs = engine.run(graph, &values, |engine, node, port, x| match meeting {
@@ -424,7 +427,10 @@ mod tests {
         }
         let (graph, inputs) = network(1.0);
         let failed = run(Protocol::Rep3, &graph, &inputs, 40, None).unwrap_err();
-        assert!(failed.to_string().starts_with("--fraction-bits: "), "{failed}");
+        assert!(
+            failed.to_string().starts_with("--fraction-bits: "),
+            "{failed}"
+        );
         assert!(run(Protocol::Tfhe, &graph, &inputs, 18, None).is_err());
     }
 }

@@ -41,8 +41,11 @@ impl Dtype {
 
     /// From numpy's code, such as `<f4`; besides, whether the bytes are in big-endian order.
     fn parse(code: &str) -> Result<(Self, bool)> {
-        let unsupported =
-            || Error(format!("its elements are of type {code:?}; numbers, booleans and text are read"));
+        let unsupported = || {
+            Error(format!(
+                "its elements are of type {code:?}; numbers, booleans and text are read"
+            ))
+        };
         let mut characters = code.chars();
         let order = characters.next().ok_or_else(unsupported)?;
         let kind = characters.next().ok_or_else(unsupported)?;
@@ -103,14 +106,19 @@ impl Header {
                 let (length, rest) = rest.split_first_chunk().ok_or_else(truncated)?;
                 (u32::from_le_bytes(*length) as usize, rest)
             }
-            other => return refuse(format!("its format has version {other}; 1, 2 and 3 are read")),
+            other => {
+                return refuse(format!(
+                    "its format has version {other}; 1, 2 and 3 are read"
+                ));
+            }
         };
         if length > MOST_BYTES {
-            return refuse(format!("its header has {length} bytes; {MOST_BYTES} are read"));
+            return refuse(format!(
+                "its header has {length} bytes; {MOST_BYTES} are read"
+            ));
         }
         let (text, data) = rest.split_at_checked(length).ok_or_else(truncated)?;
-        let text = std::str::from_utf8(text)
-            .map_err(|_| Error("its header is no text".into()))?;
+        let text = std::str::from_utf8(text).map_err(|_| Error("its header is no text".into()))?;
         Ok((Self::of_dictionary(text)?, data))
     }
 
@@ -195,7 +203,9 @@ impl<'a> Words<'a> {
         self.expect('(')?;
         while !self.take(')') {
             let rest = self.0.trim_start();
-            let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+            let end = rest
+                .find(|c: char| !c.is_ascii_digit())
+                .unwrap_or(rest.len());
             let (digits, rest) = rest.split_at(end);
             let length = digits
                 .parse()

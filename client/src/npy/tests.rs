@@ -39,13 +39,20 @@ fn files_of_numpy_are_read() {
         Ok(Array::Int(ndarray::arr0(-1).into_dyn()))
     );
     assert_eq!(
-        decode(&file("<U2", "False", "(2,)", b"a\0\0\0b\0\0\0\xe9\0\0\0\0\0\0\0")),
+        decode(&file(
+            "<U2",
+            "False",
+            "(2,)",
+            b"a\0\0\0b\0\0\0\xe9\0\0\0\0\0\0\0"
+        )),
         Ok(Array::Text(
             ndarray::arr1(&["ab".to_owned(), "é".to_owned()]).into_dyn()
         ))
     );
     assert_eq!(
-        decode(&file("<f8", "False", "(0, 3)", &[])).unwrap().shape(),
+        decode(&file("<f8", "False", "(0, 3)", &[]))
+            .unwrap()
+            .shape(),
         [0, 3]
     );
 }
@@ -59,11 +66,20 @@ fn what_is_written_is_read_back() {
         assert_eq!(decode(&written), Ok(Array::Float(x.clone())));
     }
     let n = Array::Int(arr2(&[[-1, 2], [3, i64::MIN]]).into_dyn());
-    assert_eq!(decode(&encode(&n, Dtype::new(Kind::Signed, 8)).unwrap()), Ok(n));
+    assert_eq!(
+        decode(&encode(&n, Dtype::new(Kind::Signed, 8)).unwrap()),
+        Ok(n)
+    );
     let b = Array::Bool(ndarray::arr0(true).into_dyn());
-    assert_eq!(decode(&encode(&b, Dtype::new(Kind::Bool, 1)).unwrap()), Ok(b));
+    assert_eq!(
+        decode(&encode(&b, Dtype::new(Kind::Bool, 1)).unwrap()),
+        Ok(b)
+    );
     let t = Array::Text(ndarray::arr1(&["cat".to_owned(), String::new()]).into_dyn());
-    assert_eq!(decode(&encode(&t, Dtype::new(Kind::Text, 12)).unwrap()), Ok(t.clone()));
+    assert_eq!(
+        decode(&encode(&t, Dtype::new(Kind::Text, 12)).unwrap()),
+        Ok(t.clone())
+    );
     assert!(encode(&t, Dtype::new(Kind::Float, 4)).is_err());
 }
 
@@ -97,8 +113,17 @@ fn garbage_is_refused_with_a_reason() {
     assert!(complaint(b"\x93NUMPY\x01\x00\xff\x01").contains("ends within its header"));
     assert!(complaint(b"\x93NUMPY\x02\x00\xff\xff\xff\xff").contains("4294967295"));
     assert!(complaint(b"\x93NUMPY\x09\x00").contains("version 9"));
-    for (descr, reason) in [("<c16", "<c16"), ("|O", "|O"), ("é", "é"), ("", "\"\""), ("<i3", "<i3")] {
-        assert!(complaint(&file(descr, "False", "()", &[])).contains(reason), "{descr}");
+    for (descr, reason) in [
+        ("<c16", "<c16"),
+        ("|O", "|O"),
+        ("é", "é"),
+        ("", "\"\""),
+        ("<i3", "<i3"),
+    ] {
+        assert!(
+            complaint(&file(descr, "False", "()", &[])).contains(reason),
+            "{descr}"
+        );
     }
     assert!(complaint(&file("<f4", "Maybe", "()", &[])).contains("neither True nor False"));
     assert!(complaint(&file("<f4", "False", "(-1,)", &[])).contains("a length"));
@@ -124,7 +149,10 @@ fn archives_keep_names_and_order() {
     assert!(is_archive(&packed));
     assert_eq!(
         read(&packed),
-        Ok(vec![(Some("/fc/out:0".into()), x.clone()), (Some("label".into()), n)])
+        Ok(vec![
+            (Some("/fc/out:0".into()), x.clone()),
+            (Some("label".into()), n)
+        ])
     );
     assert!(pack(&[("a", &x, float), ("a", &x, float)]).is_err());
     for end in [4, 30, packed.len() / 2, packed.len() - 1] {
