@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Result;
 use ndarray::ArrayD;
 use tacit_nn::engine::Product;
 use tacit_nn::program::Instr;
@@ -161,6 +160,7 @@ impl Engine for Gauge {
 
 #[cfg(test)]
 mod tests {
+    use anyhow::Result;
     use ndarray::arr1;
 
     use super::*;
