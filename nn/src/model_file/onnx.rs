@@ -4,7 +4,7 @@ use ndarray::Array2;
 use prost::Message;
 
 use super::Model;
-use format::{
+use crate::onnx::format::{
     AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto,
     TensorProto, TensorShapeProto, TypeProto, ValueInfoProto,
     attribute_proto::AttributeType,
@@ -12,12 +12,6 @@ use format::{
     tensor_shape_proto::{Dimension, dimension},
     type_proto,
 };
-
-/// Generated from `proto/onnx.proto`.
-#[allow(missing_docs, unreachable_pub, clippy::all)]
-mod format {
-    include!(concat!(env!("OUT_DIR"), "/onnx.rs"));
-}
 
 /// IR version 8 goes with operator set 17.
 const IR_VERSION: i64 = 8;
@@ -58,6 +52,7 @@ impl Model {
             initializer,
             input: vec![batch_of("features", self.features.len())],
             output: vec![batch_of("probabilities", self.outputs())],
+            ..GraphProto::default()
         };
         let model = ModelProto {
             ir_version: IR_VERSION,
@@ -72,6 +67,7 @@ impl Model {
                 key: "features".into(),
                 value: self.features.join("\n"),
             }],
+            ..ModelProto::default()
         };
         model.encode_to_vec()
     }
@@ -95,6 +91,7 @@ fn operator(
         name: format!("{op_type} {output}"),
         op_type: op_type.into(),
         attribute: attribute.into_iter().collect(),
+        ..NodeProto::default()
     }
 }
 
@@ -104,6 +101,7 @@ fn tensor(name: String, m: &Array2<f32>) -> TensorProto {
         data_type: DataType::Float.into(),
         name,
         raw_data: m.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        ..TensorProto::default()
     }
 }
 
@@ -114,7 +112,12 @@ fn batch_of(name: &str, columns: usize) -> ValueInfoProto {
         dimension::Value::DimValue(columns as i64),
     ];
     let shape = TensorShapeProto {
-        dim: dim.map(|value| Dimension { value: Some(value) }).into(),
+        dim: dim
+            .map(|value| Dimension {
+                value: Some(value),
+                ..Dimension::default()
+            })
+            .into(),
     };
     let tensor = type_proto::Tensor {
         elem_type: DataType::Float.into(),
@@ -124,7 +127,9 @@ fn batch_of(name: &str, columns: usize) -> ValueInfoProto {
         name: name.into(),
         r#type: Some(TypeProto {
             value: Some(type_proto::Value::TensorType(tensor)),
+            ..TypeProto::default()
         }),
+        ..ValueInfoProto::default()
     }
 }
 
