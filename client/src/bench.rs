@@ -7,7 +7,6 @@ mod measure;
 mod op;
 mod report;
 mod training;
-mod usage;
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -16,6 +15,7 @@ use tacit_mpc::net::Profile;
 pub use loopback::ChildArgs;
 pub use op::Op;
 
+use crate::usage;
 use measure::Task;
 use report::Entry;
 

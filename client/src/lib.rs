@@ -13,15 +13,19 @@
 //! | [`process`] | children that end with this process |
 
 pub mod bench;
+pub mod check;
 pub mod cli;
 pub mod connection;
 pub mod demo;
 pub mod fetch;
 pub mod home;
 pub mod jobs;
+pub mod local;
+pub mod npy;
 pub mod process;
 pub mod release;
 pub mod text;
+mod usage;
 pub mod watch;
 
 #[cfg(test)]

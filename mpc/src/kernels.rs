@@ -2,6 +2,9 @@
 //!
 //! CPU and GPU differ only here. All implementations give the same bits.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
+mod conv;
 mod cpu;
 mod gemm;
 mod portable;

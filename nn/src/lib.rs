@@ -7,6 +7,7 @@ pub mod evaluate;
 pub mod fixed;
 pub mod function;
 pub mod graph;
+pub mod layers;
 pub mod layout;
 pub mod mean;
 pub mod metrics;

@@ -8,7 +8,7 @@ use tacit_mpc::net::{MemNet, Profile, Sim, Transport};
 use tacit_mpc::simulate::simulate;
 
 use super::measure::{Findings, Task, measure};
-use super::usage::Scope;
+use crate::usage::Scope;
 
 /// Measures over queues in memory, in seconds of the wall.
 pub(super) fn mem(task: Task) -> Result<Vec<Findings>> {

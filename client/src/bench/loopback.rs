@@ -20,8 +20,8 @@ use tacit_party::net::{Connector, Deadlines, Limits, Listener, Peer, Registry, S
 use tokio::net::TcpListener;
 
 use super::measure::{Findings, Task, measure};
-use super::usage::Scope;
 use crate::process::{Leashed, end_with_stdin};
+use crate::usage::Scope;
 
 const ROSTER: &str = "consortium.toml";
 const NAMES: [&str; 3] = ["north", "west", "south"];

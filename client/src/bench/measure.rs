@@ -9,7 +9,7 @@ use tacit_protocols::rep3::{Rep3Engine, Value};
 use super::gate::Gate;
 use super::op::Op;
 use super::training::Training;
-use super::usage::{Scope, cpu_seconds, peak_memory_bytes};
+use crate::usage::{Scope, cpu_seconds, peak_memory_bytes};
 
 /// What one run cost one party.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -1,9 +1,9 @@
-//! The CPU kernels: AVX-512, AVX2 or portable, chosen at run time.
+//! The CPU kernels: AMX, AVX-512, AVX2 or portable, chosen at run time.
 
 use ndarray::{ArrayD, IxDyn};
 
-use super::gemm::{Operand, gemm};
-use super::{Kernels, portable};
+use super::gemm::{Block, Dense, Side, Target, gemm, narrow};
+use super::{Kernels, conv, portable};
 use crate::ring::row_major;
 use crate::{Bilinear, Error, R64, Result, Tensor};
 
@@ -13,10 +13,10 @@ pub(super) struct Loops {
     pub(super) name: &'static str,
     /// out += x·y elementwise.
     pub(super) mul_add: fn(out: &mut [R64], x: &[R64], y: &[R64]),
-    /// acc += a·b for an 8×K panel (column by column) and a K×24 panel (row by row).
-    pub(super) block: fn(acc: &mut [[R64; 24]; 8], a: &[[R64; 8]], b: &[[R64; 24]]),
     /// Σ x·y.
     pub(super) dot: fn(x: &[R64], y: &[R64]) -> R64,
+    /// The register block of matrix products.
+    pub(super) block: Block,
 }
 
 /// Kernels on this machine's processor.
@@ -42,6 +42,28 @@ impl Cpu {
     #[must_use]
     pub fn all() -> Vec<Self> {
         all_loops().into_iter().map(Self).collect()
+    }
+}
+
+/// Fewer columns than this are dot products.
+const NARROW: usize = 12;
+
+impl Cpu {
+    /// out += Σ a·b for row-major matrices a, b and their inner dimension.
+    fn matrices(&self, terms: &[(&[R64], &[R64], usize)], (m, n): (usize, usize), out: &mut [R64]) {
+        if n < NARROW {
+            for &(a, b, k) in terms {
+                narrow(self.0.dot, (a, b), (k, n), out);
+            }
+            return;
+        }
+        let dense = |words, columns| Dense { words, columns };
+        let (a, b): (Vec<_>, Vec<_>) = terms
+            .iter()
+            .map(|&(a, b, k)| ((dense(a, k), k), (dense(b, n), k)))
+            .unzip();
+        let (a, b) = (Side::new(&a, true), Side::new(&b, false));
+        gemm(&self.0.block, (m, n), (&a, &b), out, Target::matrix(n));
     }
 }
 
@@ -88,18 +110,19 @@ impl Kernels for Cpu {
                         .map(|((a, b), (x, y))| {
                             let k = f.depth(x.shape(), y.shape());
                             let (a, b) = (&a[batch * m * k..], &b[batch * k * n..]);
-                            let (a, b) = (&a[..m * k], &b[..k * n]);
-                            Operand { a, b, m, k, n }
+                            (&a[..m * k], &b[..k * n], k)
                         })
                         .collect();
-                    gemm(&self.0, &operands, out);
+                    self.matrices(&operands, (m, n), out);
                 }
             }
-            Bilinear::Conv(_) | Bilinear::ConvInput(_) | Bilinear::ConvWeights(_) => {
-                for (x, y) in terms {
-                    let z = f.apply(x, y).ok_or_else(|| misfit(x, y))?;
-                    out.iter_mut().zip(z).for_each(|(o, v)| *o += v);
-                }
+            Bilinear::Conv(c) | Bilinear::ConvInput(c) | Bilinear::ConvWeights(c) => {
+                let flat: Vec<_> = flat.iter().map(|(x, y)| (&**x, &**y)).collect();
+                let Some((x, y)) = terms.first() else {
+                    return Ok(ArrayD::from_elem(IxDyn(&shape), R64::default()));
+                };
+                let geometry = conv::Geometry::new(f, &c, x.shape(), y.shape());
+                conv::bilinear(&self.0.block, f, &geometry, &flat, &mut out);
             }
         }
         ArrayD::from_shape_vec(IxDyn(&shape), out).map_err(|_| Error::Shape {
@@ -164,6 +187,30 @@ mod tests {
                     .bilinear(Bilinear::Mul, &[(&u, &v), (&v, &v)])
                     .unwrap(),
                 &u * &v + &v * &v,
+                "{}",
+                kernels.name()
+            );
+        }
+    }
+
+    /// More than one block of rows, of columns and of the inner dimension, and values that fill every byte.
+    #[test]
+    fn products_of_several_blocks() {
+        let (x, y) = (tensor(&[300, 1100], 5), tensor(&[1100, 1060], 6));
+        let ones = ArrayD::from_elem(IxDyn(&[40, 1100]), Wrapping(u64::MAX));
+        let portable = Cpu(portable::LOOPS);
+        let want = portable.bilinear(Bilinear::MatMul, &[(&x, &y)]).unwrap();
+        for (i, j) in [(0, 0), (299, 1059), (256, 1024), (131, 777)] {
+            let dot: R64 = (0..1100).map(|k| x[[i, k]] * y[[k, j]]).sum();
+            assert_eq!(want[[i, j]], dot);
+        }
+        for kernels in Cpu::all() {
+            let product = |x, y| kernels.bilinear(Bilinear::MatMul, &[(x, y)]).unwrap();
+            assert_eq!(product(&x, &y), want, "{}", kernels.name());
+            // (-1)·(-1) added up 1100 times: the largest sums that accumulators see.
+            let square = product(&ones, &ones.clone().reversed_axes());
+            assert!(
+                square.iter().all(|&w| w == Wrapping(1100)),
                 "{}",
                 kernels.name()
             );

@@ -1,6 +1,7 @@
-//! AVX-512 (two 64-bit products of eight lanes a cycle) and AVX2 (products put together from 32-bit ones).
+//! AMX (`amx.rs`), AVX-512 (64-bit products of eight lanes) and AVX2 (products put together from 32-bit ones).
 //!
-//! The only unsafe code of the crate: functions compiled for an instruction set are called after a run-time check for it.
+//! The only unsafe code of the crate besides `amx.rs`: functions compiled for an instruction set are called after a run-time
+//! check for it.
 
 use std::arch::x86_64::{
     __m512i, _mm512_add_epi64, _mm512_loadu_si512, _mm512_mullo_epi64, _mm512_reduce_add_epi64,
@@ -8,26 +9,33 @@ use std::arch::x86_64::{
 };
 use std::num::Wrapping;
 
+use super::amx;
 use super::cpu::Loops;
-use super::portable;
+use super::portable::{self, COLS, ROWS, block_by};
 use crate::R64;
 
 /// The paths this processor can run, fastest first.
 pub(super) fn available() -> Vec<Loops> {
     let mut loops = Vec::new();
     if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") {
-        loops.push(Loops {
+        let avx512 = Loops {
             name: "avx512",
             mul_add: mul_add_512,
-            block: block_512,
+            block: block_by(multiply_512),
             dot: dot_512,
-        });
+        };
+        loops.extend(amx::block().map(|block| Loops {
+            name: "amx",
+            block,
+            ..avx512
+        }));
+        loops.push(avx512);
     }
     if is_x86_feature_detected!("avx2") {
         loops.push(Loops {
             name: "avx2",
             mul_add: mul_add_256,
-            block: block_256,
+            block: block_by(multiply_256),
             dot: dot_256,
         });
     }
@@ -50,17 +58,17 @@ macro_rules! checked {
 
 checked!(mul_add_512 = "avx512f,avx512dq" portable::mul_add: fn(out: &mut [R64], x: &[R64], y: &[R64]));
 checked!(mul_add_256 = "avx2" portable::mul_add: fn(out: &mut [R64], x: &[R64], y: &[R64]));
-checked!(block_512 = "avx512f,avx512dq" block_avx512: fn(acc: &mut [[R64; 24]; 8], a: &[[R64; 8]], b: &[[R64; 24]]));
-checked!(block_256 = "avx2" portable::block: fn(acc: &mut [[R64; 24]; 8], a: &[[R64; 8]], b: &[[R64; 24]]));
+checked!(multiply_512 = "avx512f,avx512dq" multiply_avx512: fn(tile: &mut [R64], a: &[R64], b: &[R64]));
+checked!(multiply_256 = "avx2" portable::multiply: fn(tile: &mut [R64], a: &[R64], b: &[R64]));
 checked!(dot_512 = "avx512f,avx512dq" dot_avx512: fn(x: &[R64], y: &[R64]) -> R64);
 checked!(dot_256 = "avx2" portable::dot: fn(x: &[R64], y: &[R64]) -> R64);
 
 /// Eight rows of three vectors stay in 24 registers; a step of the inner dimension is three loads and 24 multiply-adds.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq")]
-fn block_avx512(acc: &mut [[R64; 24]; 8], a: &[[R64; 8]], b: &[[R64; 24]]) {
-    let mut sum = [[_mm512_setzero_si512(); 3]; 8];
-    for (column, row) in a.iter().zip(b) {
+fn multiply_avx512(tile: &mut [R64], a: &[R64], b: &[R64]) {
+    let mut sum = [[_mm512_setzero_si512(); COLS / 8]; ROWS];
+    for (column, row) in a.as_chunks::<ROWS>().0.iter().zip(b.as_chunks::<COLS>().0) {
         let row = [load(row, 0), load(row, 8), load(row, 16)];
         for (sum, a) in sum.iter_mut().zip(column) {
             let a = _mm512_set1_epi64(a.0 as i64);
@@ -69,13 +77,14 @@ fn block_avx512(acc: &mut [[R64; 24]; 8], a: &[[R64; 8]], b: &[[R64; 24]]) {
             }
         }
     }
-    for (acc, sum) in acc.iter_mut().zip(sum) {
-        for (acc, sum) in acc.as_chunks_mut::<8>().0.iter_mut().zip(sum) {
-            let mut words = [R64::default(); 8];
-            // SAFETY: `words` has room for the 64 bytes that are stored.
-            unsafe { _mm512_storeu_si512(words.as_mut_ptr().cast(), sum) };
-            acc.iter_mut().zip(words).for_each(|(acc, w)| *acc += w);
-        }
+    for (words, sum) in tile
+        .as_chunks_mut::<8>()
+        .0
+        .iter_mut()
+        .zip(sum.as_flattened())
+    {
+        // SAFETY: `words` has room for the 64 bytes that are stored.
+        unsafe { _mm512_storeu_si512(words.as_mut_ptr().cast(), *sum) };
     }
 }
 

@@ -54,7 +54,7 @@ pub(crate) fn shape_of(dims: &[i64]) -> Option<Vec<usize>> {
 /// The number of entries of a shape, if it is at most [`MAX_ENTRIES`].
 pub(crate) fn entries(shape: &[usize]) -> Option<usize> {
     // Bounded also without the axes of length 0, whose product would hide the others.
-    let bound = shape.iter().map(|&n| n.max(1));
+    let mut bound = shape.iter().map(|&n| n.max(1));
     bound
         .try_fold(1usize, usize::checked_mul)
         .filter(|&n| n <= MAX_ENTRIES)?;

@@ -1,4 +1,4 @@
-//! What a party's work costs its machine.
+//! What work costs the machine: processor seconds and memory.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// Whose processor time is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scope {
+pub(crate) enum Scope {
     /// The calling thread: parties share the process.
     Thread,
     /// The whole process, with the threads that encrypt and move frames.
@@ -14,7 +14,7 @@ pub(super) enum Scope {
 }
 
 /// Processor seconds used so far.
-pub(super) fn cpu_seconds(scope: Scope) -> f64 {
+pub(crate) fn cpu_seconds(scope: Scope) -> f64 {
     let clock = match scope {
         Scope::Thread => ClockId::ThreadCPUTime,
         Scope::Process => ClockId::ProcessCPUTime,
@@ -24,12 +24,12 @@ pub(super) fn cpu_seconds(scope: Scope) -> f64 {
 }
 
 /// Starts the account of [`peak_memory_bytes`] afresh, where the system (Linux) can do that.
-pub(super) fn forget_peak_memory() {
+pub(crate) fn forget_peak_memory() {
     std::fs::write("/proc/self/clear_refs", "5").ok(); // elsewhere the account goes on
 }
 
 /// The most memory that this process has had resident, in bytes; 0 where the system does not tell.
-pub(super) fn peak_memory_bytes() -> u64 {
+pub(crate) fn peak_memory_bytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     high_water_mark(&status).unwrap_or(0)
 }

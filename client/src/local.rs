@@ -1,0 +1,115 @@
+//! Runs a graph on this machine: in plaintext, in the ring, or by three parties as threads of this process.
+
+mod parties;
+
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+use ndarray::ArrayD;
+use tacit_nn::program::Instr;
+use tacit_nn::{Error, Graph, graph::Op};
+
+pub use parties::{Given, Run, Watch, run};
+
+/// How a graph is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Protocol {
+    /// Single precision in plaintext, without any protection
+    Plain,
+    /// The fixed-point arithmetic of the protocols in plaintext, refusing what overflows
+    Ring,
+    /// Shares of three parties, of which at most one is curious
+    Rep3,
+    /// Not there yet
+    Rep3Malicious,
+    /// Not there yet
+    Tfhe,
+}
+
+impl Protocol {
+    /// Refuses what is a word of the command line already, but not there yet.
+    ///
+    /// # Errors
+    /// Says what to choose instead.
+    pub fn available(self) -> Result<()> {
+        match self {
+            Self::Plain | Self::Ring | Self::Rep3 => Ok(()),
+            Self::Rep3Malicious => bail!(
+                "protocol rep3-malicious is not there yet: rep3 runs the same models, secure against a curious party"
+            ),
+            Self::Tfhe => {
+                bail!("protocol tfhe is not there yet: rep3 runs the same models, on three parties")
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Protocol {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let value = self.to_possible_value();
+        f.write_str(value.as_ref().map_or("", |v| v.get_name()))
+    }
+}
+
+/// What a node of a graph was made for, or its number and operation where nobody said.
+#[must_use]
+pub fn place(graph: &Graph, node: usize) -> String {
+    match graph.origin(node) {
+        "" => {
+            let op = graph.op(node).map(ToString::to_string).unwrap_or_default();
+            format!("node {node} ({op})")
+        }
+        origin => origin.to_owned(),
+    }
+}
+
+/// Whether a port holds bits, which engines represent differently.
+#[must_use]
+pub fn holds_bits(graph: &Graph, node: usize, port: usize) -> bool {
+    let Some(Op::Map(f)) = graph.op(node) else {
+        return false;
+    };
+    let program = f.program();
+    let register = program.outputs.get(port).and_then(|&r| program.code.get(r));
+    matches!(
+        register,
+        Some(
+            Instr::Negative(..)
+                | Instr::Zero(_)
+                | Instr::And(..)
+                | Instr::Xor(..)
+                | Instr::Not(_)
+                | Instr::InputBit(_)
+        )
+    )
+}
+
+/// Why a graph did not run to its end.
+#[derive(Debug, thiserror::Error)]
+#[error("{place}: {error}{}", advice(error))]
+pub struct Failed {
+    /// What it was about: a node of the model, an input.
+    pub place: String,
+    /// The node of the graph, where it is about one.
+    pub node: Option<usize>,
+    /// The engine's error.
+    pub error: Error,
+}
+
+/// What a user can do about an error.
+fn advice(error: &Error) -> &'static str {
+    match error {
+        Error::Range { .. } => "; scale the inputs or the weights, or choose other --fraction-bits",
+        _ => "",
+    }
+}
+
+/// The largest distance between entries of two arrays of one shape; infinite where either is not a number.
+#[must_use]
+pub fn distance(x: &ArrayD<f64>, y: &ArrayD<f64>) -> f64 {
+    let each = x.iter().zip(y).map(|(x, y)| match (x - y).abs() {
+        _ if x == y => 0.0, // equal infinities
+        d if d.is_nan() => f64::INFINITY,
+        d => d,
+    });
+    each.fold(0.0, f64::max)
+}

@@ -1,0 +1,436 @@
+//! One run of a graph: what it gives, and what it costs.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use ndarray::{ArrayD, IxDyn};
+use tacit_mpc::net::MemNet;
+use tacit_mpc::simulate::simulate;
+use tacit_mpc::{Bilinear, Cost, R64, Session, Tensor};
+use tacit_nn::engine::Product;
+use tacit_nn::{Engine, Error, Graph, Layout, Plain, Program, Ring, fixed};
+use tacit_protocols::rep3::{Rep3Engine, Value};
+
+use super::{Failed, Protocol, holds_bits, place};
+use crate::usage::{Scope, cpu_seconds};
+
+/// An input of a graph, and which of three parties has it.
+#[derive(Clone, Debug)]
+pub struct Given {
+    /// The party that shares it: 0, 1 or 2.
+    pub owner: usize,
+    /// Its value.
+    pub value: ArrayD<f64>,
+}
+
+/// What a run gave, and what it cost.
+#[derive(Clone, Debug, Default)]
+pub struct Run {
+    /// The graph's outputs.
+    pub outputs: Vec<ArrayD<f64>>,
+    /// Wall time, from the agreement on keys to the outputs.
+    pub seconds: f64,
+    /// Processor time of all parties.
+    pub cpu_seconds: f64,
+    /// The longest chain of messages that had to wait for each other.
+    pub rounds: u64,
+    /// Payload of all parties together.
+    pub bytes: u64,
+}
+
+/// What may look at every tensor of numbers of a run: node, port, value. Several threads call it.
+pub type Watch<'a> = dyn Fn(usize, usize, ArrayD<f64>) + Sync + 'a;
+
+type Result<T> = std::result::Result<T, Failed>;
+
+/// An error that is about no node.
+fn about(place: impl Into<String>, error: Error) -> Failed {
+    Failed {
+        place: place.into(),
+        node: None,
+        error,
+    }
+}
+
+/// Runs `graph` with numbers of `fraction_bits` fractional bits.
+///
+/// # Errors
+/// Names the node that fails, and says why.
+pub fn run(
+    protocol: Protocol,
+    graph: &Graph,
+    inputs: &[Given],
+    fraction_bits: u32,
+    watch: Option<&Watch<'_>>,
+) -> Result<Run> {
+    let (start, cpu) = (Instant::now(), cpu_seconds(Scope::Process));
+    let run = match protocol {
+        Protocol::Plain => Run {
+            outputs: plain(graph, inputs, watch)?,
+            ..Run::default()
+        },
+        Protocol::Ring => Run {
+            outputs: ring(graph, inputs, fraction_bits, watch)?,
+            ..Run::default()
+        },
+        Protocol::Rep3 => rep3(graph, inputs, fraction_bits, watch)?,
+        Protocol::Rep3Malicious | Protocol::Tfhe => {
+            return Err(about(
+                "protocol",
+                Error::Invalid(format!("{protocol} is not there yet")),
+            ));
+        }
+    };
+    Ok(Run {
+        seconds: start.elapsed().as_secs_f64(),
+        cpu_seconds: cpu_seconds(Scope::Process) - cpu,
+        ..run
+    })
+}
+
+fn plain(graph: &Graph, inputs: &[Given], watch: Option<&Watch<'_>>) -> Result<Vec<ArrayD<f64>>> {
+    let values: Vec<_> = inputs.iter().map(|x| x.value.mapv(|v| v as f32)).collect();
+    let outputs = observed(graph, Plain, &values, |_, node, port, x| {
+        if let Some(watch) = watch
+            && !holds_bits(graph, node, port)
+        {
+            watch(node, port, x.mapv(f64::from));
+        }
+        Ok(())
+    })?;
+    Ok(outputs.into_iter().map(|x| x.mapv(f64::from)).collect())
+}
+
+fn ring(
+    graph: &Graph,
+    inputs: &[Given],
+    fraction_bits: u32,
+    watch: Option<&Watch<'_>>,
+) -> Result<Vec<ArrayD<f64>>> {
+    let engine = Ring::new(fraction_bits);
+    let values = inputs.iter().enumerate().map(|(k, x)| {
+        let words = engine.encode(&x.value);
+        words.map_err(|e| about(format!("input {k}"), e))
+    });
+    let values = values.collect::<Result<Vec<_>>>()?;
+    let outputs = observed(graph, engine, &values, |engine, node, port, x| {
+        if let Some(watch) = watch
+            && !holds_bits(graph, node, port)
+        {
+            watch(node, port, engine.decode(x));
+        }
+        Ok(())
+    })?;
+    Ok(outputs.iter().map(|x| engine.decode(x)).collect())
+}
+
+/// Three parties as threads, over memory, with keys agreed as over a network. Each input is shared by its owner; what leaves
+/// are re-randomised shares, put together by whoever asked.
+fn rep3(
+    graph: &Graph,
+    inputs: &[Given],
+    fraction_bits: u32,
+    watch: Option<&Watch<'_>>,
+) -> Result<Run> {
+    // Before the parties start, so that the error is about the input and not about a party that left.
+    for (k, x) in inputs.iter().enumerate() {
+        fixed::encode_tensor(&x.value, fraction_bits)
+            .map_err(|e| about(format!("input {k}"), e))?;
+    }
+    let meeting = watch.map(|watch| Meeting {
+        watch,
+        fraction_bits,
+        waiting: Mutex::default(),
+    });
+    let nets = MemNet::mesh(3).into_iter().map(|net| Arc::new(net) as _);
+    let parties = simulate(nets.collect(), |session| {
+        party(session, graph, inputs, fraction_bits, meeting.as_ref())
+    });
+    let failed = |e| about("session", Error::Protocol(Box::new(e)));
+    let parties = parties.into_iter().map(|party| party.map_err(failed)?);
+    let (released, costs): (Vec<_>, Vec<Cost>) = told(parties.collect())?.into_iter().unzip();
+    let mut words = released.into_iter();
+    let mut sum = words.next().unwrap_or_default();
+    for other in words {
+        for (tensor, other) in sum.iter_mut().zip(other) {
+            *tensor += &other;
+        }
+    }
+    let decode = |tensor: Tensor| fixed::decode_tensor(&tensor, fraction_bits);
+    Ok(Run {
+        outputs: sum.into_iter().map(decode).collect(),
+        rounds: costs.iter().map(|c| c.rounds).max().unwrap_or(0),
+        bytes: costs.iter().map(|c| c.bytes).sum(),
+        ..Run::default()
+    })
+}
+
+/// All results, or the error that says most: the others of a failed run only say that a peer is gone.
+fn told<T>(parties: Vec<Result<T>>) -> Result<Vec<T>> {
+    let (done, mut failed): (Vec<_>, Vec<_>) = parties.into_iter().partition(Result::is_ok);
+    failed.sort_by_key(
+        |party| matches!(party, Err(failed) if matches!(failed.error, Error::Protocol(_))),
+    );
+    failed.into_iter().chain(done).collect()
+}
+
+/// One party's whole run: its share of each output, re-randomised, and what it sent.
+fn party(
+    session: Session,
+    graph: &Graph,
+    inputs: &[Given],
+    fraction_bits: u32,
+    meeting: Option<&Meeting<'_>>,
+) -> Result<(Vec<Tensor>, Cost)> {
+    let mut engine =
+        Rep3Engine::new(session, fraction_bits).map_err(|e| about("--fraction-bits", e))?;
+    let me = engine.session().me();
+    let mut values = vec![None; inputs.len()];
+    // Owner by owner: an owner that waited for another's share in between would begin a new round.
+    for owner in 0..3 {
+        for (x, value) in inputs
+            .iter()
+            .zip(&mut values)
+            .filter(|(x, _)| x.owner == owner)
+        {
+            let mine = (owner == me).then_some(&x.value);
+            let shared = engine.input(owner, x.value.shape(), mine);
+            *value = Some(shared.map_err(|e| about("inputs", e))?);
+        }
+    }
+    let values: Option<Vec<Value>> = values.into_iter().collect();
+    let values = values.ok_or_else(|| {
+        about(
+            "inputs",
+            Error::Invalid("the parties are 0, 1 and 2".into()),
+        )
+    })?;
+    let mut engine = Named::new(engine);
+    let outputs = engine.run(graph, &values, |engine, node, port, x| match meeting {
+        Some(meeting) if !matches!(x, Value::Bits(_)) => meeting.bring(engine, node, port, x),
+        _ => Ok(()),
+    })?;
+    let shares = outputs.iter().map(|x| share(&mut engine.inner, x));
+    let shares = shares
+        .collect::<tacit_nn::Result<_>>()
+        .map_err(|e| about("outputs", e))?;
+    Ok((shares, engine.inner.session().cost()))
+}
+
+/// This party's re-randomised share of a value.
+fn share(engine: &mut Rep3Engine, x: &Value) -> tacit_nn::Result<Tensor> {
+    let words = engine.release(&[x])?.into_iter().map(std::num::Wrapping);
+    ArrayD::from_shape_vec(IxDyn(&engine.shape(x)), words.collect::<Vec<R64>>())
+        .map_err(|e| Error::Invalid(e.to_string()))
+}
+
+/// Where the three threads bring their shares of each value of a run that is watched.
+struct Meeting<'a> {
+    watch: &'a Watch<'a>,
+    fraction_bits: u32,
+    /// The sum of the shares that are there, and how many.
+    waiting: Mutex<HashMap<(usize, usize), (usize, Tensor)>>,
+}
+
+impl Meeting<'_> {
+    fn bring(
+        &self,
+        engine: &mut Rep3Engine,
+        node: usize,
+        port: usize,
+        x: &Value,
+    ) -> tacit_nn::Result<()> {
+        let mine = share(engine, x)?;
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let (count, sum) = match waiting.remove(&(node, port)) {
+            None => (1, mine),
+            Some((count, sum)) => (count + 1, sum + mine),
+        };
+        if count < 3 {
+            waiting.insert((node, port), (count, sum));
+            return Ok(());
+        }
+        drop(waiting);
+        (self.watch)(node, port, fixed::decode_tensor(&sum, self.fraction_bits));
+        Ok(())
+    }
+}
+
+/// Runs a graph on an engine; an error names what the node was made for.
+fn observed<E: Engine>(
+    graph: &Graph,
+    engine: E,
+    inputs: &[E::Value],
+    observer: impl FnMut(&mut E, usize, usize, &E::Value) -> tacit_nn::Result<()>,
+) -> Result<Vec<E::Value>> {
+    Named::new(engine).run(graph, inputs, observer)
+}
+
+/// An engine that knows at which node it is.
+struct Named<E> {
+    inner: E,
+    node: Cell<Option<usize>>,
+}
+
+impl<E: Engine> Named<E> {
+    fn new(inner: E) -> Self {
+        let node = Cell::new(None);
+        Self { inner, node }
+    }
+
+    fn run(
+        &mut self,
+        graph: &Graph,
+        inputs: &[E::Value],
+        mut observer: impl FnMut(&mut E, usize, usize, &E::Value) -> tacit_nn::Result<()>,
+    ) -> Result<Vec<E::Value>> {
+        let outputs = tacit_nn::run_observed(graph, self, inputs, &mut |node, port, e, x| {
+            observer(&mut e.inner, node, port, x)
+        });
+        let node = self.node.get();
+        outputs.map_err(|error| Failed {
+            place: node.map_or_else(|| "inputs".into(), |node| place(graph, node)),
+            node,
+            error,
+        })
+    }
+}
+
+impl<E: Engine> Engine for Named<E> {
+    type Value = E::Value;
+
+    fn begin_run(&mut self) -> tacit_nn::Result<()> {
+        self.inner.begin_run()
+    }
+
+    fn begin_node(&mut self, node: usize) {
+        self.node.set(Some(node));
+        self.inner.begin_node(node);
+    }
+
+    fn public(&mut self, x: &ArrayD<f64>) -> tacit_nn::Result<E::Value> {
+        self.inner.public(x)
+    }
+
+    fn shape(&self, x: &E::Value) -> Vec<usize> {
+        self.inner.shape(x)
+    }
+
+    fn layout(&mut self, layout: &Layout, x: &E::Value) -> tacit_nn::Result<E::Value> {
+        self.inner.layout(layout, x)
+    }
+
+    fn concat(&mut self, axis: usize, xs: &[&E::Value]) -> tacit_nn::Result<E::Value> {
+        self.inner.concat(axis, xs)
+    }
+
+    fn linear(&mut self, terms: &[(i64, &E::Value)], bias: f64) -> tacit_nn::Result<E::Value> {
+        self.inner.linear(terms, bias)
+    }
+
+    fn products(
+        &mut self,
+        terms: &[Product<'_, E::Value>],
+        scale: f64,
+    ) -> tacit_nn::Result<E::Value> {
+        self.inner.products(terms, scale)
+    }
+
+    fn bilinear(
+        &mut self,
+        f: Bilinear,
+        x: &E::Value,
+        y: &E::Value,
+        scale: f64,
+    ) -> tacit_nn::Result<E::Value> {
+        self.inner.bilinear(f, x, y, scale)
+    }
+
+    fn map(&mut self, program: &Program, inputs: &[&E::Value]) -> tacit_nn::Result<Vec<E::Value>> {
+        self.inner.map(program, inputs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::arr2;
+
+    use super::super::distance;
+    use super::*;
+
+    /// relu(x·w) with `factor` in w.
+    fn network(factor: f64) -> (Graph, Vec<Given>) {
+        let mut g = Graph::new();
+        g.set_origin("inputs");
+        let (x, w) = (g.input(&[2, 2]), g.input(&[2, 2]));
+        g.set_origin("MatMul fc");
+        let z = g.matmul(x, w).unwrap();
+        g.set_origin("Relu activation");
+        let y = g.relu(z).unwrap();
+        g.output(y);
+        let given = |owner, value| Given { owner, value };
+        let inputs = vec![
+            given(0, arr2(&[[1.0, -2.0], [0.5, 4.0]]).into_dyn()),
+            given(1, (arr2(&[[1.0, 0.25], [-1.0, 3.0]]) * factor).into_dyn()),
+        ];
+        (g, inputs)
+    }
+
+    #[test]
+    fn every_protocol_gives_the_same_and_only_rep3_sends() {
+        let (graph, inputs) = network(1.0);
+        let want = arr2(&[[3.0, 0.0], [0.0, 12.125]]).into_dyn();
+        for protocol in [Protocol::Plain, Protocol::Ring, Protocol::Rep3] {
+            let run = run(protocol, &graph, &inputs, 18, None).unwrap();
+            assert!(
+                distance(&run.outputs[0], &want) < 1e-4,
+                "{protocol}: {}",
+                run.outputs[0]
+            );
+            // One round for the inputs of each of two owners, 2 for the product, 6 for the comparison and the choice.
+            let cost = if protocol == Protocol::Rep3 { 10 } else { 0 };
+            assert_eq!((run.rounds, run.bytes > 0), (cost, cost > 0), "{protocol}");
+        }
+    }
+
+    #[test]
+    fn who_watches_sees_all_numbers_and_no_bits() {
+        let (graph, inputs) = network(1.0);
+        let mut first: Option<Vec<(usize, usize)>> = None;
+        for protocol in [Protocol::Plain, Protocol::Ring, Protocol::Rep3] {
+            let seen = Mutex::new(HashMap::new());
+            let watch = |node, port, x: ArrayD<f64>| {
+                seen.lock().unwrap().insert((node, port), x);
+            };
+            let run = run(protocol, &graph, &inputs, 18, Some(&watch)).unwrap();
+            let seen = seen.into_inner().unwrap();
+            let mut places: Vec<_> = seen.keys().copied().collect();
+            places.sort_unstable();
+            assert_eq!(first.get_or_insert_with(|| places.clone()), &places);
+            assert_eq!(distance(&seen[&(3, 0)], &run.outputs[0]), 0.0);
+            assert!((seen[&(2, 0)][[0, 1]] + 5.75).abs() < 1e-4, "{protocol}");
+        }
+    }
+
+    #[test]
+    fn overflow_names_the_node_of_the_model() {
+        let (graph, inputs) = network(2f64.powi(40));
+        let failed = run(Protocol::Ring, &graph, &inputs, 18, None).unwrap_err();
+        assert_eq!((failed.node, &failed.place[..]), (Some(2), "MatMul fc"));
+        assert!(failed.to_string().contains("scale the inputs"), "{failed}");
+        let (graph, inputs) = network(2f64.powi(50));
+        for protocol in [Protocol::Ring, Protocol::Rep3] {
+            let failed = run(protocol, &graph, &inputs, 18, None).unwrap_err();
+            assert!(failed.to_string().starts_with("input 1: "), "{failed}");
+        }
+        let (graph, inputs) = network(1.0);
+        let failed = run(Protocol::Rep3, &graph, &inputs, 40, None).unwrap_err();
+        assert!(
+            failed.to_string().starts_with("--fraction-bits: "),
+            "{failed}"
+        );
+        assert!(run(Protocol::Tfhe, &graph, &inputs, 18, None).is_err());
+    }
+}
