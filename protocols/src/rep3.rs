@@ -14,9 +14,11 @@
 //! draw of its own, u depending on secrets, P_i's keys and earlier draws only. So each message, given all that P_i saw before
 //! it, is uniform, whatever the circuit. SECURITY.md states the functionalities and what the rounding coin gives away.
 
+mod a2b;
 mod bilinear;
 mod bits;
 mod boolean;
+mod combine;
 mod compare;
 pub mod contribute;
 mod convert;
@@ -32,6 +34,8 @@ mod onehot;
 mod plan;
 mod polygate;
 mod program;
+mod scaled;
+mod scan;
 mod share;
 mod truncate;
 

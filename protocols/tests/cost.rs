@@ -5,7 +5,7 @@ use ndarray::{ArrayD, IxDyn};
 use proptest::prelude::*;
 use tacit_mpc::Cost;
 use tacit_mpc::simulate::{mem, simulate_seeded};
-use tacit_nn::program::Instr;
+use tacit_nn::program::{Instr, Scaled};
 use tacit_nn::{Engine, Function, Graph, Program, Result, program, run};
 use tacit_protocols::rep3::{CostEngine, CostValue, Depth, Rep3Engine};
 
@@ -66,6 +66,14 @@ fn every_instruction() -> Program {
     let chosen = p.push(Instr::Select(not, scaled));
     let one = p.push(Instr::ToArithmetic(other));
     p.outputs = vec![chosen, one, both];
+    for (f, lo, hi) in [
+        (Scaled::Reciprocal, -14, 14),
+        (Scaled::InverseRoot, -3, 9),
+        (Scaled::Ln, 0, 1),
+    ] {
+        let y = p.push(Instr::Scaled { x, f, lo, hi });
+        p.outputs.push(y);
+    }
     p
 }
 

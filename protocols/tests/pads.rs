@@ -14,7 +14,7 @@ use tacit_mpc::prss::probe::{Draw, change};
 use tacit_mpc::simulate::{mem, simulate_seeded};
 use tacit_mpc::wire::{Unpacker, packed_len};
 use tacit_mpc::{Bilinear, R64, Session};
-use tacit_nn::program::Instr;
+use tacit_nn::program::{Instr, Scaled};
 use tacit_nn::{Engine, Graph, Program, program, run, run_in_order};
 use tacit_protocols::rep3::{Rep3Engine, Value};
 
@@ -201,7 +201,23 @@ fn groups() -> Vec<Vec<Program>> {
         simple.to_vec(),
         vec![program::logistic(18)],
         vec![exact_gates()],
+        vec![scaled(Scaled::InverseRoot)],
+        vec![scaled(Scaled::Ln)],
     ]
+}
+
+/// A function over binades: bits of a word, prefixes, combinations of bits, products in smaller rings.
+fn scaled(f: Scaled) -> Program {
+    let mut p = Program::new("scaled");
+    let x = p.push(Instr::Input(0));
+    let y = p.push(Instr::Scaled {
+        x,
+        f,
+        lo: -4,
+        hi: 3,
+    });
+    p.outputs = vec![y];
+    p
 }
 
 /// Equality, conjunction, floor and the exponential with a relative error.

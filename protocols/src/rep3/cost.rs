@@ -13,7 +13,9 @@ use tacit_nn::{Engine, Error, Layout, Product, Program, Result, fixed};
 use super::exact::CARRY_DEPTH;
 use super::lookup::Prepared;
 use super::plan::{Depth, Kind, Tree};
-use super::{equal, exp};
+use super::scaled::Normalised;
+use super::scan::{Step, levels};
+use super::{a2b, combine, equal, exp};
 
 /// Counts rounds, messages and bytes of a graph on [`super::Rep3Engine`].
 #[derive(Clone, Debug)]
@@ -170,6 +172,59 @@ impl Count<'_> {
         self.swap(n, bits);
     }
 
+    fn bits(&mut self, wanted: &std::ops::Range<u32>) {
+        let (n, blocks) = (self.n(), a2b::blocks_of(wanted.end));
+        self.deal(blocks.iter().map(|(_, m)| (1 << m) - 1).sum(), n);
+        let carries = blocks.len() - 1;
+        self.swap(2 * carries - 1, n);
+        // A prefix that begins with the first block propagates nothing.
+        let mut starts: Vec<usize> = (0..carries).collect();
+        for level in levels(carries) {
+            let (mut dealt, mut swapped) = (0, 0);
+            let before = starts.clone();
+            for (i, lows) in &level {
+                starts[*i] = before[lows[0]];
+                let kind = if starts[*i] == 0 {
+                    Kind::Greater
+                } else {
+                    Kind::Both
+                };
+                dealt += kind.dealt_products(lows.len() as u32 + 1);
+                swapped += kind.outputs();
+            }
+            self.deal(dealt, n);
+            self.swap(swapped, n);
+        }
+        let products = |&b| {
+            a2b::sums(b, wanted)
+                .map(|t| (1usize << t) - 1)
+                .sum::<usize>()
+        };
+        self.deal(blocks[1..].iter().map(products).sum(), n);
+        self.swap(wanted.len(), n);
+    }
+
+    fn scaled(&mut self, t: &Normalised) {
+        let n = self.n();
+        self.bits(&t.wanted());
+        for level in levels(t.wanted().len()) {
+            let products = |(_, lows): &Step| (1 << (lows.len() + 1)) - 2 - lows.len();
+            self.deal(level.iter().map(products).sum(), n);
+            self.swap(level.len(), n);
+        }
+        for (count, width) in combine::groups(&[&t.position, &t.factor]) {
+            self.deal(count * n, width as usize);
+        }
+        self.swap(n, t.position.k as usize);
+        self.swap(n, t.position.k as usize);
+        self.table(t.table.words(), t.table.k, t.table.shift);
+        if let Some(shift) = t.shift {
+            self.swap(n, t.factor.k as usize);
+            self.swap(n, t.factor.k as usize);
+            self.truncate(t.factor.k, shift);
+        }
+    }
+
     fn select(&mut self) {
         self.deal(2 * self.n(), 64);
         self.swap(self.n(), 64);
@@ -302,7 +357,10 @@ impl Engine for CostEngine {
                         let t = Prepared::new(t, f)?;
                         Box::new(move |s| s.table(t.words(), t.k, t.shift))
                     }
-                    other => return Err(Error::Invalid(format!("{other:?} has no gate yet"))),
+                    Instr::Scaled { f: of, lo, hi, .. } => {
+                        let t = Normalised::new(*of, *lo, *hi, f)?;
+                        Box::new(move |s| s.scaled(&t))
+                    }
                 })
             })
             .collect::<Result<_>>()?;

@@ -122,16 +122,21 @@ impl Prepared {
     /// Prepares `table` for f fractional bits: words of K = 2a + 3 + ⌈log2 max|F|⌉ bits at scale a, which grows with the
     /// coefficients so that the rounding of powers stays below a unit.
     pub(crate) fn new(t: &Table, f: u32) -> std::result::Result<Self, Error> {
+        Self::with_scales(t, f, f, GUARD)
+    }
+
+    /// The same with arguments of f and results of `fine` fractional bits, and `guard` bits for the arithmetic.
+    pub(crate) fn with_scales(
+        t: &Table,
+        f: u32,
+        fine: u32,
+        guard: u32,
+    ) -> std::result::Result<Self, Error> {
         let invalid = |why: &str| Error::Invalid(format!("table {}: {why}", t.name));
         let coefficients = table::fit(t);
-        let growth = coefficients
-            .iter()
-            .map(|a| noise(a))
-            .fold(1.0, f64::max)
-            .log2()
-            .ceil() as u32;
-        let scale = (f + GUARD.max(1 + growth)).min(MAX_SCALE);
-        let k = (2 * scale + 3 + t.max.log2().ceil().max(0.0) as u32).min(64);
+        let growth = log2_ceil(coefficients.iter().map(|a| noise(a)).fold(1.0, f64::max));
+        let scale = (fine + guard.max(1 + growth)).min(MAX_SCALE);
+        let k = (2 * scale + 3 + log2_ceil(t.max)).min(64);
         let d = u32::try_from(t.cell + f as i32)
             .map_err(|_| invalid("its cells are narrower than one unit of the encoding"))?;
         if d == 0
@@ -148,9 +153,14 @@ impl Prepared {
             degree: t.degree,
             scale,
             k,
-            shift: 2 * scale - f,
+            shift: 2 * scale - fine,
             coefficients,
         })
+    }
+
+    /// log2 of the scale of its products.
+    pub(super) fn unit_bits(&self) -> u32 {
+        2 * self.scale
     }
 
     /// Words dealt a value.
@@ -218,6 +228,11 @@ fn noise(a: &[f64]) -> f64 {
     (1..a.len()).map(bound).sum()
 }
 
+/// The least b >= 0 with x <= 2^b, without a logarithm: all parties must agree on it (R7).
+fn log2_ceil(x: f64) -> u32 {
+    (0..64).find(|&b| x <= (1u64 << b) as f64).unwrap_or(64)
+}
+
 fn binomial(n: usize, k: usize) -> f64 {
     (0..k).fold(1.0, |b, i| b * (n - i) as f64 / (i + 1) as f64)
 }
@@ -226,10 +241,12 @@ fn binomial(n: usize, k: usize) -> f64 {
 /// the product with the powers of a at their v, swap, T1. (deg+1)·2^κ·K + 2K + 64 + 3e bits, 3 rounds (D's first).
 /// Table lookup dealt by a third party: Beaver 1997, 1998; Ishai et al., TCC 2013; split as derived in protocols-rep3,
 /// section 5 (new in this form, not peer reviewed).
+/// `plus`: shares at A and B of what is added before the truncation, at the scale of the products.
 pub(crate) async fn evaluate(
     strand: &Strand<'_>,
     t: &Prepared,
     side: &[R64],
+    plus: Option<Words>,
 ) -> Result<Held<Words>> {
     let n = side.len();
     let parts = split(strand, side, t.lo, t.d, t.log2_cells);
@@ -243,7 +260,7 @@ pub(crate) async fn evaluate(
     })
     .await?;
     let u = dealt.half().map(|half| {
-        let mut u = vec![Wrapping(0); n];
+        let mut u = plus.unwrap_or_else(|| vec![Wrapping(0); n]);
         for (rows, powers) in half.chunks(cells * n).zip(t.powers(&parts.low)) {
             let row = pick(rows.chunks(n).map(<[R64]>::to_vec).collect(), &parts.cell);
             u.iter_mut()

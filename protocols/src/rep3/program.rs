@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use tacit_mpc::{R64, Result, Strand};
-use tacit_nn::program::{Instr, Table};
+use tacit_nn::program::{Instr, Scaled, Table};
 use tacit_nn::{Error, Program, fixed};
 
 use super::bilinear::{multiply, scale};
@@ -22,6 +22,7 @@ use super::exp::{self, ExpTables, exp};
 use super::held::{Held, Words};
 use super::lookup::{Prepared, evaluate};
 use super::plan::{Depth, Tree};
+use super::scaled::{Normalised, scaled};
 
 /// A register of a program.
 #[derive(Clone)]
@@ -45,6 +46,7 @@ enum Step {
     Select(usize, usize),
     ToArithmetic(usize),
     Exp(usize, Rc<ExpTables>),
+    Scaled(usize, Rc<Normalised>),
     Table(usize, Rc<Prepared>),
 }
 
@@ -63,6 +65,7 @@ pub(crate) struct Compiler {
     exp: Rc<ExpTables>,
     exp_negative: Rc<ExpTables>,
     tables: RefCell<HashMap<&'static str, Vec<(Table, Rc<Prepared>)>>>,
+    scaled: RefCell<HashMap<(Scaled, i32, i32), Rc<Normalised>>>,
     trees: RefCell<HashMap<(u32, Depth), Rc<Tree>>>,
 }
 
@@ -75,6 +78,7 @@ impl Compiler {
             exp: Rc::new(ExpTables::new(exp::RELATIVE, f)),
             exp_negative: Rc::new(ExpTables::new(exp::NEGATIVE, f)),
             tables: RefCell::default(),
+            scaled: RefCell::default(),
             trees: RefCell::default(),
         }
     }
@@ -87,6 +91,16 @@ impl Compiler {
         }
         let prepared = Rc::new(Prepared::new(t, self.f)?);
         known.push((*t, Rc::clone(&prepared)));
+        Ok(prepared)
+    }
+
+    fn scaled(&self, f: Scaled, lo: i32, hi: i32) -> std::result::Result<Rc<Normalised>, Error> {
+        let mut scaled = self.scaled.borrow_mut();
+        if let Some(known) = scaled.get(&(f, lo, hi)) {
+            return Ok(Rc::clone(known));
+        }
+        let prepared = Rc::new(Normalised::new(f, lo, hi, self.f)?);
+        scaled.insert((f, lo, hi), Rc::clone(&prepared));
         Ok(prepared)
     }
 
@@ -143,7 +157,9 @@ impl Compiler {
                 Instr::ExpNeg(r) => Step::Exp(number(*r)?, Rc::clone(&self.exp_negative)),
                 Instr::Exp(r) => Step::Exp(number(*r)?, Rc::clone(&self.exp)),
                 Instr::Table(r, t) => Step::Table(number(*r)?, self.table(t)?),
-                other => return Err(invalid(k, &format!("{other:?} has no gate yet"))),
+                Instr::Scaled { x, f, lo, hi } => {
+                    Step::Scaled(number(*x)?, self.scaled(*f, *lo, *hi)?)
+                }
             };
             is_bit.push(gives_bit(instr));
             steps.push(step);
@@ -222,8 +238,9 @@ impl Compiled {
                 }
                 Step::Exp(r, t) => Register::Number(exp(strand, t, &number(*r).side()).await?),
                 Step::Table(r, t) => {
-                    Register::Number(evaluate(strand, t, &number(*r).side()).await?)
+                    Register::Number(evaluate(strand, t, &number(*r).side(), None).await?)
                 }
+                Step::Scaled(r, t) => Register::Number(scaled(strand, t, number(*r)).await?),
             };
             registers.push(result);
         }
