@@ -2,7 +2,11 @@
 
 use std::fmt;
 
-use crate::{Program, Table, fixed::FRACTION_BITS, program};
+use crate::{
+    Program, Table,
+    fixed::FRACTION_BITS,
+    program::{self, Scaled},
+};
 
 /// An elementwise function with one or more outputs (the ports of its node).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,6 +25,8 @@ pub enum Function {
     Negative,
     /// A function of one variable on a bounded range.
     Table(Table),
+    /// A function of one variable in [2^lo, 2^hi).
+    Scaled(Scaled, i32, i32),
 }
 
 impl Function {
@@ -35,6 +41,7 @@ impl Function {
             Self::Exp => program::exp_clamped(),
             Self::Negative => program::negative(),
             Self::Table(t) => program::table(*t),
+            &Self::Scaled(f, lo, hi) => program::scaled(f, lo, hi),
         }
     }
 }

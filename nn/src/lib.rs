@@ -9,10 +9,12 @@ pub mod function;
 pub mod graph;
 pub mod layers;
 pub mod layout;
+pub mod loss;
 pub mod mean;
 pub mod metrics;
 pub mod model;
 pub mod model_file;
+pub mod network;
 pub mod onnx;
 pub mod optimizer;
 pub mod plain;
@@ -31,10 +33,17 @@ pub use engine::{Engine, Error, Product, Result};
 pub use function::Function;
 pub use graph::{Edge, Graph};
 pub use layout::Layout;
+pub use loss::Loss;
+pub use metrics::Metric;
 pub use model_file::Model;
+pub use network::Network;
+pub use optimizer::Optimizer;
 pub use plain::{Clear, Plain};
 pub use program::Program;
 pub use ring::Ring;
 pub use run::{Observer, run, run_in_order, run_observed};
 pub use table::Table;
-pub use train::{Data, Released, Split, TrainSpec, released_shapes, train};
+pub use train::{
+    Data, Recipe, Released, Split, TrainSpec, released_shapes, released_shapes_of, train,
+    train_network,
+};

@@ -2,7 +2,33 @@
 //!
 //! Every metric takes optional row weights of 0 or 1, so that padding rows do not count.
 
-use crate::{Edge, Graph, Result, mean::RowMean};
+use crate::{Edge, Function, Graph, Result, loss::Loss, mean::RowMean, program::Scaled};
+
+/// What is measured on the held-out rows, in the order in which it is released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Metric {
+    /// [`accuracy`].
+    Accuracy,
+    /// [`auc`].
+    Auc,
+    /// The mean loss that the training makes small.
+    Loss,
+    /// [`rmse`].
+    Rmse,
+}
+
+impl Metric {
+    /// Its name among what is released.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Accuracy => "accuracy",
+            Self::Auc => "auc",
+            Self::Loss => "loss",
+            Self::Rmse => "rmse",
+        }
+    }
+}
 
 /// The AUC compares every positive with every negative row, so it is taken over at most this many held-out rows: the first
 /// ones in the order of the split, which is random.
@@ -37,9 +63,40 @@ pub fn accuracy(
         let miss = g.negative(gap)?;
         g.linear(&[(-1, miss)], 1.0)?
     };
-    let hits = weights.map_or(Ok(hits), |w| g.mul(hits, w))?;
-    let sum = g.sum(hits, 0)?;
+    mean(g, hits, weights, rows)
+}
+
+/// The mean of one number a row, \[rows, 1\], over the rows that count; \[1, 1\].
+///
+/// # Errors
+/// [`crate::Error::Shape`] where weights do not fit.
+pub fn mean(g: &mut Graph, x: Edge, weights: Option<Edge>, rows: RowMean) -> Result<Edge> {
+    let x = weights.map_or(Ok(x), |w| g.mul(x, w))?;
+    let sum = g.sum(x, 0)?;
     rows.of_sum(g, sum)
+}
+
+/// The root of the mean squared difference between outputs and targets, \[1, 1\]; with several outputs over all of them.
+///
+/// # Errors
+/// [`crate::Error::Shape`] where outputs, targets and weights do not fit.
+pub fn rmse(
+    g: &mut Graph,
+    outputs: Edge,
+    targets: Edge,
+    weights: Option<Edge>,
+    rows: RowMean,
+) -> Result<Edge> {
+    let squares = Loss::MeanSquared.of_rows(g, outputs, targets)?;
+    let square = mean(g, squares, weights, rows)?;
+    // s·(1/√s), where the added bit keeps 0 in range.
+    let (low, high) = (-17, 26);
+    let under = g.linear(&[(1, square)], 2f64.powi(low))?;
+    let inverse = g.map(
+        Function::Scaled(Scaled::InverseRoot, low - 1, high),
+        &[under],
+    )?;
+    g.mul(square, inverse)
 }
 
 /// The area under the ROC curve, \[1, 1\]: the part of the pairs of a positive and a negative row that the score puts in the
@@ -208,6 +265,37 @@ mod tests {
                     want[k]
                 );
             }
+        }
+    }
+
+    #[test]
+    fn the_root_of_the_mean_square_counts_the_rows_that_count() {
+        let mut case = case(60, 4, Some(40));
+        for scale in [0.0, 0.01, 1.0, 40.0] {
+            let near = |c: &Case| &c.y + &((&c.logits - &c.y) * scale);
+            let z = near(&case);
+            let counts = |i: usize| case.weights.as_ref().is_none_or(|w| w[[i, 0]] == 1.0);
+            let rows: Vec<usize> = (0..60).filter(|&i| counts(i)).collect();
+            let squares = (&z - &case.y).mapv(|d| d * d).select(Axis(0), &rows);
+            let want = squares.mean().unwrap().sqrt();
+
+            let mut g = Graph::new();
+            let (zs, ys) = (g.input(z.shape()), g.input(case.y.shape()));
+            let w = case.weights.as_ref().map(|w| g.input(w.shape()));
+            let mean = RowMean::new(&mut g, 60, w).unwrap();
+            let root = rmse(&mut g, zs, ys, w, mean).unwrap();
+            g.output(root);
+            let mut e = Ring::new(18);
+            let mut inputs = vec![&z, &case.y];
+            inputs.extend(&case.weights);
+            let inputs: Vec<_> = inputs
+                .into_iter()
+                .map(|x| e.public(&x.clone().into_dyn()).unwrap())
+                .collect();
+            let got = run(&g, &mut e, &inputs).unwrap().remove(0);
+            let got = e.decode(&got)[[0, 0]];
+            assert!((got - want).abs() < 2e-3 * (want + 1.0), "{got} not {want}");
+            case.weights = None;
         }
     }
 

@@ -362,6 +362,16 @@ pub fn table(t: Table) -> Program {
     p
 }
 
+/// A function of one variable in [2^lo, 2^hi) as a program.
+#[must_use]
+pub fn scaled(f: Scaled, lo: i32, hi: i32) -> Program {
+    let mut p = Program::new(f.name());
+    let x = p.push(Instr::Input(0));
+    let y = p.push(Instr::Scaled { x, f, lo, hi });
+    p.outputs = vec![y];
+    p
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

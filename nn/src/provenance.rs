@@ -26,6 +26,10 @@ macro_rules! union {
 }
 union!(Add add, Sub sub, Mul mul, Div div);
 
+#[allow(
+    clippy::suspicious_op_assign_impl,
+    reason = "what depends on both depends on the union"
+)]
 impl AddAssign for Rows {
     fn add_assign(&mut self, o: Self) {
         self.0 |= o.0;

@@ -1,8 +1,79 @@
 //! What to train, and everything public that follows from it.
 
-use crate::{Error, Result, fixed, model::Mlp, random::Stream};
+use std::collections::BTreeSet;
 
-/// A training job as the engines see it. Everything here is public.
+use crate::{
+    Error, Result,
+    loss::Loss,
+    metrics::Metric,
+    model::Mlp,
+    network::Network,
+    optimizer::{Clock, Optimizer},
+    random::Stream,
+};
+
+/// How a network is trained, whatever it is. Everything here is public.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recipe {
+    /// Passes over the training rows.
+    pub epochs: usize,
+    /// Rows in one step.
+    pub batch: usize,
+    /// What is made small.
+    pub loss: Loss,
+    /// How.
+    pub optimizer: Optimizer,
+    /// Part of the rows that is held out to measure the model, in (0, 1).
+    pub test_fraction: f64,
+    /// Public seed of initial weights and of what is dropped. Which rows train and in what order is not its business: see
+    /// [`Split`].
+    pub seed: [u8; 32],
+    /// What is measured on the held-out rows.
+    pub metrics: BTreeSet<Metric>,
+    /// Whether to show the mean training loss of every epoch.
+    pub epoch_loss: bool,
+}
+
+impl Recipe {
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming the first field that is out of range.
+    pub fn validate(&self) -> Result<()> {
+        let by_class = [Metric::Accuracy, Metric::Auc];
+        let needless = self.metrics.iter().find(|metric| {
+            **metric != Metric::Loss && by_class.contains(metric) != self.loss.classifies()
+        });
+        let checks = [
+            ("epochs must be at least 1", self.epochs > 0),
+            ("batch must be at least 1", self.batch > 0),
+            (
+                "test_fraction must lie in (0, 1)",
+                self.test_fraction > 0.0 && self.test_fraction < 1.0,
+            ),
+            (
+                "accuracy and auc are for losses of classes, rmse for those of numbers",
+                needless.is_none(),
+            ),
+        ];
+        if let Some((what, _)) = checks.into_iter().find(|&(_, holds)| !holds) {
+            return Err(Error::Invalid(what.into()));
+        }
+        self.loss.validate()?;
+        self.optimizer.validate()
+    }
+
+    /// Where the training is before step `step` of all steps over `rows` training rows.
+    pub(crate) fn clock(&self, step: usize, rows: usize) -> Clock {
+        Clock {
+            step,
+            steps_per_epoch: rows.div_ceil(self.batch.max(1)),
+            epochs: self.epochs,
+        }
+    }
+}
+
+/// A multilayer perceptron and how it is trained.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainSpec {
     /// Columns of the data, without the label.
@@ -11,22 +82,8 @@ pub struct TrainSpec {
     pub classes: usize,
     /// Widths of the hidden layers; none is logistic or softmax regression.
     pub hidden: Vec<usize>,
-    /// Passes over the training rows.
-    pub epochs: usize,
-    /// Rows in one step.
-    pub batch: usize,
-    /// Step size of gradient descent.
-    pub learning_rate: f64,
-    /// Part of the last step that is added to the next, in [0, 1).
-    pub momentum: f64,
-    /// Part of the rows that is held out to measure the model, in (0, 1).
-    pub test_fraction: f64,
-    /// Public seed of the initial weights. Which rows train and in what order is not its business: see [`Split`].
-    pub seed: [u8; 32],
-    /// Whether to release the area under the ROC curve.
-    pub auc: bool,
-    /// Whether to show the mean training loss of every epoch.
-    pub epoch_loss: bool,
+    /// How it is trained. The loss is [`Loss::of_classes`].
+    pub recipe: Recipe,
 }
 
 impl TrainSpec {
@@ -35,40 +92,21 @@ impl TrainSpec {
     /// # Errors
     /// [`Error::Invalid`] naming the first field that is out of range.
     pub fn validate(&self) -> Result<()> {
-        let positive = |n: usize| n > 0;
         let checks = [
-            ("features must be at least 1", positive(self.features)),
+            ("features must be at least 1", self.features > 0),
             ("classes must be at least 2", self.classes >= 2),
             (
                 "hidden widths must be at least 1",
                 self.hidden.iter().all(|&n| n > 0),
             ),
-            ("epochs must be at least 1", positive(self.epochs)),
-            ("batch must be at least 1", positive(self.batch)),
             (
-                "learning_rate must lie in (0, 1000]",
-                self.learning_rate > 0.0 && self.learning_rate <= 1000.0,
-            ),
-            (
-                "learning_rate is too small for fixed point",
-                fixed::scale_factor(self.learning_rate).is_ok(),
-            ),
-            (
-                "momentum must lie in [0, 1)",
-                (0.0..1.0).contains(&self.momentum),
-            ),
-            (
-                "momentum is too small for fixed point: use 0",
-                fixed::scale_factor(self.momentum).is_ok(),
-            ),
-            (
-                "test_fraction must lie in (0, 1)",
-                self.test_fraction > 0.0 && self.test_fraction < 1.0,
+                "loss must be the cross-entropy of these classes",
+                self.recipe.loss == Loss::of_classes(self.classes),
             ),
         ];
         match checks.into_iter().find(|&(_, holds)| !holds) {
             Some((what, _)) => Err(Error::Invalid(what.into())),
-            None => Ok(()),
+            None => self.recipe.validate(),
         }
     }
 
@@ -76,11 +114,6 @@ impl TrainSpec {
     #[must_use]
     pub fn label_shape(&self, rows: usize) -> Vec<usize> {
         vec![rows, Mlp::of(self).outputs()]
-    }
-
-    /// A public stream for one purpose.
-    pub(crate) fn stream(&self, purpose: &str) -> Stream {
-        Stream::new(&self.seed, purpose)
     }
 }
 
@@ -101,9 +134,9 @@ pub struct Split {
 impl Split {
     /// Divides this many rows at `test_fraction`. Both parts are non-empty from two rows on.
     #[must_use]
-    pub fn new(spec: &TrainSpec, order_seed: [u8; 32], rows: usize) -> Self {
+    pub fn new(test_fraction: f64, order_seed: [u8; 32], rows: usize) -> Self {
         let mut train = Stream::new(&order_seed, "split").permutation(rows);
-        let wanted = (rows as f64 * spec.test_fraction).round() as usize;
+        let wanted = (rows as f64 * test_fraction).round() as usize;
         let held_out = wanted.clamp(1.min(rows), rows.saturating_sub(1).max(1.min(rows)));
         let test = train.split_off(rows - held_out);
         Self {
@@ -121,10 +154,13 @@ impl Split {
     }
 }
 
-/// What a training releases: names and shapes of the model's tensors, and names of the metrics, each of shape \[1, 1\].
-/// The opened words hold them in this order.
+/// Names of tensors and their shapes, and names of metrics, each of shape \[1, 1\]: what a training releases. The opened
+/// words hold them in this order.
+pub type ReleasedShapes = (Vec<(String, Vec<usize>)>, Vec<String>);
+
+/// What the training of a multilayer perceptron releases: weights and bias of each layer, for features as they came.
 #[must_use]
-pub fn released_shapes(spec: &TrainSpec) -> (Vec<(String, Vec<usize>)>, Vec<String>) {
+pub fn released_shapes(spec: &TrainSpec) -> ReleasedShapes {
     let mlp = Mlp::of(spec);
     let tensors = mlp.layers().enumerate().flat_map(|(k, (from, to))| {
         [
@@ -132,8 +168,21 @@ pub fn released_shapes(spec: &TrainSpec) -> (Vec<(String, Vec<usize>)>, Vec<Stri
             (format!("layer{k}.bias"), vec![1, to]),
         ]
     });
-    let metrics = ["accuracy"].into_iter().chain(spec.auc.then_some("auc"));
-    (tensors.collect(), metrics.map(String::from).collect())
+    (tensors.collect(), metric_names(&spec.recipe))
+}
+
+/// What the training of any network releases: its parameters and its state.
+///
+/// # Errors
+/// Whatever keeps the network from being built.
+pub fn released_shapes_of(network: &dyn Network, recipe: &Recipe) -> Result<ReleasedShapes> {
+    let tensors = network.parameters()?.into_iter().chain(network.state()?);
+    let tensors = tensors.map(|tensor| (tensor.name, tensor.value.shape().to_vec()));
+    Ok((tensors.collect(), metric_names(recipe)))
+}
+
+fn metric_names(recipe: &Recipe) -> Vec<String> {
+    recipe.metrics.iter().map(|m| m.name().into()).collect()
 }
 
 #[cfg(test)]
@@ -145,14 +194,16 @@ pub(crate) mod tests {
             features,
             classes,
             hidden: hidden.to_vec(),
-            epochs: 10,
-            batch: 32,
-            learning_rate: 0.1,
-            momentum: 0.9,
-            test_fraction: 0.25,
-            seed: [1; 32],
-            auc: true,
-            epoch_loss: true,
+            recipe: Recipe {
+                epochs: 10,
+                batch: 32,
+                loss: Loss::of_classes(classes),
+                optimizer: Optimizer::sgd(0.1, 0.9),
+                test_fraction: 0.25,
+                seed: [1; 32],
+                metrics: [Metric::Accuracy, Metric::Auc].into(),
+                epoch_loss: true,
+            },
         }
     }
 
@@ -169,20 +220,27 @@ pub(crate) mod tests {
         refused(&|s| s.features = 0, "features");
         refused(&|s| s.classes = 1, "classes");
         refused(&|s| s.hidden = vec![3, 0], "hidden");
-        refused(&|s| s.epochs = 0, "epochs");
-        refused(&|s| s.batch = 0, "batch");
-        refused(&|s| s.learning_rate = f64::NAN, "learning_rate");
-        refused(&|s| s.learning_rate = 1e-30, "learning_rate is too small");
-        refused(&|s| s.momentum = 1.0, "momentum");
-        refused(&|s| s.momentum = 1e-30, "momentum is too small");
-        refused(&|s| s.test_fraction = 1.0, "test_fraction");
+        refused(&|s| s.recipe.epochs = 0, "epochs");
+        refused(&|s| s.recipe.batch = 0, "batch");
+        refused(&|s| s.recipe.loss = Loss::MeanSquared, "loss");
+        let sgd = |s: &mut TrainSpec, rate, momentum| {
+            s.recipe.optimizer = Optimizer::sgd(rate, momentum);
+        };
+        refused(&|s| sgd(s, f64::NAN, 0.9), "learning_rate");
+        refused(&|s| sgd(s, 1e-30, 0.9), "learning_rate is too small");
+        refused(&|s| sgd(s, 0.1, 1.0), "momentum");
+        refused(&|s| sgd(s, 0.1, 1e-30), "momentum is too small");
+        refused(&|s| s.recipe.test_fraction = 1.0, "test_fraction");
+        refused(
+            &|s| s.recipe.metrics = [Metric::Rmse].into(),
+            "accuracy and auc are for",
+        );
     }
 
     #[test]
     fn the_split_is_a_partition_that_its_own_seed_fixes() {
-        let s = spec(3, 2, &[]);
         for rows in [0, 1, 2, 3, 100] {
-            let Split { train, test, .. } = Split::new(&s, [1; 32], rows);
+            let Split { train, test, .. } = Split::new(0.25, [1; 32], rows);
             let mut all = [train.clone(), test.clone()].concat();
             all.sort_unstable();
             assert_eq!(all, (0..rows).collect::<Vec<_>>());
@@ -191,12 +249,9 @@ pub(crate) mod tests {
                 "{rows}"
             );
         }
-        let one = Split::new(&s, [1; 32], 100);
+        let one = Split::new(0.25, [1; 32], 100);
         assert_eq!(one.test.len(), 25);
-        assert_ne!(one, Split::new(&s, [2; 32], 100));
-        // The seed of the job has no say in it.
-        let grinding = TrainSpec { seed: [2; 32], ..s };
-        assert_eq!(one, Split::new(&grinding, [1; 32], 100));
+        assert_ne!(one, Split::new(0.25, [2; 32], 100));
 
         let mut order = one.order(1);
         assert_ne!(order, one.order(2));

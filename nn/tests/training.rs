@@ -5,7 +5,8 @@ use std::path::Path;
 
 use ndarray::{Array2, ArrayD, Axis};
 use tacit_nn::{
-    Data, Engine, Model, Plain, Result, Ring, Split, TrainSpec, model_file::Feature, train,
+    Data, Engine, Loss, Metric, Model, Optimizer, Plain, Recipe, Result, Ring, Split, TrainSpec,
+    model_file::Feature, train,
 };
 
 /// A file of examples/data: features scaled to [-1, 1] by their extremes, labels one-hot or 0 and 1.
@@ -46,14 +47,16 @@ fn spec(features: usize, classes: usize, hidden: &[usize], epochs: usize) -> Tra
         features,
         classes,
         hidden: hidden.to_vec(),
-        epochs,
-        batch: 32,
-        learning_rate: 0.05,
-        momentum: 0.9,
-        test_fraction: 0.25,
-        seed: [1; 32],
-        auc: true,
-        epoch_loss: true,
+        recipe: Recipe {
+            epochs,
+            batch: 32,
+            loss: Loss::of_classes(classes),
+            optimizer: Optimizer::sgd(0.05, 0.9),
+            test_fraction: 0.25,
+            seed: [1; 32],
+            metrics: [Metric::Accuracy, Metric::Auc].into(),
+            epoch_loss: true,
+        },
     }
 }
 
@@ -79,7 +82,7 @@ fn outcome<E: Engine>(
         y: value(y),
         weights: weights.map(&mut value),
     };
-    let split = Split::new(spec, [1; 32], x.nrows());
+    let split = Split::new(spec.recipe.test_fraction, [1; 32], x.nrows());
     let mut losses = Vec::new();
     let mut observer = |e: &mut E, epoch: usize, loss: Option<&E::Value>| -> Result<()> {
         assert_eq!(epoch, losses.len() + 1);
@@ -178,7 +181,7 @@ fn both(file: &str, spec: &TrainSpec, least_accuracy: f64, least_auc: f64) {
             o.auc
         );
         assert!(
-            o.losses[spec.epochs - 1] < 0.6 * o.losses[0],
+            o.losses[spec.recipe.epochs - 1] < 0.6 * o.losses[0],
             "{:?}",
             o.losses
         );

@@ -2,7 +2,8 @@
 //! both read the released words alike.
 
 use tacit_api::job::{JobSpec, Metric};
-use tacit_nn::train::{TrainSpec, released_shapes};
+use tacit_nn::train::{Recipe, TrainSpec, released_shapes};
+use tacit_nn::{Loss, Optimizer};
 
 /// The training that `job` describes.
 #[must_use]
@@ -11,14 +12,23 @@ pub fn spec(job: &JobSpec) -> TrainSpec {
         features: job.data.features.len(),
         classes: job.data.classes,
         hidden: job.model.hidden.clone(),
-        epochs: job.training.epochs,
-        batch: job.training.batch,
-        learning_rate: job.training.learning_rate,
-        momentum: job.training.momentum,
-        test_fraction: job.training.test_fraction,
-        seed: job.training.seed_bytes(),
-        auc: job.release.metrics.contains(&Metric::Auc),
-        epoch_loss: job.release.epoch_loss,
+        recipe: Recipe {
+            epochs: job.training.epochs,
+            batch: job.training.batch,
+            loss: Loss::of_classes(job.data.classes),
+            optimizer: Optimizer::sgd(job.training.learning_rate, job.training.momentum),
+            test_fraction: job.training.test_fraction,
+            seed: job.training.seed_bytes(),
+            metrics: job.release.metrics.iter().map(|m| metric(*m)).collect(),
+            epoch_loss: job.release.epoch_loss,
+        },
+    }
+}
+
+fn metric(metric: Metric) -> tacit_nn::Metric {
+    match metric {
+        Metric::Accuracy => tacit_nn::Metric::Accuracy,
+        Metric::Auc => tacit_nn::Metric::Auc,
     }
 }
 
@@ -53,8 +63,7 @@ impl Part {
 pub struct Released {
     /// The tensors of the model, in fixed point.
     pub tensors: Vec<Part>,
-    /// The metrics that the job asks for, in fixed point. A metric that the job does not list is not released, even where
-    /// the training computes it.
+    /// The metrics that the job asks for, in fixed point. One that the job does not list is not computed.
     pub metrics: Vec<Part>,
     /// The coin that the computing parties tossed, from which the split and the order of the batches follow: 32 bytes as
     /// they are and not in fixed point. [`coin`] reads them.
@@ -75,10 +84,11 @@ impl Released {
 pub fn released(job: &JobSpec) -> Released {
     let (tensors, metrics) = released_shapes(&spec(job));
     let part = |(name, shape)| Part { name, shape };
-    let metrics = metrics.into_iter().filter(|name| releases(job, name));
     Released {
         tensors: tensors.into_iter().map(part).collect(),
-        metrics: metrics.map(|name| part((name, vec![1, 1]))).collect(),
+        metrics: (metrics.into_iter())
+            .map(|name| part((name, vec![1, 1])))
+            .collect(),
         coin: part(("coin".to_owned(), vec![COIN_WORDS])),
     }
 }
@@ -97,14 +107,6 @@ pub(crate) fn coin_words(coin: &[u8; 32]) -> [u64; COIN_WORDS] {
 pub fn coin(words: &[u64]) -> Option<[u8; 32]> {
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     bytes.try_into().ok()
-}
-
-/// Whether `job` asks for the metric of this name.
-pub(crate) fn releases(job: &JobSpec, metric: &str) -> bool {
-    job.release
-        .metrics
-        .iter()
-        .any(|listed| listed.to_string() == metric)
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ use crate::coin::{self, Coin};
 use crate::data::Rows;
 use crate::row_count::{self, RowCounts};
 use crate::seats::Seats;
-use crate::train_job::{coin_words, releases, spec};
+use crate::train_job::{coin_words, spec};
 
 /// A training session failed here.
 #[derive(Debug, thiserror::Error)]
@@ -151,7 +151,7 @@ impl Training<'_> {
         let data = self.collect_rows(&mut engine, &**net, rows, &counts)?;
         let spec = spec(self.job);
         let coin = coin::toss(&**net, &self.binding.session)?;
-        let split = Split::new(&spec, coin, counts.shared());
+        let split = Split::new(spec.recipe.test_fraction, coin, counts.shared());
         let released = train(
             &mut engine,
             &spec,
@@ -169,14 +169,10 @@ impl Training<'_> {
                 })
             },
         )?;
-        let metrics = released
-            .metrics
-            .iter()
-            .filter(|(name, _)| releases(self.job, name));
         let values: Vec<&Value> = released
             .model
             .iter()
-            .chain(metrics)
+            .chain(&released.metrics)
             .map(|(_, value)| value)
             .collect();
         let words = Zeroizing::new(engine.release(&values)?);

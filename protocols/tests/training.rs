@@ -7,7 +7,9 @@ use ndarray::{Array2, ArrayD};
 use tacit_examples::{BREAST_CANCER, DIGITS, Dataset};
 use tacit_mpc::Cost;
 use tacit_mpc::simulate::{mem, simulate_seeded};
-use tacit_nn::{Data, Engine, Plain, Split, TrainSpec, train};
+use tacit_nn::{
+    Data, Engine, Loss, Metric, Optimizer, Plain, Recipe, Split, TrainSpec, train,
+};
 use tacit_protocols::rep3::Rep3Engine;
 
 /// Features scaled to [-1, 1] by their extremes; labels 0 and 1, or one-hot.
@@ -53,7 +55,7 @@ fn outcome<E: Engine>(
     rows: usize,
     mut open: impl FnMut(&mut E, &E::Value) -> ArrayD<f64>,
 ) -> Outcome {
-    let split = Split::new(spec, [1; 32], rows);
+    let split = Split::new(spec.recipe.test_fraction, [1; 32], rows);
     let mut last = None;
     let data = Data {
         x,
@@ -85,14 +87,16 @@ fn private_and_plain(data: Dataset, classes: usize, hidden: &[usize], epochs: us
         features: x.ncols(),
         classes,
         hidden: hidden.to_vec(),
-        epochs,
-        batch: 32,
-        learning_rate: 0.1,
-        momentum: 0.9,
-        test_fraction: 0.25,
-        seed: [1; 32],
-        auc: true,
-        epoch_loss: true,
+        recipe: Recipe {
+            epochs,
+            batch: 32,
+            loss: Loss::of_classes(classes),
+            optimizer: Optimizer::sgd(0.1, 0.9),
+            test_fraction: 0.25,
+            seed: [1; 32],
+            metrics: [Metric::Accuracy, Metric::Auc].into(),
+            epoch_loss: true,
+        },
     };
     let (dx, dy) = (x.clone().into_dyn(), y.clone().into_dyn());
     let mut plain_engine = Plain;

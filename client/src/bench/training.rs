@@ -27,9 +27,9 @@ impl Training {
         let rows = tacit_party::data::read(&file, &job.data)?;
         let mut spec = train_job::spec(&job);
         // 540 rows, 170 steps: as many as in the published figures of other systems.
-        spec.test_fraction = 0.05;
+        spec.recipe.test_fraction = 0.05;
         // A session tosses a coin; measurements are better repeatable.
-        let split = Split::new(&spec, [1; 32], rows.len());
+        let split = Split::new(spec.recipe.test_fraction, [1; 32], rows.len());
         Ok(Self {
             spec,
             x: rows.x.clone().into_dyn(),

@@ -7,7 +7,7 @@ use ndarray::{Array2, ArrayD, Axis, concatenate};
 use tacit_api::job::JobSpec;
 use tacit_nn::model_file::Model;
 use tacit_nn::train::{Data, Split, TrainSpec, train};
-use tacit_nn::{Engine, Plain};
+use tacit_nn::{Engine, Metric, Plain};
 use tacit_party::{data, train_job};
 
 /// How good a model is on the held-out rows.
@@ -53,7 +53,7 @@ impl Pooled {
             y: Plain.public(&pool(y)?)?,
             weights: None,
         };
-        let split = Split::new(&spec, coin, owner.len());
+        let split = Split::new(spec.recipe.test_fraction, coin, owner.len());
         let raw_x = Array2::from_shape_vec((owner.len(), spec.features), raw.0)?;
         Ok(Self {
             spec,
@@ -79,11 +79,9 @@ impl Pooled {
     }
 
     fn train(&self, split: &Split) -> Result<Score> {
-        let spec = TrainSpec {
-            auc: true,
-            epoch_loss: false,
-            ..self.spec.clone()
-        };
+        let mut spec = self.spec.clone();
+        spec.recipe.metrics = [Metric::Accuracy, Metric::Auc].into();
+        spec.recipe.epoch_loss = false;
         let done = train(&mut Plain, &spec, &self.data, split, &mut |_, _, _| Ok(()))?;
         let metric = |name: &str| {
             let found = done.metrics.iter().find(|(other, _)| other == name);
