@@ -7,9 +7,7 @@ use ndarray::{Array2, ArrayD};
 use tacit_examples::{BREAST_CANCER, DIGITS, Dataset};
 use tacit_mpc::Cost;
 use tacit_mpc::simulate::{mem, simulate_seeded};
-use tacit_nn::{
-    Data, Engine, Loss, Metric, Optimizer, Plain, Recipe, Split, TrainSpec, train,
-};
+use tacit_nn::{Data, Engine, Loss, Metric, Optimizer, Plain, Recipe, Split, TrainSpec, train};
 use tacit_protocols::rep3::Rep3Engine;
 
 /// Features scaled to [-1, 1] by their extremes; labels 0 and 1, or one-hot.

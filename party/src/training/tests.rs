@@ -146,7 +146,11 @@ fn in_the_clear(job: &JobSpec, counts: &[usize], coin: Coin) -> Vec<f64> {
         y: part(|rows| Some(&rows.y)).unwrap(),
         weights: part(|rows| rows.weights.as_ref()),
     };
-    let split = Split::new(&spec(job), coin, all.iter().map(Rows::len).sum());
+    let split = Split::new(
+        job.training.test_fraction,
+        coin,
+        all.iter().map(Rows::len).sum(),
+    );
     let done = train(
         &mut engine,
         &spec(job),
@@ -256,7 +260,7 @@ fn no_submitter_chooses_which_rows_train() {
     let splits = [(); 2].map(|()| {
         let (numbers, _, coin) = trained(&job, &counts);
         assert_close(&numbers, &in_the_clear(&job, &counts, coin));
-        Split::new(&spec(&job), coin, counts.iter().sum())
+        Split::new(job.training.test_fraction, coin, counts.iter().sum())
     });
     assert_ne!(splits[0].train, splits[1].train);
 }

@@ -1,4 +1,3 @@
-
 use ndarray::{ArrayD, IxDyn};
 
 use super::*;

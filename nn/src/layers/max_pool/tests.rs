@@ -1,4 +1,3 @@
-
 use super::*;
 use crate::layers::pool::tests::{seen, windows};
 use crate::layers::testing::{assert_close, eval, numbers};

@@ -1,4 +1,3 @@
-
 use super::*;
 use crate::layers::max_pool::max_pool;
 use crate::layers::testing::{assert_close, eval, numbers};

@@ -1,4 +1,3 @@
-
 use ndarray::array;
 
 use super::*;
