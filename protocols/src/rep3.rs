@@ -42,5 +42,5 @@ mod truncate;
 pub use bilinear::product;
 pub use cost::{CostEngine, Value as CostValue};
 pub use engine::{Rep3Engine, Value};
-pub use plan::Depth;
+pub use plan::{Choice, Depth};
 pub use share::{Rep3, input, open};

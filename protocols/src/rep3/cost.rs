@@ -12,7 +12,7 @@ use tacit_nn::{Engine, Error, Layout, Product, Program, Result, fixed};
 
 use super::exact::CARRY_DEPTH;
 use super::lookup::Prepared;
-use super::plan::{Depth, Kind, Tree};
+use super::plan::{Choice, Depth, Kind, Tree};
 use super::scaled::Normalised;
 use super::scan::{Step, levels};
 use super::{a2b, combine, equal, exp};
@@ -21,17 +21,17 @@ use super::{a2b, combine, equal, exp};
 #[derive(Clone, Debug)]
 pub struct CostEngine {
     fraction_bits: u32,
-    depth: Depth,
+    choice: Choice,
     parties: [Cost; 3],
 }
 
 impl CostEngine {
-    /// For numbers of `fraction_bits` fractional bits and comparisons of the given depth.
+    /// For numbers of `fraction_bits` fractional bits and comparisons as in [`super::Rep3Engine::with_depth`].
     #[must_use]
-    pub fn new(fraction_bits: u32, depth: Depth) -> Self {
+    pub fn new(fraction_bits: u32, depth: impl Into<Choice>) -> Self {
         Self {
             fraction_bits,
-            depth,
+            choice: depth.into(),
             parties: [Cost::default(); 3],
         }
     }
@@ -326,7 +326,7 @@ impl Engine for CostEngine {
     fn map(&mut self, program: &Program, inputs: &[&Value]) -> Result<Vec<Value>> {
         let shape = inputs.first().map(|x| x.shape.clone()).unwrap_or_default();
         let f = self.fraction_bits;
-        let depth = self.depth;
+        let depth = self.choice.depth(shape.iter().product());
         let gates: Vec<Box<dyn Fn(&mut Count)>> = program
             .code
             .iter()

@@ -13,7 +13,7 @@ use super::bilinear::{
 };
 use super::bits::Plane;
 use super::held::Held;
-use super::plan::Depth;
+use super::plan::{Choice, Depth};
 use super::program::{Compiler, Register};
 use super::share::{Rep3, assemble, input, open};
 
@@ -119,11 +119,16 @@ impl Rep3Engine {
         Self::with_depth(session, fraction_bits, Depth::Three)
     }
 
-    /// The same with a choice between fewer bytes and fewer rounds in comparisons.
+    /// The same with a choice between fewer bytes and fewer rounds in comparisons: a [`Depth`] for all of them, or the
+    /// profile of the links, on which all parties agree, from which each takes its own.
     ///
     /// # Errors
     /// [`Error::Invalid`] where `fraction_bits` is out of range.
-    pub fn with_depth(session: Session, fraction_bits: u32, depth: Depth) -> Result<Self> {
+    pub fn with_depth(
+        session: Session,
+        fraction_bits: u32,
+        depth: impl Into<Choice>,
+    ) -> Result<Self> {
         if !(8..=22).contains(&fraction_bits) {
             return Err(Error::Invalid(format!(
                 "{fraction_bits} fractional bits: choose 8 to 22"
@@ -132,7 +137,7 @@ impl Rep3Engine {
         Ok(Self {
             session,
             fraction_bits,
-            compiler: Compiler::new(fraction_bits, depth),
+            compiler: Compiler::new(fraction_bits, depth.into()),
         })
     }
 
@@ -354,11 +359,11 @@ impl Engine for Rep3Engine {
     }
 
     fn map(&mut self, program: &Program, inputs: &[&Value]) -> Result<Vec<Value>> {
-        let compiled = self.compiler.compile(program)?;
         let shape = inputs
             .first()
             .map(|x| x.shape().to_vec())
             .unwrap_or_default();
+        let compiled = self.compiler.compile(program, shape.iter().product())?;
         if let Some(other) = inputs.iter().find(|x| x.shape() != shape) {
             return Err(Error::Shape {
                 op: program.name,

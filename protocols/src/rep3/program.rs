@@ -21,7 +21,7 @@ use super::exact::{CARRY_DEPTH, floor};
 use super::exp::{self, ExpTables, exp};
 use super::held::{Held, Words};
 use super::lookup::{Prepared, evaluate};
-use super::plan::{Depth, Tree};
+use super::plan::{Choice, Depth, Tree};
 use super::scaled::{Normalised, scaled};
 
 /// A register of a program.
@@ -61,7 +61,7 @@ pub(crate) struct Compiled {
 /// Makes programs ready; tables and comparison trees are prepared once.
 pub(crate) struct Compiler {
     f: u32,
-    depth: Depth,
+    choice: Choice,
     exp: Rc<ExpTables>,
     exp_negative: Rc<ExpTables>,
     tables: RefCell<HashMap<&'static str, Vec<(Table, Rc<Prepared>)>>>,
@@ -71,10 +71,10 @@ pub(crate) struct Compiler {
 
 impl Compiler {
     /// For f fractional bits.
-    pub(crate) fn new(f: u32, depth: Depth) -> Self {
+    pub(crate) fn new(f: u32, choice: Choice) -> Self {
         Self {
             f,
-            depth,
+            choice,
             exp: Rc::new(ExpTables::new(exp::RELATIVE, f)),
             exp_negative: Rc::new(ExpTables::new(exp::NEGATIVE, f)),
             tables: RefCell::default(),
@@ -112,8 +112,9 @@ impl Compiler {
         Rc::clone(tree)
     }
 
-    /// Checks registers and types, encodes constants.
-    pub(crate) fn compile(&self, p: &Program) -> std::result::Result<Compiled, Error> {
+    /// Checks registers and types, encodes constants; for tensors of `n` values.
+    pub(crate) fn compile(&self, p: &Program, n: usize) -> std::result::Result<Compiled, Error> {
+        let depth = self.choice.depth(n);
         let invalid = |k: usize, why: &str| {
             Error::Invalid(format!("program {}, instruction {k}: {why}", p.name))
         };
@@ -145,7 +146,7 @@ impl Compiler {
                 Instr::Negative(r, bound) => {
                     // The bound is on the real number; its word has f more bits.
                     let k_bits = bound.map_or(63, |b| (b + self.f).min(63));
-                    Step::Negative(number(*r)?, k_bits, self.tree(k_bits, self.depth))
+                    Step::Negative(number(*r)?, k_bits, self.tree(k_bits, depth))
                 }
                 Instr::Zero(r) => Step::Zero(number(*r)?),
                 Instr::And(a, b) => Step::And(bit(*a)?, bit(*b)?),
@@ -171,7 +172,7 @@ impl Compiler {
             steps,
             outputs: p.outputs.clone(),
             f: self.f,
-            depth: self.depth,
+            depth,
         })
     }
 }
