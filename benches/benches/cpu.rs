@@ -46,7 +46,7 @@ fn less() -> Program {
 fn softmax(e: &mut Rep3Engine, x: &[Value]) {
     let mut g = Graph::new();
     let input = g.input(&e.shape(&x[0]));
-    let y = g.softmax(input).unwrap();
+    let y = g.softmax(input, 1).unwrap();
     g.output(y);
     run(&g, e, x).unwrap();
 }

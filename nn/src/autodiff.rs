@@ -1,6 +1,7 @@
 //! Reverse-mode differentiation: it appends the nodes of the gradient to the graph itself, so that every engine that runs
 //! the network can also train it.
 
+mod functions;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -9,7 +10,7 @@ use std::collections::BTreeMap;
 
 use tacit_mpc::Bilinear;
 
-use crate::{Edge, Error, Function, Graph, Result, graph::Op};
+use crate::{Edge, Error, Graph, Result, graph::Op};
 
 /// The derivative of the loss by one edge. Real factors are carried along and applied once, at the end, where they cost no
 /// rounding of their own if the last step was a product.
@@ -106,7 +107,7 @@ impl Backward<'_> {
             return Ok(());
         }
         match &op {
-            Op::Input(_) | Op::Public(_) | Op::Map(Function::Negative) => Ok(()),
+            Op::Input(_) | Op::Public(_) => Ok(()),
             Op::Linear(coefficients, _) => coefficients
                 .iter()
                 .zip(&xs)
@@ -127,7 +128,8 @@ impl Backward<'_> {
                 self.transposed_convolution(*c, xs[0], xs[1], y, dy)
             }
             Op::Bilinear(Bilinear::ConvWeights(_)) => Err(unsupported(y.node, &op)),
-            Op::Map(f) => self.function(f, xs[0], y, dy).and_then(|known| {
+            Op::Map(f) if f.is_stepwise() => Ok(()),
+            Op::Map(f) => self.function(f, &xs, y, dy).and_then(|known| {
                 if known {
                     Ok(())
                 } else {

@@ -1,72 +1,12 @@
 //! Functions written once over the primitives: what every engine computes for them follows from these graphs.
 
-use crate::{Edge, Error, Function, Graph, Result, Table, graph::Rule};
-
-/// Errors of the tables for the softmax stay below this.
-const TABLE_ERROR: f64 = 1.0 / (1 << 18) as f64;
-
-/// A sum of exponentials of which one is e^0 is at least 1, up to the rounding of its terms.
-const BELOW_ONE: f64 = 1.0 - 1.0 / 64.0;
+use crate::{Edge, Error, Graph, Result, graph::Rule};
 
 /// Newton steps that bring any v·y₀² in [2^-14, 1] to single-precision accuracy: 12 growing steps of factor 3/2, then five
 /// that square the error.
 const NEWTON_STEPS: usize = 17;
 
-/// A softmax over the last axis, with what its cross-entropy needs.
-struct Softmax {
-    shifted: Edge,
-    exponentials: Edge,
-    sum: Edge,
-    classes: usize,
-}
-
 impl Graph {
-    /// The maximum over the last axis, which stays with length 1: a tournament.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] where there is nothing to compare.
-    pub fn max_over_last_axis(&mut self, x: Edge) -> Result<Edge> {
-        let axis = self.last_axis(x)?;
-        let mut x = x;
-        loop {
-            let n = self.shape(x)?[axis];
-            if n == 1 {
-                return Ok(x);
-            }
-            let half = n / 2;
-            let (left, right) = (
-                self.slice(x, axis, 0..half)?,
-                self.slice(x, axis, half..2 * half)?,
-            );
-            let winners = self.max(left, right)?;
-            x = if n % 2 == 0 {
-                winners
-            } else {
-                let odd = self.slice(x, axis, n - 1..n)?;
-                self.concat(axis, &[winners, odd])?
-            };
-        }
-    }
-
-    /// e^xᵢ / Σ e^xⱼ over the last axis.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] where the axis is empty or too long for a table of the reciprocal.
-    pub fn softmax(&mut self, x: Edge) -> Result<Edge> {
-        let parts = self.softmax_parts(x)?;
-        self.softmax_of(&parts)
-    }
-
-    /// ln(softmax(x)), for the same entries.
-    ///
-    /// # Errors
-    /// As for [`Graph::softmax`].
-    pub fn log_softmax(&mut self, x: Edge) -> Result<Edge> {
-        let parts = self.softmax_parts(x)?;
-        let ln = self.ln_of(&parts)?;
-        self.sub(parts.shifted, ln)
-    }
-
     /// The cross-entropy of each row of `logits` \[rows, classes\] against its row of `onehot`; shape \[rows, 1\].
     ///
     /// Its derivative by the logits is given in closed form, p - onehot; none flows to `onehot`.
@@ -76,7 +16,7 @@ impl Graph {
     pub fn softmax_cross_entropy(&mut self, logits: Edge, onehot: Edge) -> Result<Edge> {
         self.same_shape("softmax_cross_entropy", logits, onehot)?;
         let axis = self.last_axis(logits)?;
-        let parts = self.softmax_parts(logits)?;
+        let parts = self.softmax_parts(logits, axis)?;
         let p = self.softmax_of(&parts)?;
         let ln = self.ln_of(&parts)?;
         let chosen = self.mul(onehot, parts.shifted)?;
@@ -85,7 +25,7 @@ impl Graph {
         let derivative = self.sub(p, onehot)?;
         self.rules.insert(
             loss.node,
-            Rule {
+            Rule::Rows {
                 input: logits,
                 derivative,
             },
@@ -111,7 +51,7 @@ impl Graph {
         let derivative = self.sub(p, y)?;
         self.rules.insert(
             loss.node,
-            Rule {
+            Rule::Rows {
                 input: logits,
                 derivative,
             },
@@ -168,50 +108,6 @@ impl Graph {
             ))),
         }
     }
-
-    fn softmax_parts(&mut self, x: Edge) -> Result<Softmax> {
-        let axis = self.last_axis(x)?;
-        let classes = self.shape(x)?[axis];
-        let max = self.max_over_last_axis(x)?;
-        let shifted = self.sub(x, max)?;
-        let exponentials = self.exp(shifted)?;
-        let sum = self.sum(exponentials, axis)?;
-        Ok(Softmax {
-            shifted,
-            exponentials,
-            sum,
-            classes,
-        })
-    }
-
-    fn softmax_of(&mut self, parts: &Softmax) -> Result<Edge> {
-        let reciprocal = self.table("1/sum", f64::recip, parts.classes, 2.0, parts.sum)?;
-        self.mul(parts.exponentials, reciprocal)
-    }
-
-    fn ln_of(&mut self, parts: &Softmax) -> Result<Edge> {
-        let max = (parts.classes as f64 + 1.0).ln() + 1.0;
-        self.table("ln of a sum", f64::ln, parts.classes, max, parts.sum)
-    }
-
-    /// A function of a sum of `n` exponentials that lies in [1, n] up to rounding.
-    fn table(
-        &mut self,
-        name: &'static str,
-        f: fn(f64) -> f64,
-        n: usize,
-        max: f64,
-        sum: Edge,
-    ) -> Result<Edge> {
-        let table = Table::within(
-            name,
-            f,
-            (BELOW_ONE, n as f64 + 1.0 - BELOW_ONE),
-            max,
-            TABLE_ERROR,
-        )?;
-        self.map(Function::Table(table), &[sum])
-    }
 }
 
 #[cfg(test)]
@@ -233,7 +129,7 @@ mod tests {
     fn the_tournament_finds_the_maximum_of_any_number() {
         for n in 1..8 {
             let x = ArrayD::from_shape_fn(vec![5, n], |i| ((7 * i[0] + 5 * i[1]) % 11) as f32);
-            let max = eval(|g, x| g.max_over_last_axis(x), x.clone());
+            let max = eval(|g, x| g.max_over(x, &[1]), x.clone());
             let want = x.map_axis(ndarray::Axis(1), |row| row.fold(f32::MIN, |a, &b| a.max(b)));
             assert_eq!(max.into_shape_with_order(vec![5]).unwrap(), want);
         }
@@ -242,7 +138,7 @@ mod tests {
     #[test]
     fn softmax_rows_add_up_to_one_whatever_their_offset() {
         let x = array![[1.0, 2.0, 3.0], [101.0, 102.0, 103.0], [-50.0, 0.0, 100.0]].into_dyn();
-        let p = eval(|g, x| g.softmax(x), x);
+        let p = eval(|g, x| g.softmax(x, 1), x);
         for row in p.rows() {
             assert!((row.sum() - 1.0).abs() < 1e-6);
         }
@@ -279,6 +175,6 @@ mod tests {
             Err(Error::Shape { .. })
         ));
         let empty = g.input(&[4, 0]);
-        assert!(matches!(g.softmax(empty), Err(Error::Invalid(_))));
+        assert!(matches!(g.softmax(empty, 1), Err(Error::Invalid(_))));
     }
 }

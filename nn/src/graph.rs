@@ -1,6 +1,7 @@
 //! The network as a graph: one description that every engine runs. Shapes are inferred and checked while it is built.
 
 mod builder;
+mod functions;
 
 use std::{collections::BTreeMap, fmt};
 
@@ -67,11 +68,32 @@ pub struct Node {
     pub(crate) ports: usize,
 }
 
-/// A derivative that is known in closed form: that of a per-row output by `input`, row by row.
+/// A derivative that is known in closed form.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Rule {
-    pub(crate) input: Edge,
-    pub(crate) derivative: Edge,
+pub(crate) enum Rule {
+    /// That of a per-row output by `input`, row by row.
+    Rows {
+        /// By what.
+        input: Edge,
+        /// The derivative, a row for each row of the output.
+        derivative: Edge,
+    },
+    /// The node is the softmax of `input` over `axis`.
+    Softmax {
+        /// By what.
+        input: Edge,
+        /// The axis.
+        axis: usize,
+    },
+    /// The node is the logarithm of `p`, which is the softmax of `input` over `axis`.
+    LogSoftmax {
+        /// By what.
+        input: Edge,
+        /// The softmax.
+        p: Edge,
+        /// The axis.
+        axis: usize,
+    },
 }
 
 /// A directed acyclic graph of tensor operations. Nodes refer only to earlier nodes.

@@ -57,7 +57,7 @@ pub fn accuracy(
     } else {
         let chosen = g.mul(logits, y)?;
         let chosen = g.sum(chosen, 1)?;
-        let greatest = g.max_over_last_axis(logits)?;
+        let greatest = g.max_over(logits, &[1])?;
         // They are equal in a hit; a few units of the last place allow for the rounding of the product.
         let gap = g.linear(&[(1, chosen), (-1, greatest)], 2f64.powi(-16))?;
         let miss = g.negative(gap)?;
@@ -111,7 +111,7 @@ pub fn auc(g: &mut Graph, logits: Edge, y: Edge, weights: Option<Edge>) -> Resul
     let scores = if classes == 1 {
         logits
     } else {
-        g.log_softmax(logits)?
+        g.log_softmax(logits, 1)?
     };
     let mut areas = Vec::with_capacity(classes);
     for class in 0..classes {

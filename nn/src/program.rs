@@ -3,7 +3,20 @@
 //! An interactive engine runs a whole program in one pass, so that what a dealer prepares for its later steps travels ahead
 //! of the earlier ones (protocols-rep3, section 0: "D runs ahead").
 
+mod binades;
+mod choice;
+mod curves;
+mod exponentials;
+mod steps;
+
 pub use crate::table::Table;
+pub use binades::{divide, log, reciprocal, rsqrt, scaled, softsign, sqrt};
+pub use choice::{
+    clip, mask, max, max_index, negative, relu, relu_grad, scale, sign, threshold, zero,
+};
+pub use curves::{erf, gelu, gelu_tanh, mish, silu, table, tanh};
+pub use exponentials::{exp, exp_clamped, exp_neg, exp_within, logistic, sigmoid, softplus};
+pub use steps::{floor, round};
 
 /// A register: the result of the instruction with that index.
 pub type Reg = usize;
@@ -66,6 +79,8 @@ pub enum Scaled {
     InverseRoot,
     /// ln r.
     Ln,
+    /// √r.
+    Root,
 }
 
 impl Scaled {
@@ -75,7 +90,8 @@ impl Scaled {
         match self {
             Self::Reciprocal => 1.0 / x,
             Self::InverseRoot => 1.0 / x.sqrt(),
-            Self::Ln => x.ln(),
+            Self::Ln => libm::log(x),
+            Self::Root => x.sqrt(),
         }
     }
 
@@ -86,6 +102,7 @@ impl Scaled {
             Self::Reciprocal => "reciprocal",
             Self::InverseRoot => "rsqrt",
             Self::Ln => "log",
+            Self::Root => "sqrt",
         }
     }
 }
@@ -205,173 +222,6 @@ impl Program {
     }
 }
 
-/// Precision: table degrees rise with it, as in the specification (section 5: deg 5 for f <= 16, 7 for f >= 18).
-fn fine(fraction_bits: u32, coarse: usize, more: usize) -> usize {
-    if fraction_bits <= 16 { coarse } else { more }
-}
-
-/// relu(x) = x - \[x<0\]·x; second output: the bit \[x<0\], kept for the backward pass.
-#[must_use]
-pub fn relu() -> Program {
-    let mut p = Program::new("relu");
-    let x = p.push(Instr::Input(0));
-    let s = p.push(Instr::Negative(x, None));
-    let sx = p.push(Instr::Select(s, x));
-    let y = p.push(Instr::Linear(vec![(1, x), (-1, sx)], 0.0));
-    p.outputs = vec![y, s];
-    p
-}
-
-/// Derivative of relu: dy - \[x<0\]·dy, from dy and the kept bit.
-#[must_use]
-pub fn relu_grad() -> Program {
-    let mut p = Program::new("relu_grad");
-    let dy = p.push(Instr::Input(0));
-    let s = p.push(Instr::InputBit(1));
-    let sdy = p.push(Instr::Select(s, dy));
-    let y = p.push(Instr::Linear(vec![(1, dy), (-1, sdy)], 0.0));
-    p.outputs = vec![y];
-    p
-}
-
-/// max(x, y) = x + relu(y - x), for |x - y| < 2^(63-f).
-#[must_use]
-pub fn max() -> Program {
-    let mut p = Program::new("max");
-    let x = p.push(Instr::Input(0));
-    let y = p.push(Instr::Input(1));
-    let d = p.push(Instr::Linear(vec![(1, y), (-1, x)], 0.0));
-    let s = p.push(Instr::Negative(d, None));
-    let sd = p.push(Instr::Select(s, d));
-    let m = p.push(Instr::Linear(vec![(1, y), (-1, sd)], 0.0));
-    p.outputs = vec![m];
-    p
-}
-
-/// 1/(1+e) for e in [0, 1].
-fn logistic_of_exp(e: f64) -> f64 {
-    1.0 / (1.0 + e)
-}
-
-/// Below this, e^x is 0 in fixed point, and above the lower end of [`Instr::ExpNeg`].
-const LEAST_EXPONENT: f64 = -200.0;
-
-/// max(x, [`LEAST_EXPONENT`]).
-fn clamp(p: &mut Program, x: Reg) -> Reg {
-    let above = p.push(Instr::Linear(vec![(1, x)], -LEAST_EXPONENT));
-    let s = p.push(Instr::Negative(above, None));
-    let below = p.push(Instr::Select(s, above));
-    p.push(Instr::Linear(vec![(1, x), (-1, below)], 0.0))
-}
-
-/// Sigmoid and softplus of one x, which share all but the last table: s = \[x<0\], e = exp(-min(|x|, 200)); first output
-/// y = 1/(1+e), then y or 1-y; second output relu(x) + ln(1+e) = ln(1 + e^x).
-///
-/// For every x that fixed point represents: a logit outside the range of e^x would be opened, in the end, as a function of
-/// itself modulo the period of a table.
-#[must_use]
-pub fn logistic(fraction_bits: u32) -> Program {
-    let mut p = Program::new("logistic");
-    let x = p.push(Instr::Input(0));
-    let s = p.push(Instr::Negative(x, None));
-    let sx = p.push(Instr::Select(s, x));
-    let minus_abs = p.push(Instr::Linear(vec![(2, sx), (-1, x)], 0.0));
-    let clamped = clamp(&mut p, minus_abs);
-    let e = p.push(Instr::ExpNeg(clamped));
-    let table = |name, f, max| Table {
-        name,
-        f,
-        lo: -1.0 / 64.0,
-        hi: 1.0 + 1.0 / 64.0,
-        cell: -1,
-        log2_cells: 2,
-        degree: fine(fraction_bits, 5, 7),
-        max,
-    };
-    let y = p.push(Instr::Table(e, table("1/(1+e)", logistic_of_exp, 2.0)));
-    let flip = p.push(Instr::Linear(vec![(-2, y)], 1.0));
-    let sf = p.push(Instr::Select(s, flip));
-    let sigmoid = p.push(Instr::Linear(vec![(1, y), (1, sf)], 0.0));
-    let ln = p.push(Instr::Table(e, table("ln(1+e)", f64::ln_1p, 1.0)));
-    let softplus = p.push(Instr::Linear(vec![(1, x), (-1, sx), (1, ln)], 0.0));
-    p.outputs = vec![sigmoid, softplus];
-    p
-}
-
-/// 1/(1 + e^-x).
-#[must_use]
-pub fn sigmoid(fraction_bits: u32) -> Program {
-    logistic(fraction_bits).keep("sigmoid", &[0])
-}
-
-/// ln(1 + e^x).
-#[must_use]
-pub fn softplus(fraction_bits: u32) -> Program {
-    logistic(fraction_bits).keep("softplus", &[1])
-}
-
-/// e^x for x in [-239, 1).
-#[must_use]
-pub fn exp_neg() -> Program {
-    let mut p = Program::new("exp_neg");
-    let x = p.push(Instr::Input(0));
-    let e = p.push(Instr::ExpNeg(x));
-    p.outputs = vec![e];
-    p
-}
-
-/// e^max(x, -200) for x < 1: e^x without a lower end of the range.
-#[must_use]
-pub fn exp_clamped() -> Program {
-    let mut p = Program::new("exp");
-    let x = p.push(Instr::Input(0));
-    let clamped = clamp(&mut p, x);
-    let e = p.push(Instr::ExpNeg(clamped));
-    p.outputs = vec![e];
-    p
-}
-
-/// The bit \[x < 0\] as the number 0 or 1.
-#[must_use]
-pub fn negative() -> Program {
-    let mut p = Program::new("negative");
-    let x = p.push(Instr::Input(0));
-    let s = p.push(Instr::Negative(x, None));
-    let a = p.push(Instr::ToArithmetic(s));
-    p.outputs = vec![a];
-    p
-}
-
-/// c·x for a real constant c.
-#[must_use]
-pub fn scale(c: f64) -> Program {
-    let mut p = Program::new("scale");
-    let x = p.push(Instr::Input(0));
-    let y = p.push(Instr::Scale(x, c));
-    p.outputs = vec![y];
-    p
-}
-
-/// A table of one variable as a program.
-#[must_use]
-pub fn table(t: Table) -> Program {
-    let mut p = Program::new(t.name);
-    let x = p.push(Instr::Input(0));
-    let y = p.push(Instr::Table(x, t));
-    p.outputs = vec![y];
-    p
-}
-
-/// A function of one variable in [2^lo, 2^hi) as a program.
-#[must_use]
-pub fn scaled(f: Scaled, lo: i32, hi: i32) -> Program {
-    let mut p = Program::new(f.name());
-    let x = p.push(Instr::Input(0));
-    let y = p.push(Instr::Scaled { x, f, lo, hi });
-    p.outputs = vec![y];
-    p
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -385,7 +235,7 @@ mod tests {
             .iter()
             .filter(|i| matches!(i, Instr::Table(..)))
             .count();
-        assert_eq!((tables, softplus.code.len()), (1, 11));
+        assert_eq!((tables, softplus.code.len()), (1, 13));
         let both = logistic(18);
         assert_eq!(both.keep("logistic", &[0, 1]), both);
     }

@@ -52,9 +52,9 @@ fn apply(g: &mut Graph, op: usize, x: Edge, y: Edge) -> Result<Edge> {
             let softplus = g.softplus(x)?;
             g.scale(softplus, 0.5)
         }
-        8 => g.softmax(x),
+        8 => g.softmax(x, 1),
         9 => {
-            let ln = g.log_softmax(x)?;
+            let ln = g.log_softmax(x, 1)?;
             g.scale(ln, 0.25)
         }
         10 => g.transpose(x),
@@ -68,7 +68,7 @@ fn apply(g: &mut Graph, op: usize, x: Edge, y: Edge) -> Result<Edge> {
         }
         _ => {
             let below = g.linear(&[(1, x)], -1.0)?;
-            g.exp(below)
+            g.exp_negative(below)
         }
     }
 }

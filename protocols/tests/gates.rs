@@ -246,7 +246,7 @@ fn softmax_and_cross_entropy_match_plaintext() {
         });
         let mut g = Graph::new();
         let (z, y) = (g.input(&[rows, classes]), g.input(&[rows, classes]));
-        let p = g.softmax(z).unwrap();
+        let p = g.softmax(z, 1).unwrap();
         let loss = g.softmax_cross_entropy(z, y).unwrap();
         g.output(p);
         g.output(loss);

@@ -113,7 +113,12 @@ fn other_ranges_are_as_good() {
         (20, 26),
     ] {
         let x = words(lo, hi, f);
-        for of in [Scaled::Reciprocal, Scaled::InverseRoot, Scaled::Ln] {
+        for of in [
+            Scaled::Reciprocal,
+            Scaled::InverseRoot,
+            Scaled::Root,
+            Scaled::Ln,
+        ] {
             let r = run(
                 f,
                 Depth::Three,

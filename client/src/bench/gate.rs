@@ -97,8 +97,9 @@ impl Gate {
             Self::Sigmoid => gate(e, program::sigmoid(fixed::FRACTION_BITS)),
             Self::Softmax => {
                 let mut g = Graph::new();
-                let input = g.input(&e.shape(&x[0]));
-                let y = g.softmax(input)?;
+                let shape = e.shape(&x[0]);
+                let input = g.input(&shape);
+                let y = g.softmax(input, shape.len().saturating_sub(1))?;
                 g.output(y);
                 tacit_nn::run(&g, e, x)
             }

@@ -3,7 +3,7 @@
 use tacit_mpc::{Bilinear, Conv};
 
 use super::{Backward, Gradient};
-use crate::{Edge, Function, Graph, Layout, Result, graph::Rule};
+use crate::{Edge, Graph, Layout, Result};
 
 impl Backward<'_> {
     /// dx += dy·factor for a product entry by entry.
@@ -172,47 +172,6 @@ impl Backward<'_> {
             Ok(dy)
         } else {
             self.g.concat(axis, &parts)
-        }
-    }
-
-    /// The gradient before an elementwise function; whether there is a rule.
-    pub(super) fn function(
-        &mut self,
-        f: &Function,
-        x: Edge,
-        y: Edge,
-        dy: Gradient,
-    ) -> Result<bool> {
-        match (f, y.port) {
-            (Function::Relu, 0) => {
-                let (dy, c) = self.unscaled(dy, y)?;
-                let dx = self
-                    .g
-                    .map(Function::ReluGrad, &[dy, Edge { port: 1, ..y }])?;
-                self.add(x, Gradient::Scaled(dx, c))?;
-            }
-            // softplus' = sigmoid, and sigmoid' = p - p².
-            (Function::Logistic, 1) => self.product(x, Edge { port: 0, ..y }, dy)?,
-            (Function::Logistic, _) => {
-                let square = self.g.mul(y, y)?;
-                let slope = self.g.sub(y, square)?;
-                self.product(x, slope, dy)?;
-            }
-            (Function::Exp, _) => self.product(x, y, dy)?,
-            _ => return Ok(false),
-        }
-        Ok(true)
-    }
-
-    /// A derivative given row by row: the row's dy times the row of the derivative.
-    pub(super) fn closed_form(&mut self, rule: Rule, y: Edge, dy: Gradient) -> Result<()> {
-        match dy {
-            Gradient::Constant(c) => self.add(rule.input, Gradient::Scaled(rule.derivative, c)),
-            Gradient::Scaled(..) => {
-                let (dy, c) = self.unscaled(dy, y)?;
-                let dx = self.g.mul(dy, rule.derivative)?;
-                self.add(rule.input, Gradient::Scaled(dx, c))
-            }
         }
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use tacit_mpc::Bilinear;
 
 use super::{Edge, Graph, Op};
-use crate::{Error, Function, Layout, Result, fixed};
+use crate::{Error, Function, Layout, Result};
 
 impl Graph {
     /// A local rearrangement or sum.
@@ -67,21 +67,6 @@ impl Graph {
         } else {
             self.push(Op::Scale(c), &[x], shape)
         })
-    }
-
-    /// x/n, accurate to two units of the last place: a factor has only 12 bits, so the remainder is added.
-    pub fn divide(&mut self, x: Edge, n: usize) -> Result<Edge> {
-        let exact = 1.0 / n.max(1) as f64;
-        let (c, g) = fixed::scale_factor(exact)?;
-        let coarse = c as f64 * 2f64.powi(-(g as i32));
-        let most = self.scale(x, coarse)?;
-        // Whatever is below 2^-26 of the result is lost in its last place.
-        let missing = exact / coarse - 1.0;
-        if missing.abs() < 2f64.powi(-26) {
-            return Ok(most);
-        }
-        let rest = self.scale(most, missing)?;
-        self.add(most, rest)
     }
 
     /// The axes in reverse order.
@@ -184,41 +169,12 @@ impl Graph {
         Ok(self.push(Op::Map(f), &xs, shape))
     }
 
-    /// max(x, 0).
-    pub fn relu(&mut self, x: Edge) -> Result<Edge> {
-        self.map(Function::Relu, &[x])
-    }
-
-    /// max(x, y).
-    pub fn max(&mut self, x: Edge, y: Edge) -> Result<Edge> {
-        self.map(Function::Max, &[x, y])
-    }
-
-    /// 1/(1 + e^-x).
-    pub fn sigmoid(&mut self, x: Edge) -> Result<Edge> {
-        self.map(Function::Logistic, &[x])
-    }
-
-    /// ln(1 + e^x).
-    pub fn softplus(&mut self, x: Edge) -> Result<Edge> {
-        Ok(Edge {
-            port: 1,
-            ..self.map(Function::Logistic, &[x])?
-        })
-    }
-
-    /// e^x for x < 1.
-    pub fn exp(&mut self, x: Edge) -> Result<Edge> {
-        self.map(Function::Exp, &[x])
-    }
-
-    /// \[x < 0\] as the number 0 or 1.
-    pub fn negative(&mut self, x: Edge) -> Result<Edge> {
-        self.map(Function::Negative, &[x])
-    }
-
     /// Broadcasts all operands to their common shape, as numpy does.
-    fn broadcast_together(&mut self, op: &'static str, xs: &[Edge]) -> Result<Vec<Edge>> {
+    pub(super) fn broadcast_together(
+        &mut self,
+        op: &'static str,
+        xs: &[Edge],
+    ) -> Result<Vec<Edge>> {
         let mut common: Vec<usize> = Vec::new();
         for &x in xs {
             common = common_shape(op, &common, self.shape(x)?)?;
