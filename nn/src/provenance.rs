@@ -32,7 +32,7 @@ union!(Add add, Sub sub, Mul mul, Div div);
 )]
 impl AddAssign for Rows {
     fn add_assign(&mut self, o: Self) {
-        self.0 |= o.0;
+        *self = *self + o;
     }
 }
 

@@ -4,8 +4,8 @@ use super::{Instr, Program, Reg, Scaled};
 
 /// log2 of the least positive number of 18 fractional bits.
 const UNIT: i32 = -18;
-/// log2 of the upper end for roots and logarithms.
-const MOST: i32 = 23;
+/// log2 of the upper end for roots and logarithms: the factors of roots on all of [2^-18, 2^22) just fit into 64 bits.
+const MOST: i32 = 22;
 /// log2 of the range of reciprocals: above it, 1/x is less than a unit.
 const RECIPROCAL: (i32, i32) = (-14, 20);
 /// log2 of the range of logarithms: such that e^-ln(x) lies in the range of [`Instr::Exp`].
@@ -36,7 +36,7 @@ fn apply(p: &mut Program, f: Scaled, x: Reg, (lo, hi): (i32, i32)) -> Reg {
     p.push(Instr::Scaled { x, f, lo, hi })
 }
 
-/// ln x, and 1/x as e^-(ln x). Below 2^-17 it stays at ln 2^-17 = -11.8, above 2^23 at 15.9.
+/// ln x, and 1/x as e^-(ln x). Below 2^-17 it stays at ln 2^-17 = -11.8, above 2^22 at 15.2.
 #[must_use]
 pub fn log() -> Program {
     let mut p = Program::new("log");
@@ -49,7 +49,7 @@ pub fn log() -> Program {
     p
 }
 
-/// 1/√x. Below one unit it stays at 2^9, above 2^23 at 2^-11.5.
+/// 1/√x. Below one unit it stays at 2^9, above 2^22 at 2^-11.
 #[must_use]
 pub fn rsqrt() -> Program {
     let mut p = Program::new("rsqrt");
@@ -60,7 +60,7 @@ pub fn rsqrt() -> Program {
     p
 }
 
-/// √x, 0 for x <= 0; second output: 1/√x as [`rsqrt`] gives it. Above 2^23 it stays at √2^23.
+/// √x, 0 for x <= 0; second output: 1/√x as [`rsqrt`] gives it. Above 2^22 it stays at 2^11.
 #[must_use]
 pub fn sqrt() -> Program {
     let mut p = Program::new("sqrt");

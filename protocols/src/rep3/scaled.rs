@@ -1,8 +1,8 @@
-//! 1/x, 1/√x and ln x over many binades, for x in [2^lo, 2^hi).
+//! 1/x, 1/√x, √x and ln x over many binades, for x in [2^lo, 2^hi).
 //!
 //! With j the position of the leading bit of the word x, and β = x/2^(j+1) in [1/2, 1), F(x) is F(β) times a power (or plus
 //! a multiple) that depends on j alone (normalisation as in Catrina, Saxena, FC 2010):
-//!     1/x = 2^-(j+1)·1/β,   1/√x = 2^-(j+1)/2·1/√β,   ln x = (j+1)·ln 2 + ln β.
+//!     1/x = 2^-(j+1)·1/β,   1/√x = 2^-(j+1)/2·1/√β,   √x = 2^(j+1)/2·√β,   ln x = (j+1)·ln 2 + ln β.
 //! 1. Bits (`a2b.rs`) of x; a prefix "and" of their complements gives n_i = \[x < 2^i\].
 //! 2. V = 2^(top-1-j) and the factor T_j are linear combinations of the n_i (`combine.rs`).
 //! 3. b = 7·V·x = 7·2^top·β goes to the table of F (`lookup.rs`) in two-sided form: seven of eight cells are its range, the
@@ -61,6 +61,10 @@ fn inverse_root(t: f64) -> f64 {
     (7.0 / t).sqrt()
 }
 
+fn root(t: f64) -> f64 {
+    (t / 7.0).sqrt()
+}
+
 fn ln(t: f64) -> f64 {
     (t / 7.0).ln()
 }
@@ -93,6 +97,7 @@ impl Normalised {
         let (name, of, max): (_, fn(f64) -> f64, f64) = match function {
             Scaled::Reciprocal => ("1/x, normalised", reciprocal, 2.0),
             Scaled::InverseRoot => ("1/√x, normalised", inverse_root, 2.0),
+            Scaled::Root => ("√x, normalised", root, 1.0),
             // Of the sum with the multiple of ln 2.
             Scaled::Ln => (
                 "ln x, normalised",
@@ -143,9 +148,12 @@ impl Normalised {
         // Twice the logarithm of T_j, without the factor 2^h that makes T_j an integer.
         let (twice_log, significant): (Box<dyn Fn(u32) -> i32>, i32) = match function {
             Scaled::Reciprocal => (Box::new(|j| 2 * (2 * f as i32 - 1 - j as i32)), 1),
+            Scaled::Root => (Box::new(|j| f as i32 + 1 + j as i32), FACTOR_BITS),
             _ => (Box::new(|j| 3 * f as i32 - 1 - j as i32), FACTOR_BITS),
         };
-        let h = (significant - 1 - twice_log(top - 1).div_euclid(2)).max(0);
+        let ends = [twice_log(first), twice_log(top - 1)];
+        let (least, most) = (ends[0].min(ends[1]), ends[0].max(ends[1]));
+        let h = (significant - 1 - least.div_euclid(2)).max(0);
         let value = |j: u32| {
             let log = twice_log(j) + 2 * h;
             let (whole, half) = (log.div_euclid(2), log.rem_euclid(2) == 1);
@@ -159,7 +167,7 @@ impl Normalised {
         let fine = f + GUARD;
         // T_j·F(β) < 2^(log T + 1), and T1 wants two bits more; one for the roundings.
         let shift = h + fine as i32;
-        let k = shift + 4 + (twice_log(first) + 1).div_euclid(2).max(-1);
+        let k = shift + 4 + (most + 1).div_euclid(2).max(-1);
         if !(0..=64).contains(&k) {
             return Err(invalid(
                 "its results do not fit into 64 bits: choose a narrower range",

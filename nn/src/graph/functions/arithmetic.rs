@@ -87,17 +87,17 @@ impl Graph {
         self.map(Function::ExpWithin, &[x])
     }
 
-    /// ln x; below 2^-17 it stays at ln 2^-17 = -11.8, above 2^23 at 15.9.
+    /// ln x; below 2^-17 it stays at ln 2^-17 = -11.8, above 2^22 at 15.2.
     pub fn log(&mut self, x: Edge) -> Result<Edge> {
         self.map(Function::Log, &[x])
     }
 
-    /// √x; 0 for x <= 0, and above 2^23 it stays at √2^23.
+    /// √x; 0 for x <= 0, and above 2^22 it stays at 2^11.
     pub fn sqrt(&mut self, x: Edge) -> Result<Edge> {
         self.map(Function::Sqrt, &[x])
     }
 
-    /// 1/√x; for x below one unit, 2^-18, it stays at 2^9, above 2^23 at 2^-11.5.
+    /// 1/√x; for x below one unit, 2^-18, it stays at 2^9, above 2^22 at 2^-11.
     pub fn rsqrt_of(&mut self, x: Edge) -> Result<Edge> {
         self.map(Function::InverseRoot, &[x])
     }
