@@ -3,7 +3,10 @@
 mod builder;
 mod functions;
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use ndarray::{ArrayD, IxDyn};
 use tacit_mpc::Bilinear;
@@ -203,6 +206,24 @@ impl Graph {
     /// A constant tensor of equal entries.
     pub fn fill(&mut self, shape: &[usize], value: f64) -> Edge {
         self.public(ArrayD::from_elem(IxDyn(shape), value))
+    }
+
+    /// The nodes whose rounding is the last before an output, with the local nodes behind them: what an engine must round
+    /// without a coin where the same outputs are opened again and again.
+    #[must_use]
+    pub fn last_roundings(&self) -> BTreeSet<usize> {
+        let mut found = BTreeSet::new();
+        let mut open: Vec<usize> = self.outputs.iter().map(|x| x.node).collect();
+        while let Some(node) = open.pop() {
+            let local = matches!(
+                self.nodes[node].op,
+                Op::Layout(_) | Op::Concat(_) | Op::Linear(..)
+            );
+            if found.insert(node) && local {
+                open.extend(self.nodes[node].inputs.iter().map(|x| x.node));
+            }
+        }
+        found
     }
 
     /// The shapes of the inputs, in order.

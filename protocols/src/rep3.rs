@@ -34,6 +34,7 @@ mod onehot;
 mod plan;
 mod polygate;
 mod program;
+mod rounding;
 mod scaled;
 mod scan;
 mod share;

@@ -350,6 +350,15 @@ fn r16_every_message_of_a_program_has_a_pad_of_the_key_its_receiver_lacks() {
     }
 }
 
+#[test]
+fn r16_every_message_of_an_exact_rounding_has_a_pad_of_the_key_its_receiver_lacks() {
+    every_message_has_its_pad(|e, x| {
+        e.round_exactly([3].into());
+        e.begin_node(3);
+        e.bilinear(Bilinear::Mul, x, x, 0.3).unwrap();
+    });
+}
+
 /// What leaves for a recipient is masked: each word of two parties moves with each draw, in opposite directions, and the sum
 /// stays.
 #[test]

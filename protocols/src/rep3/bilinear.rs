@@ -8,8 +8,8 @@ use tacit_mpc::{Bilinear, Error, Purpose, R64, Result, Role, Session, Strand, Te
 
 use super::exchange::swap_words;
 use super::held::{Held, Words};
+use super::rounding::Rounding;
 use super::share::{Rep3, assemble};
-use super::truncate::truncate;
 
 /// p_i = f(x_i, y_i + y_{i+1}) + f(x_{i+1}, y_i): what P_i can compute of f(x, y) = p_0 + p_1 + p_2.
 fn summand(s: &Session, f: Bilinear, x: &Rep3, y: &Rep3) -> Result<Tensor> {
@@ -154,7 +154,13 @@ fn add_shared(sum: &mut Option<Rep3>, x: Rep3) -> Result<()> {
 ///
 /// # Errors
 /// A link or peer failed.
-pub(crate) fn round_summands(s: &Session, p: &Tensor, c: R64, shift: u32) -> Result<Rep3> {
+pub(crate) fn round_summands(
+    s: &Session,
+    p: &Tensor,
+    c: R64,
+    shift: u32,
+    rounding: &Rounding,
+) -> Result<Rep3> {
     let words = row_major(p);
     let parts = s.fan_out(words.len(), async |strand: Strand<'_>| {
         let chunk = strand.chunk();
@@ -162,7 +168,7 @@ pub(crate) fn round_summands(s: &Session, p: &Tensor, c: R64, shift: u32) -> Res
             .iter()
             .map(|&p| c * p)
             .collect();
-        Ok(rounded(&strand, p, shift)
+        Ok(rounded(&strand, p, shift, rounding)
             .await?
             .into_party_order(strand.role()))
     })?;
@@ -173,13 +179,19 @@ pub(crate) fn round_summands(s: &Session, p: &Tensor, c: R64, shift: u32) -> Res
 ///
 /// # Errors
 /// A link or peer failed.
-pub(crate) fn round_shared(s: &Session, x: &Rep3, c: i64, shift: u32) -> Result<Rep3> {
+pub(crate) fn round_shared(
+    s: &Session,
+    x: &Rep3,
+    c: i64,
+    shift: u32,
+    rounding: &Rounding,
+) -> Result<Rep3> {
     let (a, b) = (row_major(&x.a), row_major(&x.b));
     let parts = s.fan_out(a.len(), async |strand: Strand<'_>| {
         let chunk = strand.chunk();
         let cut = |t: &[R64]| t[chunk.start..chunk.end].to_vec();
         let held = Held::from_party_order(strand.role(), cut(&a), cut(&b));
-        Ok(scale(&strand, &held, c, shift)
+        Ok(scale(&strand, &held, c, shift, rounding)
             .await?
             .into_party_order(strand.role()))
     })?;
@@ -192,6 +204,7 @@ pub(crate) async fn multiply(
     x: &Held<Words>,
     y: &Held<Words>,
     shift: u32,
+    rounding: &Rounding,
 ) -> Result<Held<Words>> {
     let role = strand.role();
     let ((x0, x1), (y0, y1)) = (
@@ -204,11 +217,16 @@ pub(crate) async fn multiply(
         .zip(y0.iter().zip(&y1))
         .map(|((&x0, &x1), (&y0, &y1))| x0 * (y0 + y1) + x1 * y0)
         .collect();
-    rounded(strand, p, shift).await
+    rounded(strand, p, shift, rounding).await
 }
 
 /// From the summands p_i of a value to the value rounded by `shift` bits.
-async fn rounded(strand: &Strand<'_>, p: Words, shift: u32) -> Result<Held<Words>> {
+async fn rounded(
+    strand: &Strand<'_>,
+    p: Words,
+    shift: u32,
+    rounding: &Rounding,
+) -> Result<Held<Words>> {
     let n = p.len();
     let (ours, swapped) = if strand.role() == Role::Dealer {
         (p, None)
@@ -223,7 +241,7 @@ async fn rounded(strand: &Strand<'_>, p: Words, shift: u32) -> Result<Held<Words
             .collect(),
         Held::Pair { common, .. } => common,
     };
-    truncate(strand, &side, 64, shift).await
+    rounding.apply(strand, &side, 64, shift).await
 }
 
 /// c·x rounded by `shift` bits: T1 on an existing sharing. 8 + 3·shift/8 bytes a value, 2 rounds.
@@ -232,11 +250,12 @@ pub(crate) async fn scale(
     x: &Held<Words>,
     c: i64,
     shift: u32,
+    rounding: &Rounding,
 ) -> Result<Held<Words>> {
     let factor = Wrapping(c as u64);
     if shift == 0 {
         return Ok(x.each(|v| v.iter().map(|&w| w * factor).collect()));
     }
     let side: Words = x.side().iter().map(|&w| w * factor).collect();
-    truncate(strand, &side, 64, shift).await
+    rounding.apply(strand, &side, 64, shift).await
 }

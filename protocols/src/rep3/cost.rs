@@ -3,6 +3,8 @@
 //! Each function declares what the gate of its name sends; tests hold the gates to it exactly, message by message. Rounds
 //! follow logical clocks as in a session: a dealer never waits inside a gate, so its messages carry an old time.
 
+use std::collections::BTreeSet;
+
 use ndarray::ArrayD;
 use tacit_mpc::Cost;
 use tacit_mpc::chunk::{Chunk, chunks};
@@ -23,6 +25,8 @@ pub struct CostEngine {
     fraction_bits: u32,
     choice: Choice,
     parties: [Cost; 3],
+    exact_nodes: BTreeSet<usize>,
+    exact: bool,
 }
 
 impl CostEngine {
@@ -33,7 +37,14 @@ impl CostEngine {
             fraction_bits,
             choice: depth.into(),
             parties: [Cost::default(); 3],
+            exact_nodes: BTreeSet::new(),
+            exact: false,
         }
+    }
+
+    /// As [`super::Rep3Engine::round_exactly`].
+    pub fn round_exactly(&mut self, nodes: BTreeSet<usize>) {
+        self.exact_nodes = nodes;
     }
 
     /// What each party has sent so far, and its rounds.
@@ -51,6 +62,7 @@ impl CostEngine {
                 chunk,
                 gate: 0,
                 clock: start,
+                exact: self.exact,
                 parties: &mut self.parties,
             };
             gate(&mut count);
@@ -70,6 +82,7 @@ struct Count<'a> {
     chunk: Chunk,
     gate: usize,
     clock: [u64; 3],
+    exact: bool,
     parties: &'a mut [Cost; 3],
 }
 
@@ -117,6 +130,12 @@ impl Count<'_> {
 
     fn truncate(&mut self, k: u32, p: u32) {
         let (n, e) = (self.n(), (p + 64 - k) as usize);
+        if self.exact {
+            self.negative(&Tree::cheapest(p.max(2), CARRY_DEPTH));
+            self.deal(n, e);
+            self.deal(2 * n, 64);
+            return self.swap(n, 64);
+        }
         self.deal(n, 64);
         self.deal(n, e);
         self.swap(n, e);
@@ -264,6 +283,10 @@ impl Value {
 
 impl Engine for CostEngine {
     type Value = Value;
+
+    fn begin_node(&mut self, node: usize) {
+        self.exact = self.exact_nodes.contains(&node);
+    }
 
     fn public(&mut self, x: &ArrayD<f64>) -> Result<Value> {
         let shape = x.shape().to_vec();

@@ -1,6 +1,7 @@
 //! The engine that runs a graph on replicated shares.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use ndarray::{ArrayD, Axis};
 use tacit_mpc::ring::row_major;
@@ -95,6 +96,9 @@ pub struct Rep3Engine {
     session: Session,
     fraction_bits: u32,
     compiler: Compiler,
+    /// Nodes whose roundings are to be exact, and whether the present one is.
+    exact_nodes: BTreeSet<usize>,
+    exact: bool,
 }
 
 impl std::fmt::Debug for Rep3Engine {
@@ -138,7 +142,18 @@ impl Rep3Engine {
             session,
             fraction_bits,
             compiler: Compiler::new(fraction_bits, depth.into()),
+            exact_nodes: BTreeSet::new(),
+            exact: false,
         })
+    }
+
+    /// From now on every truncation in these nodes gives the floor, without a coin (protocol T3): what is opened repeatedly
+    /// from the same secrets, as where the same query is served again, would tell the bits that were dropped, opening by
+    /// opening (requirement R9). [`tacit_nn::Graph::last_roundings`] gives the nodes of a graph that this is about. A product
+    /// takes 30 bytes and 3 rounds more (f = 18). Tables and exponentials round their products exactly then; what these
+    /// products are still depends on the sharing by a small part of a unit.
+    pub fn round_exactly(&mut self, nodes: BTreeSet<usize>) {
+        self.exact_nodes = nodes;
     }
 
     /// The session it runs in.
@@ -240,6 +255,7 @@ impl Engine for Rep3Engine {
     }
 
     fn begin_node(&mut self, node: usize) {
+        self.exact = self.exact_nodes.contains(&node);
         self.session
             .begin_node(u32::try_from(node).unwrap_or(u32::MAX));
     }
@@ -346,14 +362,17 @@ impl Engine for Rep3Engine {
             })
             .collect::<Result<Vec<_>>>()?;
         let sum = sum_of_products(&self.session, &terms).map_err(failed)?;
+        let rounding = self.compiler.rounding(self.exact);
         let rounded = match sum {
             Sum::Public(x) => {
                 let word =
                     |w| fixed::from_signed(fixed::signed(w * fixed::from_signed(c)) >> shift);
                 return Ok(Value::Public(x.mapv(word)));
             }
-            Sum::Shared(x) => round_shared(&self.session, &x, c, shift),
-            Sum::Summands(p) => round_summands(&self.session, &p, fixed::from_signed(c), shift),
+            Sum::Shared(x) => round_shared(&self.session, &x, c, shift, &rounding),
+            Sum::Summands(p) => {
+                round_summands(&self.session, &p, fixed::from_signed(c), shift, &rounding)
+            }
         };
         Ok(Value::Numbers(rounded.map_err(failed)?))
     }
@@ -363,7 +382,10 @@ impl Engine for Rep3Engine {
             .first()
             .map(|x| x.shape().to_vec())
             .unwrap_or_default();
-        let compiled = self.compiler.compile(program, shape.iter().product())?;
+        let rounding = self.compiler.rounding(self.exact);
+        let compiled = self
+            .compiler
+            .compile(program, shape.iter().product(), rounding)?;
         if let Some(other) = inputs.iter().find(|x| x.shape() != shape) {
             return Err(Error::Shape {
                 op: program.name,

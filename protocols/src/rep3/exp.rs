@@ -15,6 +15,7 @@ use tacit_mpc::{R64, Result, Strand};
 use super::exchange::deal_words;
 use super::held::{Held, Words};
 use super::lookup::{finish, pick, rotate, split};
+use super::rounding::Rounding;
 
 /// A range of arguments and the scales to work at.
 #[derive(Clone, Copy, Debug)]
@@ -179,7 +180,12 @@ fn reciprocal(x: u128, s: u32) -> u128 {
 }
 
 /// e^x from this party's side of x = c + s.
-pub(crate) async fn exp(strand: &Strand<'_>, t: &ExpTables, side: &[R64]) -> Result<Held<Words>> {
+pub(crate) async fn exp(
+    strand: &Strand<'_>,
+    t: &ExpTables,
+    side: &[R64],
+    rounding: &Rounding,
+) -> Result<Held<Words>> {
     let (n, range) = (side.len(), t.range);
     let d = t.f + range.log2_width;
     let parts = split(strand, side, range.lo << t.f, d, range.log2_cells);
@@ -196,7 +202,7 @@ pub(crate) async fn exp(strand: &Strand<'_>, t: &ExpTables, side: &[R64]) -> Res
             .map(|(&r, &l)| r * t.pair_factor(l))
             .collect()
     });
-    finish(strand, n, u, 64, range.shift(t.f)).await
+    finish(strand, n, u, 64, range.shift(t.f), rounding).await
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use tacit_nn::{Error, table};
 
 use super::exchange::{deal_words, swap_words};
 use super::held::{Held, Words, mask};
-use super::truncate::truncate;
+use super::rounding::Rounding;
 
 /// This party's part of x - lo: the cell part (v or w) and the low part (L_c or L_s).
 pub(crate) struct Split {
@@ -86,12 +86,13 @@ pub(crate) async fn finish(
     u: Option<Words>,
     k: u32,
     shift: u32,
+    rounding: &Rounding,
 ) -> Result<Held<Words>> {
     let side: Words = match swap_words(strand, n, k, u).await? {
         Held::Dealer { a, b } => a.iter().zip(b).map(|(&a, b)| (a + b) & mask(k)).collect(),
         Held::Pair { common, .. } => common,
     };
-    truncate(strand, &side, k, shift).await
+    rounding.apply(strand, &side, k, shift).await
 }
 
 /// A table made ready for one precision: sizes and coefficients, computed once and the same at all parties.
@@ -247,6 +248,7 @@ pub(crate) async fn evaluate(
     t: &Prepared,
     side: &[R64],
     plus: Option<Words>,
+    rounding: &Rounding,
 ) -> Result<Held<Words>> {
     let n = side.len();
     let parts = split(strand, side, t.lo, t.d, t.log2_cells);
@@ -269,5 +271,5 @@ pub(crate) async fn evaluate(
         }
         u
     });
-    finish(strand, n, u, t.k, t.shift).await
+    finish(strand, n, u, t.k, t.shift, rounding).await
 }

@@ -22,6 +22,7 @@ use super::exp::{self, ExpTables, exp};
 use super::held::{Held, Words};
 use super::lookup::{Prepared, evaluate};
 use super::plan::{Choice, Depth, Tree};
+use super::rounding::{Rounding, Trees};
 use super::scaled::{Normalised, scaled};
 
 /// A register of a program.
@@ -56,6 +57,7 @@ pub(crate) struct Compiled {
     outputs: Vec<usize>,
     f: u32,
     depth: Depth,
+    rounding: Rounding,
 }
 
 /// Makes programs ready; tables and comparison trees are prepared once.
@@ -66,7 +68,7 @@ pub(crate) struct Compiler {
     exp_negative: Rc<ExpTables>,
     tables: RefCell<HashMap<&'static str, Vec<(Table, Rc<Prepared>)>>>,
     scaled: RefCell<HashMap<(Scaled, i32, i32), Rc<Normalised>>>,
-    trees: RefCell<HashMap<(u32, Depth), Rc<Tree>>>,
+    trees: Rc<Trees>,
 }
 
 impl Compiler {
@@ -79,7 +81,7 @@ impl Compiler {
             exp_negative: Rc::new(ExpTables::new(exp::NEGATIVE, f)),
             tables: RefCell::default(),
             scaled: RefCell::default(),
-            trees: RefCell::default(),
+            trees: Rc::default(),
         }
     }
 
@@ -104,16 +106,22 @@ impl Compiler {
         Ok(prepared)
     }
 
-    fn tree(&self, bits: u32, depth: Depth) -> Rc<Tree> {
-        let mut trees = self.trees.borrow_mut();
-        let tree = trees
-            .entry((bits, depth))
-            .or_insert_with(|| Rc::new(Tree::cheapest(bits, depth)));
-        Rc::clone(tree)
+    /// The rounding without error, where it is asked for.
+    pub(crate) fn rounding(&self, exact: bool) -> Rounding {
+        if exact {
+            Rounding::Exact(Rc::clone(&self.trees))
+        } else {
+            Rounding::Dithered
+        }
     }
 
-    /// Checks registers and types, encodes constants; for tensors of `n` values.
-    pub(crate) fn compile(&self, p: &Program, n: usize) -> std::result::Result<Compiled, Error> {
+    /// Checks registers and types, encodes constants; for tensors of `n` values. Every truncation is a `rounding`.
+    pub(crate) fn compile(
+        &self,
+        p: &Program,
+        n: usize,
+        rounding: Rounding,
+    ) -> std::result::Result<Compiled, Error> {
         let depth = self.choice.depth(n);
         let invalid = |k: usize, why: &str| {
             Error::Invalid(format!("program {}, instruction {k}: {why}", p.name))
@@ -146,13 +154,13 @@ impl Compiler {
                 Instr::Negative(r, bound) => {
                     // The bound is on the real number; its word has f more bits.
                     let k_bits = bound.map_or(63, |b| (b + self.f).min(63));
-                    Step::Negative(number(*r)?, k_bits, self.tree(k_bits, depth))
+                    Step::Negative(number(*r)?, k_bits, self.trees.get(k_bits, depth))
                 }
                 Instr::Zero(r) => Step::Zero(number(*r)?),
                 Instr::And(a, b) => Step::And(bit(*a)?, bit(*b)?),
                 Instr::Xor(a, b) => Step::Xor(bit(*a)?, bit(*b)?),
                 Instr::Not(b) => Step::Not(bit(*b)?),
-                Instr::Floor(r) => Step::Floor(number(*r)?, self.tree(self.f, CARRY_DEPTH)),
+                Instr::Floor(r) => Step::Floor(number(*r)?, self.trees.get(self.f, CARRY_DEPTH)),
                 Instr::Select(b, r) => Step::Select(bit(*b)?, number(*r)?),
                 Instr::ToArithmetic(b) => Step::ToArithmetic(bit(*b)?),
                 Instr::ExpNeg(r) => Step::Exp(number(*r)?, Rc::clone(&self.exp_negative)),
@@ -173,6 +181,7 @@ impl Compiler {
             outputs: p.outputs.clone(),
             f: self.f,
             depth,
+            rounding,
         })
     }
 }
@@ -214,11 +223,11 @@ impl Compiled {
                     *bias,
                 )),
                 Step::Scale(r, c, shift) => {
-                    Register::Number(scale(strand, number(*r), *c, *shift).await?)
+                    Register::Number(scale(strand, number(*r), *c, *shift, &self.rounding).await?)
                 }
-                Step::Mul(r, s) => {
-                    Register::Number(multiply(strand, number(*r), number(*s), self.f).await?)
-                }
+                Step::Mul(r, s) => Register::Number(
+                    multiply(strand, number(*r), number(*s), self.f, &self.rounding).await?,
+                ),
                 Step::Negative(r, k, tree) => {
                     Register::Bit(negative(strand, &number(*r).side(), *k, tree).await?)
                 }
@@ -237,11 +246,15 @@ impl Compiled {
                         one.each(|v| v.iter().map(|&w| w << self.f as usize).collect()),
                     )
                 }
-                Step::Exp(r, t) => Register::Number(exp(strand, t, &number(*r).side()).await?),
-                Step::Table(r, t) => {
-                    Register::Number(evaluate(strand, t, &number(*r).side(), None).await?)
+                Step::Exp(r, t) => {
+                    Register::Number(exp(strand, t, &number(*r).side(), &self.rounding).await?)
                 }
-                Step::Scaled(r, t) => Register::Number(scaled(strand, t, number(*r)).await?),
+                Step::Table(r, t) => Register::Number(
+                    evaluate(strand, t, &number(*r).side(), None, &self.rounding).await?,
+                ),
+                Step::Scaled(r, t) => {
+                    Register::Number(scaled(strand, t, number(*r), &self.rounding).await?)
+                }
             };
             registers.push(result);
         }

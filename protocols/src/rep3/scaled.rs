@@ -28,8 +28,8 @@ use super::combine::{Weights, share_bits};
 use super::exchange::swap_words;
 use super::held::{Held, Words, mask};
 use super::lookup::{Prepared, evaluate};
+use super::rounding::Rounding;
 use super::scan::levels;
-use super::truncate::truncate;
 
 /// Significant bits of the factors that are no powers of two.
 const FACTOR_BITS: i32 = 21;
@@ -206,6 +206,7 @@ pub(super) async fn scaled(
     strand: &Strand<'_>,
     t: &Normalised,
     x: &Held<Words>,
+    rounding: &Rounding,
 ) -> Result<Held<Words>> {
     let n = strand.chunk().len();
     let below = below(strand, &x.side(), t).await?;
@@ -224,13 +225,13 @@ pub(super) async fn scaled(
             Wrapping(0)
         };
         let plus = factor.map(|w| w.iter().map(|&w| w + base).collect());
-        return evaluate(strand, &t.table, &b, plus).await;
+        return evaluate(strand, &t.table, &b, plus, rounding).await;
     };
-    let y = evaluate(strand, &t.table, &b, None).await?;
+    let y = evaluate(strand, &t.table, &b, None, rounding).await?;
     let mut factor = swap_words(strand, n, t.factor.k, factor).await?;
     factor.add_public(t.base);
     let product = two_sided(strand, summands(strand, &factor, &y), t.factor.k).await?;
-    truncate(strand, &product, t.factor.k, shift).await
+    rounding.apply(strand, &product, t.factor.k, shift).await
 }
 
 /// n_i = \[x < 2^i\] for i = top - 1 down to first + 1.
