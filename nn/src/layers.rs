@@ -1,12 +1,17 @@
 //! Layers as builders over [`Graph`](crate::Graph): edges and public parameters in, edges out. They follow the operators of
 //! ONNX, whose names and shapes they keep.
 
+pub mod attention;
+pub mod batch_norm;
 pub mod conv;
 pub mod depth;
 pub mod einsum;
 pub mod max_pool;
+pub mod norm;
 pub mod pool;
+pub mod recurrent;
 pub mod resize;
+pub mod rotary;
 pub mod window;
 
 use ndarray::ArrayD;
@@ -52,6 +57,26 @@ fn weigh(g: &mut Graph, x: Edge, weights: &ArrayD<f64>) -> Result<Edge> {
     let weights = g.public(weights.mapv(|w| w * lift));
     let y = g.mul(x, weights)?;
     g.scale(y, 1.0 / lift)
+}
+
+/// Entries along some axes together; none is refused.
+fn count(g: &Graph, x: Edge, axes: &[usize]) -> Result<usize> {
+    let shape = g.shape(x)?;
+    let lengths = axes.iter().map(|&a| shape.get(a).copied());
+    let n = lengths.collect::<Option<Vec<usize>>>();
+    match n.map(|n| n.iter().product()) {
+        Some(n) if n > 0 => Ok(n),
+        _ => Err(invalid(format!(
+            "a tensor of shape {shape:?} has no moments over the axes {axes:?}"
+        ))),
+    }
+}
+
+fn weigh_by(g: &mut Graph, x: Edge, c: f64) -> Result<Edge> {
+    if c == 1.0 {
+        return Ok(x);
+    }
+    weigh(g, x, &ndarray::arr0(c).into_dyn())
 }
 
 /// Adds one number a channel (axis 1).

@@ -98,14 +98,10 @@ impl Candidates {
     fn larger(g: &mut Graph, left: Self, right: Self) -> Result<Self> {
         match (left.offset, right.offset) {
             (Some(l), Some(r)) => {
-                let lead = g.sub(left.value, right.value)?;
-                let second = g.negative(lead)?;
-                let change = g.mul(second, lead)?;
-                let further = g.sub(r, l)?;
-                let further = g.mul(second, further)?;
+                let second = g.less(left.value, right.value)?;
                 Ok(Self {
-                    value: g.sub(left.value, change)?,
-                    offset: Some(g.add(l, further)?),
+                    value: g.select(second, right.value, left.value)?,
+                    offset: Some(g.select(second, r, l)?),
                 })
             }
             _ => Ok(Self {

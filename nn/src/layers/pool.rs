@@ -3,7 +3,7 @@
 use ndarray::{ArrayD, IxDyn};
 
 use super::window::{Along, Window};
-use super::{invalid, pad_axis, weigh};
+use super::{count, invalid, pad_axis, weigh, weigh_by};
 use crate::{Edge, Error, Graph, Result};
 
 /// The mean of each window of `x` \[n, channels, spatial…\]; padding counts as zeros or not at all.
@@ -35,6 +35,42 @@ pub fn average_pool(g: &mut Graph, x: Edge, window: &Window, count_pad: bool) ->
         1.0 / n as f64
     });
     weigh(g, sums, &weights)
+}
+
+/// The mean over some axes, which stay with length 1; rounded once.
+///
+/// # Errors
+/// [`Error::Invalid`] where there is nothing to take the mean of.
+pub fn mean(g: &mut Graph, x: Edge, axes: &[usize]) -> Result<Edge> {
+    let n = count(g, x, axes)?;
+    let sum = g.sum_over(x, axes)?;
+    weigh_by(g, sum, 1.0 / n as f64)
+}
+
+/// (Σ |x|^p)^(1/p) over each window; padding counts as zeros.
+///
+/// # Errors
+/// Shapes that do not fit, and p = 0.
+pub fn lp_pool(g: &mut Graph, x: Edge, window: &Window, p: usize) -> Result<Edge> {
+    let along = spatial(g, x, window)?;
+    match p {
+        0 => Err(invalid("the order of a norm is at least 1")),
+        1 => {
+            let x = g.abs(x)?;
+            sum_windows(g, x, &along)
+        }
+        2 => {
+            let squares = g.mul(x, x)?;
+            let sums = sum_windows(g, squares, &along)?;
+            g.sqrt(sums)
+        }
+        _ => {
+            let x = g.abs(x)?;
+            let powers = g.pow(x, p as f64)?;
+            let sums = sum_windows(g, powers, &along)?;
+            g.pow(sums, 1.0 / p as f64)
+        }
+    }
 }
 
 /// The exact sum of each window.

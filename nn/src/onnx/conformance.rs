@@ -9,7 +9,8 @@ use ndarray::ArrayD;
 use prost::Message;
 
 use super::{
-    Constant, Element, Error, Feed, Model, Options, Source, Value, format::TensorProto, tensor,
+    Constant, Element, Error, Feed, Model, Options, Source, Value, context::SATURATION,
+    format::TensorProto, tensor,
 };
 use crate::Graph;
 
@@ -133,7 +134,9 @@ impl Case {
                 Source::Input(k) => inputs
                     .get(*k)
                     .and_then(Constant::numbers)
-                    .unwrap_or_default(),
+                    .unwrap_or_default()
+                    // Fixed point holds no infinity; that of a mask only has to win.
+                    .mapv(|v| v.clamp(-SATURATION, SATURATION)),
                 Source::Weight { value, .. } => value.clone(),
                 Source::Mask { shape, .. } => ArrayD::ones(ndarray::IxDyn(shape)),
                 Source::Parameter(name) => {

@@ -16,7 +16,7 @@ use crate::{Edge, Graph, Layout, graph::Op};
 
 /// Known values beyond ±2^30 become this: the fixed point of private engines holds no infinity, and masks of −∞ or of the
 /// least float only have to win.
-const SATURATION: f64 = (1u64 << 30) as f64;
+pub(super) const SATURATION: f64 = (1u64 << 30) as f64;
 
 /// A value of the file.
 #[derive(Clone, Debug)]
