@@ -4,17 +4,19 @@ mod gate;
 mod here;
 mod loopback;
 mod measure;
+mod network;
 mod op;
 mod report;
 mod training;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::ValueEnum;
 use tacit_mpc::net::Profile;
 
 pub use loopback::ChildArgs;
 pub use op::Op;
 
+use crate::local::Protocol;
 use crate::usage;
 use measure::Task;
 use report::Entry;
@@ -22,10 +24,13 @@ use report::Entry;
 /// What `tacit bench` is asked for.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
+    /// How the parties compute
+    #[arg(long, default_value = "rep3")]
+    protocol: Protocol,
     /// The operation; all of them where none is named
     #[arg(long)]
     op: Option<Op>,
-    /// Number of values, or side of the square matrices
+    /// Number of values, side of square matrices or images, or batch of a network
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     size: Option<u32>,
     /// What lies between the parties
@@ -61,6 +66,12 @@ impl std::fmt::Display for Net {
 
 /// Measures and prints.
 pub fn run(args: &Args) -> Result<()> {
+    args.protocol.available()?;
+    ensure!(
+        args.protocol == Protocol::Rep3,
+        "{} sends nothing that could be measured: choose --protocol rep3",
+        args.protocol
+    );
     let all = Op::value_variants();
     let ops = args.op.as_ref().map_or(all, std::slice::from_ref);
     let mut results = Vec::new();
@@ -91,7 +102,7 @@ pub fn run(args: &Args) -> Result<()> {
 /// The size asked for, where the operation has one to choose.
 fn asked_size(op: Op, size: Option<u32>) -> usize {
     match (op, size) {
-        (Op::Gate(_), Some(size)) => size as usize,
+        (Op::Gate(_) | Op::Network(_), Some(size)) => size as usize,
         _ => op.default_size(),
     }
 }

@@ -2,13 +2,16 @@
 
 use clap::ValueEnum;
 use ndarray::{ArrayD, IxDyn};
-use tacit_mpc::Bilinear;
+use tacit_mpc::{Bilinear, conv::Conv};
 use tacit_nn::program::{self, Instr};
 use tacit_nn::{Engine, Graph, Program, Result, fixed};
 use tacit_protocols::rep3::{Rep3Engine, Value};
 
 /// Values in a row of a softmax.
 const CLASSES: usize = 10;
+
+/// Channels before and after a convolution.
+const CHANNELS: (usize, usize) = (16, 32);
 
 /// A gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -18,13 +21,21 @@ pub enum Gate {
     Mul,
     /// x·y, rounded to fixed point
     MulTrunc,
+    /// The inner product of two vectors, rounded
+    Dot,
     /// The product of two square matrices, rounded
     Matmul,
+    /// A square image of 16 channels by 32 kernels of 3 by 3, rounded
+    Conv,
+    /// Both of two bits
+    And,
     /// The bit x < y
     Less,
     /// max(x, 0)
     Relu,
-    /// e^x for x <= 0
+    /// max(x, y)
+    Max,
+    /// e^x for x from -16 to 12, with a relative error
     Exp,
     /// 1/(1 + e^-x)
     Sigmoid,
@@ -36,9 +47,20 @@ impl Gate {
     /// The size that is measured unless another is asked for: the number of values, or the side of the matrices.
     pub fn default_size(self) -> usize {
         match self {
-            Self::Mul | Self::MulTrunc => 1_000_000,
+            Self::Mul | Self::MulTrunc | Self::Dot | Self::And => 1_000_000,
             Self::Matmul => 512,
-            Self::Less | Self::Relu | Self::Exp | Self::Sigmoid | Self::Softmax => 100_000,
+            Self::Conv => 64,
+            _ => 100_000,
+        }
+    }
+
+    /// The number of values in the result.
+    pub(super) fn values(self, size: usize) -> usize {
+        match self {
+            Self::Dot => 1,
+            Self::Matmul => size * size,
+            Self::Conv => CHANNELS.1 * size * size,
+            _ => size,
         }
     }
 
@@ -55,13 +77,21 @@ impl Gate {
             ArrayD::from_shape_vec(IxDyn(shape), values).unwrap_or_default()
         };
         match self {
-            Self::Mul | Self::MulTrunc | Self::Less => vec![
+            Self::Mul | Self::MulTrunc | Self::Less | Self::Max | Self::And => vec![
                 tensor(&[size], -8.0, 8.0, 7919),
                 tensor(&[size], -8.0, 8.0, 104_729),
             ],
             Self::Matmul => vec![
                 tensor(&[size, size], -1.0, 1.0, 7919),
                 tensor(&[size, size], -1.0, 1.0, 104_729),
+            ],
+            Self::Dot => vec![
+                tensor(&[1, size], -1.0, 1.0, 7919),
+                tensor(&[size, 1], -1.0, 1.0, 104_729),
+            ],
+            Self::Conv => vec![
+                tensor(&[1, CHANNELS.0, size, size], -1.0, 1.0, 7919),
+                tensor(&[CHANNELS.1, CHANNELS.0, 3, 3], -1.0, 1.0, 104_729),
             ],
             Self::Relu | Self::Sigmoid => vec![tensor(&[size], -8.0, 8.0, 7919)],
             Self::Exp => vec![tensor(&[size], -16.0, 0.0, 7919)],
@@ -70,6 +100,22 @@ impl Gate {
                 vec![tensor(&[rows, CLASSES], -8.0, 8.0, 7919)]
             }
         }
+    }
+
+    /// Makes the shared inputs what the gate takes; not measured.
+    pub fn prepared(self, e: &mut Rep3Engine, x: Vec<Value>) -> Result<Vec<Value>> {
+        if self != Self::And {
+            return Ok(x);
+        }
+        let mut negative = Program::new("negative");
+        let number = negative.push(Instr::Input(0));
+        let bit = negative.push(Instr::Negative(number, None));
+        negative.outputs = vec![bit];
+        let bits = x.iter().map(|x| {
+            e.begin_run()?;
+            Ok(e.map(&negative, &[x])?.swap_remove(0))
+        });
+        bits.collect()
     }
 
     /// Runs the gate on shares.
@@ -87,13 +133,20 @@ impl Gate {
                 e.begin_run()?;
                 Ok(vec![e.bilinear(Bilinear::Mul, &x[0], &x[1], 1.0)?])
             }
-            Self::Matmul => {
+            Self::Matmul | Self::Dot => {
                 e.begin_run()?;
                 Ok(vec![e.bilinear(Bilinear::MatMul, &x[0], &x[1], 1.0)?])
             }
+            Self::Conv => {
+                e.begin_run()?;
+                let f = Bilinear::Conv(convolution(&e.shape(&x[0])));
+                Ok(vec![e.bilinear(f, &x[0], &x[1], 1.0)?])
+            }
+            Self::And => gate(e, and()),
             Self::Less => gate(e, less()),
             Self::Relu => gate(e, program::relu().keep("relu", &[0])),
-            Self::Exp => gate(e, program::exp_neg()),
+            Self::Max => gate(e, program::max().keep("max", &[0])),
+            Self::Exp => gate(e, exp()),
             Self::Sigmoid => gate(e, program::sigmoid(fixed::FRACTION_BITS)),
             Self::Softmax => {
                 let mut g = Graph::new();
@@ -112,15 +165,22 @@ impl Gate {
             // Without rounding the result still carries both factors' fractional bits.
             Self::Mul => &x[0] * &x[1] * 2f64.powi(fixed::FRACTION_BITS as i32),
             Self::MulTrunc => &x[0] * &x[1],
-            Self::Matmul => {
-                let square = |x: &ArrayD<f64>| {
-                    let side = x.shape()[0];
-                    x.to_shape((side, side))
-                        .map(|x| x.to_owned())
-                        .unwrap_or_default()
+            Self::Matmul | Self::Dot => {
+                let matrix = |x: &ArrayD<f64>| {
+                    let shape = (x.shape()[0], x.shape()[1]);
+                    x.to_shape(shape).map(|x| x.to_owned()).unwrap_or_default()
                 };
-                square(&x[0]).dot(&square(&x[1])).into_dyn()
+                matrix(&x[0]).dot(&matrix(&x[1])).into_dyn()
             }
+            Self::Conv => Bilinear::Conv(convolution(x[0].shape()))
+                .apply(&x[0], &x[1])
+                .unwrap_or_default(),
+            Self::And => ndarray::Zip::from(&x[0])
+                .and(&x[1])
+                .map_collect(|&x, &y| f64::from(u8::from(x < 0.0 && y < 0.0))),
+            Self::Max => ndarray::Zip::from(&x[0])
+                .and(&x[1])
+                .map_collect(|&x, &y| x.max(y)),
             Self::Less => (&x[0] - &x[1]).mapv(|d| f64::from(u8::from(d < 0.0))),
             Self::Relu => x[0].mapv(|x| x.max(0.0)),
             Self::Exp => x[0].mapv(f64::exp),
@@ -138,7 +198,7 @@ impl Gate {
 
     /// Makes an output of [`Self::run`] a value that can be opened.
     pub fn openable(self, e: &mut Rep3Engine, y: &Value) -> Result<Value> {
-        if self != Self::Less {
+        if !matches!(self, Self::Less | Self::And) {
             return Ok(y.clone());
         }
         let mut number = Program::new("bit as number");
@@ -148,6 +208,35 @@ impl Gate {
         e.begin_run()?;
         Ok(e.map(&number, &[y])?.swap_remove(0))
     }
+}
+
+/// The convolution that [`Gate::Conv`] measures, for an input of this shape: the output is as large as the image.
+fn convolution(shape: &[usize]) -> Conv {
+    let sides = &shape[shape.len().saturating_sub(2)..];
+    Conv {
+        pad_begin: [1, 1, 0],
+        pad_end: [1, 1, 0],
+        ..Conv::new(sides, &[3, 3])
+    }
+}
+
+/// Both bits.
+fn and() -> Program {
+    let mut p = Program::new("and");
+    let x = p.push(Instr::InputBit(0));
+    let y = p.push(Instr::InputBit(1));
+    let both = p.push(Instr::And(x, y));
+    p.outputs = vec![both];
+    p
+}
+
+/// e^x over the range of the instruction.
+fn exp() -> Program {
+    let mut p = Program::new("exp");
+    let x = p.push(Instr::Input(0));
+    let y = p.push(Instr::Exp(x));
+    p.outputs = vec![y];
+    p
 }
 
 /// The bit \[x < y\].
@@ -172,7 +261,11 @@ mod tests {
     #[test]
     fn every_gate_gives_what_plaintext_gives() {
         for &gate in Gate::value_variants() {
-            let size = if gate == Gate::Matmul { 9 } else { 64 };
+            let size = if matches!(gate, Gate::Matmul | Gate::Conv) {
+                9
+            } else {
+                64
+            };
             let inputs = gate.inputs(size);
             let nets = MemNet::mesh(3)
                 .into_iter()
@@ -180,6 +273,7 @@ mod tests {
             let opened = simulate(nets.collect(), |session| {
                 let mut e = Rep3Engine::new(session, fixed::FRACTION_BITS).unwrap();
                 let x: Vec<_> = inputs.iter().map(|x| e.trivial(x).unwrap()).collect();
+                let x = gate.prepared(&mut e, x).unwrap();
                 let y = gate.run(&mut e, &x).unwrap().swap_remove(0);
                 let y = gate.openable(&mut e, &y).unwrap();
                 e.reveal(&y).unwrap()
@@ -193,7 +287,7 @@ mod tests {
             assert_eq!(got.shape(), want.shape(), "{gate:?}");
             for (got, want) in got.iter().zip(&want) {
                 assert!(
-                    (got - want).abs() < 40.0 * unit,
+                    (got - want).abs() < 40.0 * unit + want.abs() / 8192.0,
                     "{gate:?}: {got} for {want}"
                 );
             }

@@ -7,6 +7,7 @@ use tacit_nn::{Error, Result, fixed};
 use tacit_protocols::rep3::{Rep3Engine, Value};
 
 use super::gate::Gate;
+use super::network::Network;
 use super::op::Op;
 use super::training::Training;
 use crate::usage::{Scope, cpu_seconds, peak_memory_bytes};
@@ -69,6 +70,7 @@ pub(super) fn measure(
     };
     let (max_abs_error, accuracy) = match task.op {
         Op::Gate(gate) => (party.gate(gate, task.size)?, None),
+        Op::Network(network) => (party.network(network, task.size)?, None),
         Op::LogisticRegression => party.training()?,
     };
     Ok(Findings {
@@ -96,10 +98,23 @@ impl Party<'_> {
             self.engine.input(owner, x.shape(), mine)
         });
         let shares = shares.collect::<Result<Vec<Value>>>()?;
+        let shares = gate.prepared(&mut self.engine, shares)?;
         let results = self.timed(|e| gate.run(e, &shares))?;
         let number = gate.openable(&mut self.engine, &results[0])?;
         let opened = self.engine.reveal(&number)?;
         Ok(distance(&opened, &gate.plain(&plain)))
+    }
+
+    /// Measures a network; the largest error of its results.
+    fn network(&mut self, network: Network, batch: usize) -> Result<f64> {
+        let (graph, inputs) = network.build(batch)?;
+        let shares = Network::share(&mut self.engine, &inputs)?;
+        let results = self.timed(|e| tacit_nn::run(&graph, e, &shares))?;
+        let mut error = 0f64;
+        for (share, plain) in results.iter().zip(Network::in_plaintext(&graph, &inputs)?) {
+            error = error.max(distance(&self.engine.reveal(share)?, &plain));
+        }
+        Ok(error)
     }
 
     /// Measures a training; the largest error of its model, and its accuracy.

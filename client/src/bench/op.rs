@@ -1,4 +1,4 @@
-//! What can be measured: single gates, and one whole training.
+//! What can be measured: single gates, networks, and one whole training.
 
 use std::fmt;
 
@@ -6,23 +6,37 @@ use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
 use super::gate::Gate;
+use super::network::Network;
 
 /// An operation with a name on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
     /// One gate on tensors.
     Gate(Gate),
+    /// A network, or a step of training it.
+    Network(Network),
     /// The first job of the demo, on rows that three parties share.
     LogisticRegression,
 }
 
 impl Op {
-    /// The size that is measured unless another is asked for: the number of values, the side of square matrices, or
-    /// the number of rows.
+    /// The size that is measured unless another is asked for: the number of values, the side of square matrices or images,
+    /// or the number of rows.
     pub fn default_size(self) -> usize {
         match self {
             Self::Gate(gate) => gate.default_size(),
+            Self::Network(network) => network.default_size(),
             Self::LogisticRegression => tacit_examples::BREAST_CANCER.rows().count(),
+        }
+    }
+}
+
+impl Op {
+    /// The number of values that the operation gives for a size; none for what gives no tensor of that many.
+    pub(super) fn values(self, size: usize) -> Option<usize> {
+        match self {
+            Self::Gate(gate) => Some(gate.values(size)),
+            Self::Network(_) | Self::LogisticRegression => None,
         }
     }
 }
@@ -32,12 +46,19 @@ impl ValueEnum for Op {
         &[
             Self::Gate(Gate::Mul),
             Self::Gate(Gate::MulTrunc),
+            Self::Gate(Gate::Dot),
             Self::Gate(Gate::Matmul),
+            Self::Gate(Gate::Conv),
+            Self::Gate(Gate::And),
             Self::Gate(Gate::Less),
             Self::Gate(Gate::Relu),
+            Self::Gate(Gate::Max),
             Self::Gate(Gate::Exp),
             Self::Gate(Gate::Sigmoid),
             Self::Gate(Gate::Softmax),
+            Self::Network(Network::Mlp),
+            Self::Network(Network::MlpTrain),
+            Self::Network(Network::Lenet),
             Self::LogisticRegression,
         ]
     }
@@ -45,6 +66,7 @@ impl ValueEnum for Op {
     fn to_possible_value(&self) -> Option<PossibleValue> {
         match self {
             Self::Gate(gate) => gate.to_possible_value(),
+            Self::Network(network) => network.to_possible_value(),
             Self::LogisticRegression => Some(
                 PossibleValue::new("logistic-regression")
                     .help("The first job of the demo: sharing 569 rows, 10 epochs of batch 32, metrics and release"),
@@ -66,7 +88,8 @@ mod tests {
 
     #[test]
     fn every_gate_is_on_the_list_and_names_read_back() {
-        assert_eq!(Op::value_variants().len(), Gate::value_variants().len() + 1);
+        let known = Gate::value_variants().len() + Network::value_variants().len() + 1;
+        assert_eq!(Op::value_variants().len(), known);
         for &op in Op::value_variants() {
             assert_eq!(Op::from_str(&op.to_string(), false), Ok(op));
         }

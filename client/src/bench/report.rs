@@ -11,6 +11,9 @@ pub(super) struct Entry {
     protocol: &'static str,
     op: String,
     size: usize,
+    /// Values of the result, where they are that many.
+    #[serde(skip)]
+    values: Option<usize>,
     net: String,
     runs: usize,
     /// Of the slowest party.
@@ -21,6 +24,8 @@ pub(super) struct Entry {
     rounds: u64,
     /// Payload of all parties together.
     bytes: u64,
+    /// Of those, what could be sent before the inputs are known; nothing is.
+    offline_bytes: u64,
     header_bytes: u64,
     messages: u64,
     /// Of the largest process.
@@ -46,12 +51,14 @@ impl Entry {
             protocol: "rep3",
             op: task.op.to_string(),
             size: task.size,
+            values: task.op.values(task.size),
             net: net.to_string(),
             runs: task.runs,
             seconds: middle(|s| s.seconds),
             cpu_seconds: middle(|s| s.cpu_seconds),
             rounds: count(|s| s.rounds.1 - s.rounds.0),
             bytes: count(|s| s.bytes),
+            offline_bytes: 0,
             header_bytes: count(|s| s.header_bytes),
             messages: count(|s| s.messages),
             peak_memory_bytes: parties
@@ -101,14 +108,10 @@ impl Entry {
         )
     }
 
-    /// Bytes of all parties a value of the result; none for a training.
+    /// Bytes of all parties a value of the result; none for a network or a training.
     fn bytes_per_value(&self) -> Option<f64> {
-        let values = match self.op.as_str() {
-            "logistic-regression" => return None,
-            "matmul" => self.size * self.size,
-            _ => self.size,
-        };
-        Some(self.bytes as f64 / values.max(1) as f64)
+        let values = self.values?.max(1);
+        Some(self.bytes as f64 / values as f64)
     }
 }
 
