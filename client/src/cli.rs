@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand};
 use crate::connection::Connection;
 use crate::home::{Home, Member};
 use crate::watch::{Display, follow};
-use crate::{bench, demo, fetch, jobs, process, release};
+use crate::{bench, check, demo, fetch, infer, jobs, process, release};
 
 /// Train neural networks together without showing each other the data.
 #[derive(Parser)]
@@ -103,7 +103,11 @@ enum Command {
     },
     /// Run a whole consortium on this machine, on real data, and compare
     Demo(demo::Args),
-    /// Measure what gates and a training cost
+    /// Run an ONNX model on inputs that nobody may see
+    Infer(infer::Args),
+    /// Run a model beside plaintext, and show the first node that departs from it
+    Check(check::Args),
+    /// Measure what gates, networks and a training cost
     Bench(bench::Args),
     #[command(hide = true)]
     BenchParty(bench::ChildArgs),
@@ -157,6 +161,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         } => call(fetched(&me.home(), &id, &output, onnx.as_deref(), json)),
         Command::Cancel { me, id } => call(cancel(&me.home(), &id)),
         Command::Demo(args) => call(demo::run(&args)),
+        Command::Infer(args) => infer::infer(&args),
+        Command::Check(args) => check::check(&args),
         Command::Bench(args) => bench::run(&args),
         Command::BenchParty(args) => bench::run_child(&args),
     };

@@ -8,6 +8,8 @@
 //! | [`jobs`] | `submit` and `jobs` |
 //! | [`watch`] | `watch`: from events to bars |
 //! | [`release`], [`fetch`] | from sealed shares to numbers, and to files |
+//! | [`infer`](mod@infer), [`check`](mod@check) | `infer` and `check`: a model on private inputs, and where it departs from plaintext |
+//! | [`local`], [`npy`] | all parties on this machine; arrays in files |
 //! | [`demo`] | `demo`: a whole consortium on one machine |
 //! | [`bench`](mod@bench) | `bench`: what gates cost |
 //! | [`process`] | children that end with this process |
@@ -19,6 +21,7 @@ pub mod connection;
 pub mod demo;
 pub mod fetch;
 pub mod home;
+pub mod infer;
 pub mod jobs;
 pub mod local;
 pub mod npy;

@@ -1,5 +1,7 @@
 //! Runs a graph on this machine: in plaintext, in the ring, or by three parties as threads of this process.
 
+mod feeds;
+mod model;
 mod parties;
 
 use anyhow::{Result, bail};
@@ -8,6 +10,7 @@ use ndarray::ArrayD;
 use tacit_nn::program::Instr;
 use tacit_nn::{Error, Graph, graph::Op};
 
+pub use model::{Known, Prepared, Work, finished};
 pub use parties::{Given, Run, Watch, run};
 
 /// How a graph is run.

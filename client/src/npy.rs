@@ -9,6 +9,7 @@ mod header;
 use std::path::Path;
 
 use ndarray::{ArrayD, IxDyn, ShapeBuilder};
+use tacit_nn::onnx::Constant;
 
 pub use archive::{is_archive, pack, unpack};
 pub use header::{Dtype, Kind};
@@ -27,59 +28,11 @@ fn refuse<T>(reason: impl Into<String>) -> Result<T> {
     Err(Error(reason.into()))
 }
 
-/// An array of any element type that models take or give.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Array {
-    /// Real numbers.
-    Float(ArrayD<f64>),
-    /// Integers.
-    Int(ArrayD<i64>),
-    /// Truth values.
-    Bool(ArrayD<bool>),
-    /// Strings.
-    Text(ArrayD<String>),
-}
-
-impl Array {
-    /// Its shape.
-    #[must_use]
-    pub fn shape(&self) -> &[usize] {
-        match self {
-            Self::Float(x) => x.shape(),
-            Self::Int(x) => x.shape(),
-            Self::Bool(x) => x.shape(),
-            Self::Text(x) => x.shape(),
-        }
-    }
-
-    /// What its elements are, in a word.
-    #[must_use]
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Float(_) => "floating-point numbers",
-            Self::Int(_) => "integers",
-            Self::Bool(_) => "booleans",
-            Self::Text(_) => "text",
-        }
-    }
-
-    /// Its elements as numbers, booleans as 0 and 1; `None` for text.
-    #[must_use]
-    pub fn numbers(&self) -> Option<ArrayD<f64>> {
-        match self {
-            Self::Float(x) => Some(x.clone()),
-            Self::Int(x) => Some(x.mapv(|v| v as f64)),
-            Self::Bool(x) => Some(x.mapv(|v| f64::from(u8::from(v)))),
-            Self::Text(_) => None,
-        }
-    }
-}
-
 /// The arrays of a file, with their names where it is an archive, in its order.
 ///
 /// # Errors
 /// Says what is wrong with the bytes.
-pub fn read(bytes: &[u8]) -> Result<Vec<(Option<String>, Array)>> {
+pub fn read(bytes: &[u8]) -> Result<Vec<(Option<String>, Constant)>> {
     if is_archive(bytes) {
         let arrays = unpack(bytes)?.into_iter();
         return Ok(arrays.map(|(name, array)| (Some(name), array)).collect());
@@ -98,7 +51,7 @@ pub fn names_archive(path: &Path) -> bool {
 ///
 /// # Errors
 /// Says what is wrong with the bytes.
-pub fn decode(bytes: &[u8]) -> Result<Array> {
+pub fn decode(bytes: &[u8]) -> Result<Constant> {
     let (header, data) = Header::parse(bytes)?;
     let Header {
         dtype,
@@ -131,16 +84,16 @@ pub fn decode(bytes: &[u8]) -> Result<Array> {
         u64::from_le_bytes(word)
     });
     Ok(match dtype.kind {
-        Kind::Bool => Array::Bool(layout.array(words.map(|w| w != 0).collect())?),
+        Kind::Bool => Constant::Bool(layout.array(words.map(|w| w != 0).collect())?),
         Kind::Signed => {
             let unused = 64 - 8 * size as u32;
             let signed = |w: u64| (w << unused) as i64 >> unused;
-            Array::Int(layout.array(words.map(signed).collect())?)
+            Constant::Int(layout.array(words.map(signed).collect())?)
         }
         Kind::Unsigned => {
             let integers: Option<Vec<i64>> = words.map(|w| i64::try_from(w).ok()).collect();
             match integers {
-                Some(integers) => Array::Int(layout.array(integers)?),
+                Some(integers) => Constant::Int(layout.array(integers)?),
                 None => {
                     return refuse("it holds an integer of 2^63 or more, which models do not take");
                 }
@@ -152,14 +105,14 @@ pub fn decode(bytes: &[u8]) -> Result<Array> {
                 4 => f64::from(f32::from_bits(w as u32)),
                 _ => f64::from_bits(w),
             };
-            Array::Float(layout.array(words.map(real).collect())?)
+            Constant::Float(layout.array(words.map(real).collect())?)
         }
         Kind::Text => {
             let strings: Result<Vec<String>> = data
                 .chunks_exact(size)
                 .map(|s| text(s, big_endian))
                 .collect();
-            Array::Text(layout.array(strings?)?)
+            Constant::Text(layout.array(strings?)?)
         }
     })
 }
@@ -237,9 +190,9 @@ fn to_half(x: f64) -> u16 {
 ///
 /// # Errors
 /// Text where `dtype` holds numbers, or the reverse.
-pub fn encode(array: &Array, dtype: Dtype) -> Result<Vec<u8>> {
+pub fn encode(array: &Constant, dtype: Dtype) -> Result<Vec<u8>> {
     let mut bytes = header::render(dtype, array.shape());
-    if let Array::Text(strings) = array {
+    if let Constant::Text(strings) = array {
         if dtype.kind != Kind::Text {
             return refuse("text cannot be stored as numbers");
         }
@@ -262,12 +215,12 @@ pub fn encode(array: &Array, dtype: Dtype) -> Result<Vec<u8>> {
     let mut put =
         |x: f64, n: i64| bytes.extend_from_slice(&word(x, n).to_le_bytes()[..dtype.bytes]);
     match array {
-        Array::Float(x) => x.iter().for_each(|&x| put(x, x.round() as i64)),
-        Array::Int(x) => x.iter().for_each(|&n| put(n as f64, n)),
-        Array::Bool(x) => x
+        Constant::Float(x) => x.iter().for_each(|&x| put(x, x.round() as i64)),
+        Constant::Int(x) => x.iter().for_each(|&n| put(n as f64, n)),
+        Constant::Bool(x) => x
             .iter()
             .for_each(|&b| put(f64::from(u8::from(b)), b.into())),
-        Array::Text(_) => (),
+        Constant::Text(_) => (),
     }
     Ok(bytes)
 }

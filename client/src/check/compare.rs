@@ -51,6 +51,8 @@ pub const MARGIN_BITS: f64 = 4.0;
 pub struct Finding {
     /// The node of the model.
     pub node: String,
+    /// Whether the protocol's run came to it.
+    pub compared: bool,
     /// The largest distance of a result of the node from plaintext.
     pub max_abs_error: f64,
     /// The largest distance as a fraction of the plaintext value, those below the absolute tolerance counted as that large.
@@ -198,6 +200,7 @@ impl Finding {
     }
 
     fn judge(&mut self, got: &ArrayD<f64>, want: &ArrayD<f64>, tolerance: Tolerance) {
+        self.compared = true;
         if got.shape() != want.shape() {
             self.within = false;
         }
@@ -274,15 +277,12 @@ mod tests {
     }
 
     fn check(protocol: Protocol, x: [f64; 2], tolerance: Tolerance) -> Report {
-        let value = arr1(&x).into_dyn();
-        compare(
-            protocol,
-            &chain(),
-            &[Given { owner: 0, value }],
-            18,
-            tolerance,
-        )
-        .unwrap()
+        let x = Given {
+            name: "x".into(),
+            owner: 0,
+            value: arr1(&x).into_dyn(),
+        };
+        compare(protocol, &chain(), &[x], 18, tolerance).unwrap()
     }
 
     #[test]
@@ -335,9 +335,10 @@ mod tests {
             assert_eq!(overflow.value, Some(2f64.powi(64)));
             assert!(!report.passed());
             assert_eq!(report.findings[2].bits_left, -2.0);
+            assert_eq!(report.findings[3].compared, protocol == Protocol::Rep3);
         }
         let report = check(Protocol::Ring, [2f64.powi(45), 0.0], Tolerance::default());
-        assert_eq!(report.overflow.unwrap().node, "input 0");
+        assert_eq!(report.overflow.unwrap().node, "x");
     }
 
     #[test]

@@ -175,7 +175,12 @@ mod tests {
         let y = g.relu(y)?;
         g.output(y);
         let value = arr1(&[1024.0, -4.0]).into_dyn();
-        let peaks = peaks(&g, &[Given { owner: 0, value }], 18)?;
+        let x = Given {
+            name: "x".into(),
+            owner: 0,
+            value,
+        };
+        let peaks = peaks(&g, &[x], 18)?;
         // 2^10 at 18 bits; its square before rounding at 36; a third is 1365·2^-12, before rounding 2^10.4 times as much.
         assert_eq!((peaks[&0].value, peaks[&0].bits), (1024.0, 28.0));
         assert_eq!((peaks[&1].value, peaks[&1].bits), (2f64.powi(20), 56.0));

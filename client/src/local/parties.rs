@@ -19,6 +19,8 @@ use crate::usage::{Scope, cpu_seconds};
 /// An input of a graph, and which of three parties has it.
 #[derive(Clone, Debug)]
 pub struct Given {
+    /// What it is, for errors.
+    pub name: String,
     /// The party that shares it: 0, 1 or 2.
     pub owner: usize,
     /// Its value.
@@ -110,9 +112,9 @@ fn ring(
     watch: Option<&Watch<'_>>,
 ) -> Result<Vec<ArrayD<f64>>> {
     let engine = Ring::new(fraction_bits);
-    let values = inputs.iter().enumerate().map(|(k, x)| {
+    let values = inputs.iter().map(|x| {
         let words = engine.encode(&x.value);
-        words.map_err(|e| about(format!("input {k}"), e))
+        words.map_err(|e| about(&x.name[..], e))
     });
     let values = values.collect::<Result<Vec<_>>>()?;
     let outputs = observed(graph, engine, &values, |engine, node, port, x| {
@@ -135,9 +137,8 @@ fn rep3(
     watch: Option<&Watch<'_>>,
 ) -> Result<Run> {
     // Before the parties start, so that the error is about the input and not about a party that left.
-    for (k, x) in inputs.iter().enumerate() {
-        fixed::encode_tensor(&x.value, fraction_bits)
-            .map_err(|e| about(format!("input {k}"), e))?;
+    for x in inputs {
+        fixed::encode_tensor(&x.value, fraction_bits).map_err(|e| about(&x.name[..], e))?;
     }
     let meeting = watch.map(|watch| Meeting {
         watch,
@@ -370,7 +371,11 @@ mod tests {
         g.set_origin("Relu activation");
         let y = g.relu(z).unwrap();
         g.output(y);
-        let given = |owner, value| Given { owner, value };
+        let given = |owner: usize, value| Given {
+            name: format!("input {owner}"),
+            owner,
+            value,
+        };
         let inputs = vec![
             given(0, arr2(&[[1.0, -2.0], [0.5, 4.0]]).into_dyn()),
             given(1, (arr2(&[[1.0, 0.25], [-1.0, 3.0]]) * factor).into_dyn()),

@@ -2,10 +2,11 @@
 
 use std::io::{Cursor, Read, Write};
 
+use tacit_nn::onnx::Constant;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
-use super::{Array, Dtype, Error, Result, decode, encode, refuse};
+use super::{Dtype, Error, Result, decode, encode, refuse};
 
 /// More than this in one array is refused: a small archive can unfold to anything.
 const MOST_BYTES: u64 = 1 << 34;
@@ -24,7 +25,7 @@ fn broken(error: impl std::fmt::Display) -> Error {
 ///
 /// # Errors
 /// Says what is wrong with the archive or with which array.
-pub fn unpack(bytes: &[u8]) -> Result<Vec<(String, Array)>> {
+pub fn unpack(bytes: &[u8]) -> Result<Vec<(String, Constant)>> {
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(broken)?;
     let mut arrays = Vec::new();
     for k in 0..archive.len() {
@@ -50,7 +51,7 @@ pub fn unpack(bytes: &[u8]) -> Result<Vec<(String, Array)>> {
 ///
 /// # Errors
 /// As for [`encode`], and two arrays of one name.
-pub fn pack(arrays: &[(&str, &Array, Dtype)]) -> Result<Vec<u8>> {
+pub fn pack(arrays: &[(&str, &Constant, Dtype)]) -> Result<Vec<u8>> {
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, array, dtype) in arrays {
         let bytes = encode(array, *dtype)?;

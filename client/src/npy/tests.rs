@@ -22,21 +22,21 @@ fn files_of_numpy_are_read() {
     let halves = file("<f2", "True", "(3, 2)", b"\x00<\x00@\x00B\x00D\x00E\x00F");
     assert_eq!(
         decode(&halves),
-        Ok(Array::Float(transposed.mapv(f64::from)))
+        Ok(Constant::Float(transposed.mapv(f64::from)))
     );
     let bytes: Vec<u8> = (1..=6).flat_map(|n| [0, 0, 0, n]).collect();
     let big_endian = file(">i4", "True", "(3, 2)", &bytes);
     assert_eq!(
         decode(&big_endian),
-        Ok(Array::Int(transposed.mapv(i64::from)))
+        Ok(Constant::Int(transposed.mapv(i64::from)))
     );
     assert_eq!(
         decode(&file("|b1", "False", "(2,)", &[1, 0])),
-        Ok(Array::Bool(ndarray::arr1(&[true, false]).into_dyn()))
+        Ok(Constant::Bool(ndarray::arr1(&[true, false]).into_dyn()))
     );
     assert_eq!(
         decode(&file("|i1", "False", "()", &[0xff])),
-        Ok(Array::Int(ndarray::arr0(-1).into_dyn()))
+        Ok(Constant::Int(ndarray::arr0(-1).into_dyn()))
     );
     assert_eq!(
         decode(&file(
@@ -45,7 +45,7 @@ fn files_of_numpy_are_read() {
             "(2,)",
             b"a\0\0\0b\0\0\0\xe9\0\0\0\0\0\0\0"
         )),
-        Ok(Array::Text(
+        Ok(Constant::Text(
             ndarray::arr1(&["ab".to_owned(), "é".to_owned()]).into_dyn()
         ))
     );
@@ -61,21 +61,21 @@ fn files_of_numpy_are_read() {
 fn what_is_written_is_read_back() {
     let x = arr2(&[[0.5, -2.0, 3.0], [65504.0, 0.0, 2f64.powi(-24)]]).into_dyn();
     for bytes in [2, 4, 8] {
-        let written = encode(&Array::Float(x.clone()), Dtype::new(Kind::Float, bytes)).unwrap();
+        let written = encode(&Constant::Float(x.clone()), Dtype::new(Kind::Float, bytes)).unwrap();
         assert_eq!((written.len() - 6 * bytes) % 64, 0);
-        assert_eq!(decode(&written), Ok(Array::Float(x.clone())));
+        assert_eq!(decode(&written), Ok(Constant::Float(x.clone())));
     }
-    let n = Array::Int(arr2(&[[-1, 2], [3, i64::MIN]]).into_dyn());
+    let n = Constant::Int(arr2(&[[-1, 2], [3, i64::MIN]]).into_dyn());
     assert_eq!(
         decode(&encode(&n, Dtype::new(Kind::Signed, 8)).unwrap()),
         Ok(n)
     );
-    let b = Array::Bool(ndarray::arr0(true).into_dyn());
+    let b = Constant::Bool(ndarray::arr0(true).into_dyn());
     assert_eq!(
         decode(&encode(&b, Dtype::new(Kind::Bool, 1)).unwrap()),
         Ok(b)
     );
-    let t = Array::Text(ndarray::arr1(&["cat".to_owned(), String::new()]).into_dyn());
+    let t = Constant::Text(ndarray::arr1(&["cat".to_owned(), String::new()]).into_dyn());
     assert_eq!(
         decode(&encode(&t, Dtype::new(Kind::Text, 12)).unwrap()),
         Ok(t.clone())
@@ -141,8 +141,8 @@ fn garbage_is_refused_with_a_reason() {
 #[test]
 fn archives_keep_names_and_order() {
     let (x, n) = (
-        Array::Float(ndarray::arr1(&[1.5, 2.5]).into_dyn()),
-        Array::Int(ndarray::arr1(&[7]).into_dyn()),
+        Constant::Float(ndarray::arr1(&[1.5, 2.5]).into_dyn()),
+        Constant::Int(ndarray::arr1(&[7]).into_dyn()),
     );
     let (float, int) = (Dtype::new(Kind::Float, 4), Dtype::new(Kind::Signed, 8));
     let packed = pack(&[("/fc/out:0", &x, float), ("label", &n, int)]).unwrap();

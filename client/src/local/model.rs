@@ -1,0 +1,199 @@
+//! From a model's file and its inputs to a graph, what each party brings, and back to the model's outputs.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::ValueEnum;
+use ndarray::ArrayD;
+use tacit_nn::onnx::{
+    Constant, Element, Error, Feed, Lowered, Model, Options, Output, Port, Source, Value, Weights,
+};
+use tacit_nn::{Graph, fixed};
+
+use super::feeds;
+use super::{Given, Protocol};
+
+/// The party that has the inputs.
+const CLIENT: usize = 0;
+/// The party that has the weights.
+const OWNER: usize = 1;
+
+/// Which model is run on which inputs, and how.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Work {
+    /// How it is computed
+    #[arg(long, default_value = "rep3")]
+    pub(crate) protocol: Protocol,
+    /// The model, an ONNX file
+    #[arg(long)]
+    model: PathBuf,
+    /// The inputs, npy or npz, in the order of the model's; arrays of an npz go to the inputs of their names
+    #[arg(long)]
+    input: Vec<PathBuf>,
+    /// Who knows the weights
+    #[arg(long, default_value = "private")]
+    weights: Known,
+    /// Fractional bits of the fixed-point numbers
+    #[arg(long, default_value_t = fixed::FRACTION_BITS, value_parser = clap::value_parser!(u32).range(8..=22))]
+    pub(crate) fraction_bits: u32,
+}
+
+/// Who knows something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Known {
+    /// All parties
+    Public,
+    /// One party, which shares them like an input
+    Private,
+}
+
+/// A model for inputs of given shapes, and what each party brings.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// What is computed.
+    pub graph: Graph,
+    /// The inputs of the graph.
+    pub given: Vec<Given>,
+    /// The outputs of the model.
+    pub outputs: Vec<Output>,
+    /// What the user should know: sentences.
+    pub notes: Vec<String>,
+}
+
+impl Work {
+    /// Reads the files and makes the graph.
+    ///
+    /// # Errors
+    /// One sentence that names the file, node or input.
+    pub fn prepare(&self) -> Result<Prepared> {
+        self.protocol.available()?;
+        let file = self.model.display();
+        let bytes = std::fs::read(&self.model).with_context(|| format!("cannot read {file}"))?;
+        let model = Model::parse(&bytes).with_context(|| format!("{file} is not taken"))?;
+        let arrays = feeds::read(&self.input)?;
+        let weights = match self.weights {
+            Known::Public => Weights::Public,
+            Known::Private => Weights::Private,
+        };
+        prepare(&model, feeds::assign(arrays, model.inputs())?, weights)
+    }
+}
+
+/// The graph of a model for these inputs, which are private unless they cannot be.
+fn prepare(model: &Model, arrays: Vec<Constant>, weights: Weights) -> Result<Prepared> {
+    let ports = model.inputs();
+    let arrays = arrays.into_iter().zip(ports);
+    let arrays = arrays.map(|(array, port)| feeds::converted(array, port));
+    let arrays = arrays.collect::<Result<Vec<_>>>()?;
+    let mut public: Vec<bool> = ports.iter().map(|p| p.element == Element::Text).collect();
+    let mut notes: Vec<String> = ports
+        .iter()
+        .filter(|port| port.element == Element::Text)
+        .map(|port| format!("input {} is text, so it is public", port.name))
+        .collect();
+    let options = Options {
+        weights,
+        training: false,
+    };
+    let lowered = loop {
+        let feeds = arrays.iter().zip(&public).map(|(array, &public)| {
+            if public {
+                Feed::Public(array.clone())
+            } else {
+                Feed::Private(array.shape().to_vec())
+            }
+        });
+        match model.lower(&feeds.collect::<Vec<_>>(), &options) {
+            Ok(lowered) => break lowered,
+            Err(error) => notes.extend(publish(error, ports, &mut public)?),
+        }
+    };
+    let given = given(&lowered, &arrays, ports)?;
+    Ok(Prepared {
+        graph: lowered.graph,
+        given,
+        outputs: lowered.outputs,
+        notes,
+    })
+}
+
+/// Makes the inputs public without which the graph cannot be made, if they are integers or booleans; what to say about it.
+fn publish(error: Error, ports: &[Port], public: &mut [bool]) -> Result<Vec<String>> {
+    let Error::MustBePublic { node, role, inputs } = &error else {
+        return Err(error.into());
+    };
+    let named = |port: &Port| inputs.contains(&port.name);
+    let real = ports
+        .iter()
+        .any(|port| named(port) && port.element == Element::Float);
+    let mut notes = Vec::new();
+    for (port, public) in ports.iter().zip(public) {
+        if named(port) && !*public && !real {
+            *public = true;
+            let name = &port.name;
+            notes.push(format!(
+                "input {name} is public: node {node} takes from it {role}"
+            ));
+        }
+    }
+    if notes.is_empty() {
+        return Err(error.into());
+    }
+    Ok(notes)
+}
+
+/// What the parties bring: the client the inputs, the owner the weights.
+fn given(lowered: &Lowered, arrays: &[Constant], ports: &[Port]) -> Result<Vec<Given>> {
+    let sources = lowered.sources.iter().map(|source| match source {
+        Source::Input(k) => {
+            let (array, port) = arrays
+                .get(*k)
+                .zip(ports.get(*k))
+                .context("an unknown input")?;
+            let name = format!("input {}", port.name);
+            let value = array.numbers().with_context(|| format!("{name} is text"))?;
+            Ok(Given {
+                name,
+                owner: CLIENT,
+                value,
+            })
+        }
+        Source::Weight { name, value } => Ok(Given {
+            name: format!("weight {name}"),
+            owner: OWNER,
+            value: value.clone(),
+        }),
+        Source::Parameter(name) => bail!("parameter {name} has no value outside a training"),
+        Source::Mask { .. } => bail!("random masks have no value outside a training"),
+    });
+    sources.collect()
+}
+
+/// The model's outputs, from those of the graph.
+///
+/// # Errors
+/// An index of a word that is not there: the run went wrong.
+pub fn finished(outputs: &[Output], computed: &[ArrayD<f64>]) -> Result<Vec<Constant>> {
+    let each = outputs.iter().map(|output| match &output.value {
+        Value::Known(value) => Ok(value.clone()),
+        Value::Edge(k) => {
+            let x = computed.get(*k).context("an output was not computed")?;
+            Ok(match output.element {
+                Element::Float => Constant::Float(x.clone()),
+                Element::Int => Constant::Int(x.mapv(|x| x.round() as i64)),
+                Element::Bool => Constant::Bool(x.mapv(|x| x >= 0.5)),
+                Element::Text => Constant::Text(words(output, x)?),
+            })
+        }
+    });
+    each.collect()
+}
+
+fn words(output: &Output, x: &ArrayD<f64>) -> Result<ArrayD<String>> {
+    let words = output.words.as_deref().unwrap_or_default();
+    let known = x
+        .iter()
+        .all(|x| (0.0..words.len() as f64).contains(&x.round()));
+    ensure!(known, "output {} is none of its words", output.name);
+    Ok(x.mapv(|x| words[x.round() as usize].clone()))
+}
