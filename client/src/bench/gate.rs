@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use ndarray::{ArrayD, IxDyn};
 use tacit_mpc::{Bilinear, conv::Conv};
-use tacit_nn::program::{self, Instr};
+use tacit_nn::program::{self, Instr, Scaled};
 use tacit_nn::{Engine, Graph, Program, Result, fixed};
 use tacit_protocols::rep3::{Rep3Engine, Value};
 
@@ -37,6 +37,12 @@ pub enum Gate {
     Max,
     /// e^x for x from -16 to 12, with a relative error
     Exp,
+    /// ln x for x from 2^-12 to 2^12
+    Log,
+    /// 1/x for x from 2^-12 to 2^12
+    Reciprocal,
+    /// 1/√x for x from 2^-12 to 2^12
+    Rsqrt,
     /// 1/(1 + e^-x)
     Sigmoid,
     /// Softmax of rows of ten values
@@ -94,6 +100,9 @@ impl Gate {
                 tensor(&[CHANNELS.1, CHANNELS.0, 3, 3], -1.0, 1.0, 104_729),
             ],
             Self::Relu | Self::Sigmoid => vec![tensor(&[size], -8.0, 8.0, 7919)],
+            Self::Log | Self::Reciprocal | Self::Rsqrt => {
+                vec![tensor(&[size], 2f64.powi(-6), 64.0, 7919)]
+            }
             Self::Exp => vec![tensor(&[size], -16.0, 0.0, 7919)],
             Self::Softmax => {
                 let rows = size.div_ceil(CLASSES);
@@ -147,6 +156,9 @@ impl Gate {
             Self::Relu => gate(e, program::relu().keep("relu", &[0])),
             Self::Max => gate(e, program::max().keep("max", &[0])),
             Self::Exp => gate(e, exp()),
+            Self::Log => gate(e, scaled(Scaled::Ln)),
+            Self::Reciprocal => gate(e, scaled(Scaled::Reciprocal)),
+            Self::Rsqrt => gate(e, scaled(Scaled::InverseRoot)),
             Self::Sigmoid => gate(e, program::sigmoid(fixed::FRACTION_BITS)),
             Self::Softmax => {
                 let mut g = Graph::new();
@@ -184,6 +196,9 @@ impl Gate {
             Self::Less => (&x[0] - &x[1]).mapv(|d| f64::from(u8::from(d < 0.0))),
             Self::Relu => x[0].mapv(|x| x.max(0.0)),
             Self::Exp => x[0].mapv(f64::exp),
+            Self::Log => x[0].mapv(|x| Scaled::Ln.of(x)),
+            Self::Reciprocal => x[0].mapv(|x| Scaled::Reciprocal.of(x)),
+            Self::Rsqrt => x[0].mapv(|x| Scaled::InverseRoot.of(x)),
             Self::Sigmoid => x[0].mapv(|x| 1.0 / (1.0 + (-x).exp())),
             Self::Softmax => {
                 let mut y = x[0].mapv(f64::exp);
@@ -235,6 +250,16 @@ fn exp() -> Program {
     let mut p = Program::new("exp");
     let x = p.push(Instr::Input(0));
     let y = p.push(Instr::Exp(x));
+    p.outputs = vec![y];
+    p
+}
+
+/// A function over the 24 binades around 1.
+fn scaled(f: Scaled) -> Program {
+    let mut p = Program::new(f.name());
+    let x = p.push(Instr::Input(0));
+    let (lo, hi) = (-12, 12);
+    let y = p.push(Instr::Scaled { x, f, lo, hi });
     p.outputs = vec![y];
     p
 }
