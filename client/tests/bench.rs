@@ -87,7 +87,7 @@ fn without_an_operation_all_are_measured() {
         .iter()
         .filter_map(|entry| entry["op"].as_str())
         .collect();
-    assert_eq!(names.len(), 19);
+    assert_eq!(names.len(), 21);
     assert!(names.contains(&"mul_trunc") && names.contains(&"logistic-regression"));
 }
 

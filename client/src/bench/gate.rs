@@ -1,5 +1,8 @@
 //! Single gates on shares: what goes in, how they run, and what they should give.
 
+mod plain;
+mod programs;
+
 use clap::ValueEnum;
 use ndarray::{ArrayD, IxDyn};
 use tacit_mpc::{Bilinear, conv::Conv};
@@ -45,6 +48,10 @@ pub enum Gate {
     Rsqrt,
     /// 1/(1 + e^-x)
     Sigmoid,
+    /// The hyperbolic tangent
+    Tanh,
+    /// x times the probability that a standard normal variable is below x
+    Gelu,
     /// Softmax of rows of ten values
     Softmax,
 }
@@ -99,7 +106,9 @@ impl Gate {
                 tensor(&[1, CHANNELS.0, size, size], -1.0, 1.0, 7919),
                 tensor(&[CHANNELS.1, CHANNELS.0, 3, 3], -1.0, 1.0, 104_729),
             ],
-            Self::Relu | Self::Sigmoid => vec![tensor(&[size], -8.0, 8.0, 7919)],
+            Self::Relu | Self::Sigmoid | Self::Tanh | Self::Gelu => {
+                vec![tensor(&[size], -8.0, 8.0, 7919)]
+            }
             Self::Log | Self::Reciprocal | Self::Rsqrt => {
                 vec![tensor(&[size], 2f64.powi(-6), 64.0, 7919)]
             }
@@ -151,62 +160,17 @@ impl Gate {
                 let f = Bilinear::Conv(convolution(&e.shape(&x[0])));
                 Ok(vec![e.bilinear(f, &x[0], &x[1], 1.0)?])
             }
-            Self::And => gate(e, and()),
-            Self::Less => gate(e, less()),
+            Self::And => gate(e, programs::and()),
+            Self::Less => gate(e, programs::less()),
             Self::Relu => gate(e, program::relu().keep("relu", &[0])),
             Self::Max => gate(e, program::max().keep("max", &[0])),
-            Self::Exp => gate(e, exp()),
-            Self::Log => gate(e, scaled(Scaled::Ln)),
-            Self::Reciprocal => gate(e, scaled(Scaled::Reciprocal)),
-            Self::Rsqrt => gate(e, scaled(Scaled::InverseRoot)),
+            Self::Exp => gate(e, programs::exp()),
+            Self::Log => gate(e, programs::scaled(Scaled::Ln)),
+            Self::Reciprocal => gate(e, programs::scaled(Scaled::Reciprocal)),
+            Self::Rsqrt => gate(e, programs::scaled(Scaled::InverseRoot)),
             Self::Sigmoid => gate(e, program::sigmoid(fixed::FRACTION_BITS)),
-            Self::Softmax => {
-                let mut g = Graph::new();
-                let shape = e.shape(&x[0]);
-                let input = g.input(&shape);
-                let y = g.softmax(input, shape.len().saturating_sub(1))?;
-                g.output(y);
-                tacit_nn::run(&g, e, x)
-            }
-        }
-    }
-
-    /// What the gate gives in plaintext, in units of the opened result.
-    pub fn plain(self, x: &[ArrayD<f64>]) -> ArrayD<f64> {
-        match self {
-            // Without rounding the result still carries both factors' fractional bits.
-            Self::Mul => &x[0] * &x[1] * 2f64.powi(fixed::FRACTION_BITS as i32),
-            Self::MulTrunc => &x[0] * &x[1],
-            Self::Matmul | Self::Dot => {
-                let matrix = |x: &ArrayD<f64>| {
-                    let shape = (x.shape()[0], x.shape()[1]);
-                    x.to_shape(shape).map(|x| x.to_owned()).unwrap_or_default()
-                };
-                matrix(&x[0]).dot(&matrix(&x[1])).into_dyn()
-            }
-            Self::Conv => Bilinear::Conv(convolution(x[0].shape()))
-                .apply(&x[0], &x[1])
-                .unwrap_or_default(),
-            Self::And => ndarray::Zip::from(&x[0])
-                .and(&x[1])
-                .map_collect(|&x, &y| f64::from(u8::from(x < 0.0 && y < 0.0))),
-            Self::Max => ndarray::Zip::from(&x[0])
-                .and(&x[1])
-                .map_collect(|&x, &y| x.max(y)),
-            Self::Less => (&x[0] - &x[1]).mapv(|d| f64::from(u8::from(d < 0.0))),
-            Self::Relu => x[0].mapv(|x| x.max(0.0)),
-            Self::Exp => x[0].mapv(f64::exp),
-            Self::Log => x[0].mapv(|x| Scaled::Ln.of(x)),
-            Self::Reciprocal => x[0].mapv(|x| Scaled::Reciprocal.of(x)),
-            Self::Rsqrt => x[0].mapv(|x| Scaled::InverseRoot.of(x)),
-            Self::Sigmoid => x[0].mapv(|x| 1.0 / (1.0 + (-x).exp())),
-            Self::Softmax => {
-                let mut y = x[0].mapv(f64::exp);
-                for mut row in y.rows_mut() {
-                    let sum = row.sum();
-                    row.mapv_inplace(|e| e / sum);
-                }
-                y
+            Self::Tanh | Self::Gelu | Self::Softmax => {
+                tacit_nn::run(&graph(self, &e.shape(&x[0]))?, e, x)
             }
         }
     }
@@ -235,87 +199,18 @@ fn convolution(shape: &[usize]) -> Conv {
     }
 }
 
-/// Both bits.
-fn and() -> Program {
-    let mut p = Program::new("and");
-    let x = p.push(Instr::InputBit(0));
-    let y = p.push(Instr::InputBit(1));
-    let both = p.push(Instr::And(x, y));
-    p.outputs = vec![both];
-    p
-}
-
-/// e^x over the range of the instruction.
-fn exp() -> Program {
-    let mut p = Program::new("exp");
-    let x = p.push(Instr::Input(0));
-    let y = p.push(Instr::Exp(x));
-    p.outputs = vec![y];
-    p
-}
-
-/// A function over the 24 binades around 1.
-fn scaled(f: Scaled) -> Program {
-    let mut p = Program::new(f.name());
-    let x = p.push(Instr::Input(0));
-    let (lo, hi) = (-12, 12);
-    let y = p.push(Instr::Scaled { x, f, lo, hi });
-    p.outputs = vec![y];
-    p
-}
-
-/// The bit \[x < y\].
-fn less() -> Program {
-    let mut p = Program::new("less");
-    let x = p.push(Instr::Input(0));
-    let y = p.push(Instr::Input(1));
-    let difference = p.push(Instr::Linear(vec![(1, x), (-1, y)], 0.0));
-    let bit = p.push(Instr::Negative(difference, None));
-    p.outputs = vec![bit];
-    p
+/// The graph of a gate that is a word of graphs, on an input of this shape.
+fn graph(gate: Gate, shape: &[usize]) -> Result<Graph> {
+    let mut g = Graph::new();
+    let x = g.input(shape);
+    let y = match gate {
+        Gate::Tanh => g.tanh(x)?,
+        Gate::Gelu => g.gelu(x)?,
+        _ => g.softmax(x, shape.len().saturating_sub(1))?,
+    };
+    g.output(y);
+    Ok(g)
 }
 
 #[cfg(test)]
-mod tests {
-    use tacit_mpc::net::{MemNet, Transport};
-    use tacit_mpc::simulate::simulate;
-
-    use super::*;
-    use std::sync::Arc;
-
-    #[test]
-    fn every_gate_gives_what_plaintext_gives() {
-        for &gate in Gate::value_variants() {
-            let size = if matches!(gate, Gate::Matmul | Gate::Conv) {
-                9
-            } else {
-                64
-            };
-            let inputs = gate.inputs(size);
-            let nets = MemNet::mesh(3)
-                .into_iter()
-                .map(|n| Arc::new(n) as Arc<dyn Transport>);
-            let opened = simulate(nets.collect(), |session| {
-                let mut e = Rep3Engine::new(session, fixed::FRACTION_BITS).unwrap();
-                let x: Vec<_> = inputs.iter().map(|x| e.trivial(x).unwrap()).collect();
-                let x = gate.prepared(&mut e, x).unwrap();
-                let y = gate.run(&mut e, &x).unwrap().swap_remove(0);
-                let y = gate.openable(&mut e, &y).unwrap();
-                e.reveal(&y).unwrap()
-            });
-            let unit = if gate == Gate::Mul {
-                1.0
-            } else {
-                2f64.powi(-18)
-            };
-            let (got, want) = (opened[0].as_ref().unwrap(), gate.plain(&inputs));
-            assert_eq!(got.shape(), want.shape(), "{gate:?}");
-            for (got, want) in got.iter().zip(&want) {
-                assert!(
-                    (got - want).abs() < 40.0 * unit + want.abs() / 8192.0,
-                    "{gate:?}: {got} for {want}"
-                );
-            }
-        }
-    }
-}
+mod tests;

@@ -58,6 +58,8 @@ impl ValueEnum for Op {
             Self::Gate(Gate::Reciprocal),
             Self::Gate(Gate::Rsqrt),
             Self::Gate(Gate::Sigmoid),
+            Self::Gate(Gate::Tanh),
+            Self::Gate(Gate::Gelu),
             Self::Gate(Gate::Softmax),
             Self::Network(Network::Mlp),
             Self::Network(Network::MlpTrain),
