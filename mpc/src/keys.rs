@@ -160,9 +160,11 @@ mod tests {
             .map(Result::unwrap)
             .collect();
         let draw = |p: usize, j: usize| {
+            let mut words = [crate::R64::default(); 8];
             prss[p]
-                .draw(j % 3, Label::default(), Purpose::Zero, 8)
-                .unwrap()
+                .draw(j % 3, Label::default(), Purpose::Zero, &mut words)
+                .unwrap();
+            words
         };
         for j in 0..3 {
             assert_eq!(draw(j, j), draw((j + 2) % 3, j));

@@ -33,6 +33,9 @@ pub enum Purpose {
 /// Blocks drawn from one key at most (R2).
 const MAX_BLOCKS: u64 = 1 << 36;
 
+/// Blocks encrypted at once: 4 kB stay in the first-level cache.
+const BLOCKS: usize = 256;
+
 /// One pairwise key.
 pub(crate) struct Key {
     cipher: Aes128,
@@ -58,19 +61,26 @@ impl Key {
         }
         self.blocks.set(used);
         let mut counter = address;
-        let mut block = [Array::from([0u8; 16]); 32];
-        for words in out.chunks_mut(64) {
-            let n = words.len().div_ceil(2);
-            for b in &mut block[..n] {
-                *b = Array::from(counter.to_be_bytes());
+        let (pairs, last) = out.as_chunks_mut::<2>();
+        for group in pairs.chunks_mut(BLOCKS) {
+            let blocks: &mut [[u8; 16]] = cast_slice_mut(group);
+            for block in &mut *blocks {
+                *block = counter.to_be_bytes();
                 counter += 1;
             }
-            self.cipher.encrypt_blocks(&mut block[..n]);
-            for (pair, b) in words.chunks_mut(2).zip(&block) {
-                for (w, half) in pair.iter_mut().zip(b.as_chunks::<8>().0) {
-                    *w = u64::from_le_bytes(*half);
-                }
-            }
+            self.cipher
+                .encrypt_blocks(Array::cast_slice_from_core_mut(blocks));
+            // The stream is bytes; words are read from it least significant byte first.
+            group
+                .as_flattened_mut()
+                .iter_mut()
+                .for_each(|w| *w = u64::from_le(*w));
+        }
+        if let [word] = last {
+            let mut block = [Array::from(counter.to_be_bytes())];
+            self.cipher.encrypt_blocks(&mut block);
+            let bytes = block[0].first_chunk::<8>().copied().unwrap_or_default();
+            *word = u64::from_le_bytes(bytes);
         }
         Ok(())
     }
@@ -116,21 +126,20 @@ impl Prss {
         }
     }
 
-    /// Fresh words F(k_j, address). `j` must be this party's index or the next.
+    /// Fills `out` with F(k_j, address). `j` must be this party's index or the next.
     pub(crate) fn draw(
         &self,
         j: PartyId,
         label: Label,
         purpose: Purpose,
-        n: usize,
-    ) -> Result<Vec<R64>> {
+        out: &mut [R64],
+    ) -> Result<()> {
         let key = &self.keys[(j + 3 - self.me) % 3];
-        let mut out = vec![R64::default(); n];
         let address = label.address(purpose);
-        key.fill(address, cast_slice_mut(&mut out))?;
+        key.fill(address, cast_slice_mut(out))?;
         #[cfg(any(test, feature = "test-util"))]
-        self.probe.observe(j, address, &mut out);
-        Ok(out)
+        self.probe.observe(j, address, out);
+        Ok(())
     }
 }
 

@@ -125,6 +125,8 @@ pub struct Session {
     /// Messages and bytes of each peer in the inbox.
     waiting: [Cell<(usize, usize)>; 3],
     outbox: RefCell<[BytesMut; 3]>,
+    /// Bytes of the last frame to each party.
+    frame: [Cell<usize>; 3],
     cost: Cell<Cost>,
     pub(crate) window: Cell<usize>,
     pub(crate) clock: Cell<u32>,
@@ -157,6 +159,7 @@ impl Session {
             inbox: RefCell::default(),
             waiting: Default::default(),
             outbox: RefCell::default(),
+            frame: Default::default(),
             cost: Cell::default(),
             window: Cell::new(12),
             clock: Cell::new(0),
@@ -273,22 +276,36 @@ impl Session {
         }
     }
 
-    /// Queues one message. It leaves when the outbox is full or this party is about to wait.
-    pub(crate) fn post(&self, to: PartyId, label: Label, clock: u32, body: &[u8]) -> Result<()> {
+    /// Queues one message of `len` bytes, which `write` makes where they stand. It leaves when the outbox is full or this party
+    /// is about to wait.
+    pub(crate) fn post(
+        &self,
+        to: PartyId,
+        label: Label,
+        clock: u32,
+        len: usize,
+        write: impl FnOnce(&mut [u8]),
+    ) -> Result<()> {
         let full = {
             let out = &mut self.outbox.borrow_mut()[to];
-            out.reserve(HEADER + body.len());
-            out.put_u32_le(body.len() as u32);
+            if out.is_empty() {
+                // Frames of one protocol are about as long as the one before: no growing by copies.
+                out.reserve(self.frame[to].get());
+            }
+            out.reserve(HEADER + len);
+            out.put_u32_le(len as u32);
             out.put_u32_le(label.invocation);
             out.put_u32_le(label.node);
             out.put_u16_le(label.strand);
             out.put_u16_le(label.gate);
             out.put_u32_le(clock);
-            out.put_slice(body);
+            let start = out.len();
+            out.resize(start + len, 0);
+            write(&mut out[start..]);
             out.len() >= FLUSH
         };
         let mut cost = self.cost.get();
-        cost.bytes += body.len() as u64;
+        cost.bytes += len as u64;
         cost.header_bytes += HEADER as u64;
         cost.messages += 1;
         self.cost.set(cost);
@@ -296,12 +313,12 @@ impl Session {
     }
 
     fn flush_to(&self, to: PartyId) -> Result<()> {
-        let frame = self.outbox.borrow_mut()[to].split().freeze();
+        let frame = std::mem::take(&mut self.outbox.borrow_mut()[to]).freeze();
         if frame.is_empty() {
-            Ok(())
-        } else {
-            Ok(self.net.send(to, frame)?)
+            return Ok(());
         }
+        self.frame[to].set(frame.len());
+        Ok(self.net.send(to, frame)?)
     }
 
     pub(crate) fn flush(&self) -> Result<()> {
@@ -363,14 +380,14 @@ impl Session {
             }
     }
 
-    /// Draws F(k_j, label, purpose).
+    /// Fills `out` with F(k_j, label, purpose).
     pub(crate) fn draw(
         &self,
         j: PartyId,
         label: Label,
         purpose: Purpose,
-        n: usize,
-    ) -> Result<Vec<R64>> {
-        self.prss.draw(j % 3, label, purpose, n)
+        out: &mut [R64],
+    ) -> Result<()> {
+        self.prss.draw(j % 3, label, purpose, out)
     }
 }

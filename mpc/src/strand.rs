@@ -90,20 +90,43 @@ impl<'s> Strand<'s> {
         })
     }
 
+    /// Fills `out` with words of F(k_j, label, purpose); `j` is this party's index or the next, modulo 3.
+    ///
+    /// # Errors
+    /// The key's blocks are used up.
+    pub fn draw_into(
+        &self,
+        j: PartyId,
+        label: Label,
+        purpose: Purpose,
+        out: &mut [R64],
+    ) -> Result<()> {
+        self.session.draw(j, label, purpose, out)
+    }
+
     /// `n` words of F(k_j, label, purpose); `j` is this party's index or the next, modulo 3.
     ///
     /// # Errors
     /// The key's blocks are used up.
     pub fn draw(&self, j: PartyId, label: Label, purpose: Purpose, n: usize) -> Result<Vec<R64>> {
-        self.session.draw(j, label, purpose, n)
+        let mut out = vec![R64::default(); n];
+        self.draw_into(j, label, purpose, &mut out)?;
+        Ok(out)
     }
 
-    /// Sends a message of gate `label`. It never waits for the receiver.
+    /// Sends a message of gate `label` and of `len` bytes, which `write` makes where they leave from. It never waits for the
+    /// receiver.
     ///
     /// # Errors
     /// The link failed.
-    pub fn send(&self, to: PartyId, label: Label, body: &[u8]) -> Result<()> {
-        self.session.post(to, label, self.clock.get(), body)
+    pub fn send(
+        &self,
+        to: PartyId,
+        label: Label,
+        len: usize,
+        write: impl FnOnce(&mut [u8]),
+    ) -> Result<()> {
+        self.session.post(to, label, self.clock.get(), len, write)
     }
 
     /// The message of gate `label` from a peer, which must have exactly `len` bytes: sizes are public (R12).
@@ -145,6 +168,26 @@ impl Session {
         n: usize,
         gate: impl AsyncFn(Strand<'s>) -> Result<T>,
     ) -> Result<Vec<(Chunk, T)>> {
+        let mut results = Vec::new();
+        self.for_each_chunk(n, gate, |chunk, result| {
+            results.push((chunk, result));
+            Ok(())
+        })?;
+        results.sort_unstable_by_key(|(chunk, _)| chunk.index);
+        Ok(results)
+    }
+
+    /// Runs `gate` for every chunk of a tensor of `n` elements and gives each result to `sink` when it is there, in any order:
+    /// what strands hold at once is bounded by the window.
+    ///
+    /// # Errors
+    /// The first error of a strand or of `sink`, a failed link, or a peer out of step.
+    pub fn for_each_chunk<'s, T>(
+        &'s self,
+        n: usize,
+        gate: impl AsyncFn(Strand<'s>) -> Result<T>,
+        mut sink: impl FnMut(Chunk, T) -> Result<()>,
+    ) -> Result<()> {
         let base = self.begin_pass()?;
         let all = chunks(n);
         if all.len() > usize::from(u16::MAX) {
@@ -154,8 +197,6 @@ impl Session {
         }
         let mut waiting = all.iter().copied();
         let mut active: Vec<(Chunk, Pin<Box<dyn Future<Output = Result<T>> + '_>>)> = Vec::new();
-        let mut done: Vec<Option<T>> = all.iter().map(|_| None).collect();
-        let position = |c: &Chunk| all.partition_point(|o| o.index < c.index);
         let mut context = Context::from_waker(Waker::noop());
         loop {
             while active.len() < self.window.get() {
@@ -179,7 +220,7 @@ impl Session {
             let mut still = Vec::with_capacity(active.len());
             for (chunk, mut future) in active {
                 match future.as_mut().poll(&mut context) {
-                    Poll::Ready(result) => done[position(&chunk)] = Some(result?),
+                    Poll::Ready(result) => sink(chunk, result?)?,
                     Poll::Pending => {
                         oldest_waits_for = oldest_waits_for.or_else(|| self.blocked_on.take());
                         still.push((chunk, future));
@@ -198,10 +239,6 @@ impl Session {
         }
         self.end_pass(base)?;
         self.clock.set(self.clock.get().max(self.peak.get()));
-        Ok(all
-            .into_iter()
-            .zip(done)
-            .filter_map(|(c, r)| r.map(|r| (c, r)))
-            .collect())
+        Ok(())
     }
 }

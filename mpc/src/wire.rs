@@ -1,128 +1,10 @@
-//! Words on the wire: k-bit words packed to k bits, n of them to ceil(nk/8) bytes.
+//! Words on the wire: k-bit words packed to k bits, n of them to ceil(nk/8) bytes, and bits of planes one after the other.
 
-use bytes::Bytes;
+use std::num::Wrapping;
+
+use bytemuck::{cast_slice, cast_slice_mut};
 
 use crate::R64;
-
-/// Packs words of different widths one after the other.
-#[derive(Debug, Default)]
-pub struct Packer {
-    out: Vec<u8>,
-    carry: u64,
-    carry_bits: u32,
-}
-
-impl Packer {
-    /// With room for `bits` bits.
-    #[must_use]
-    pub fn with_capacity(bits: usize) -> Self {
-        Self {
-            out: Vec::with_capacity(bits.div_ceil(8) + 8),
-            carry: 0,
-            carry_bits: 0,
-        }
-    }
-
-    /// Appends the low `bits` bits of each word, 1 <= bits <= 64.
-    pub fn push(&mut self, words: &[R64], bits: u32) {
-        debug_assert!((1..=64).contains(&bits));
-        if bits == 64 && self.carry_bits == 0 {
-            words
-                .iter()
-                .for_each(|w| self.out.extend_from_slice(&w.0.to_le_bytes()));
-            return;
-        }
-        let mask = u64::MAX >> (64 - bits);
-        for w in words {
-            let w = w.0 & mask;
-            self.carry |= w << self.carry_bits;
-            let filled = self.carry_bits + bits;
-            if filled >= 64 {
-                self.out.extend_from_slice(&self.carry.to_le_bytes());
-                self.carry_bits = filled - 64;
-                // What did not fit: the upper carry_bits bits of w.
-                self.carry = if self.carry_bits == 0 {
-                    0
-                } else {
-                    w >> (bits - self.carry_bits)
-                };
-            } else {
-                self.carry_bits = filled;
-            }
-        }
-    }
-
-    /// Appends `len` bits given as a plane of 64-bit words, least significant first.
-    pub fn push_plane(&mut self, words: &[u64], len: usize) {
-        let (full, rest) = words.split_at(len / 64);
-        full.iter()
-            .for_each(|&w| self.push(&[std::num::Wrapping(w)], 64));
-        if !len.is_multiple_of(64) {
-            self.push(&[std::num::Wrapping(rest[0])], (len % 64) as u32);
-        }
-    }
-
-    /// The bytes.
-    #[must_use]
-    pub fn finish(mut self) -> Bytes {
-        let rest = self.carry_bits.div_ceil(8) as usize;
-        self.out
-            .extend_from_slice(&self.carry.to_le_bytes()[..rest]);
-        self.out.into()
-    }
-}
-
-/// Reads back what a [`Packer`] wrote. Reading past the end gives zeros: callers check the length first.
-#[derive(Debug)]
-pub struct Unpacker<'a> {
-    bytes: &'a [u8],
-    bit: usize,
-}
-
-impl<'a> Unpacker<'a> {
-    /// Reads from the first bit of `bytes`.
-    #[must_use]
-    pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, bit: 0 }
-    }
-
-    fn word(&mut self, bits: u32) -> u64 {
-        let (byte, shift) = (self.bit / 8, (self.bit % 8) as u32);
-        self.bit += bits as usize;
-        let mut buffer = [0u8; 16];
-        let available = self.bytes.get(byte..).unwrap_or_default();
-        let n = available.len().min(9);
-        buffer[..n].copy_from_slice(&available[..n]);
-        ((u128::from_le_bytes(buffer) >> shift) as u64) & (u64::MAX >> (64 - bits))
-    }
-
-    /// The next `n` words of `bits` bits, 1 <= bits <= 64.
-    pub fn words(&mut self, n: usize, bits: u32) -> Vec<R64> {
-        if bits == 64 && self.bit.is_multiple_of(8) {
-            let start = (self.bit / 8).min(self.bytes.len());
-            self.bit += 64 * n;
-            let mut out: Vec<R64> = self.bytes[start..]
-                .as_chunks::<8>()
-                .0
-                .iter()
-                .take(n)
-                .map(|b| std::num::Wrapping(u64::from_le_bytes(*b)))
-                .collect();
-            out.resize(n, R64::default());
-            return out;
-        }
-        (0..n)
-            .map(|_| std::num::Wrapping(self.word(bits)))
-            .collect()
-    }
-
-    /// The next `len` bits as a plane of 64-bit words.
-    pub fn plane(&mut self, len: usize) -> Vec<u64> {
-        (0..len.div_ceil(64))
-            .map(|w| self.word((len - 64 * w).min(64) as u32))
-            .collect()
-    }
-}
 
 /// Bytes that n words of k bits take.
 #[must_use]
@@ -130,45 +12,174 @@ pub fn packed_len(n: usize, bits: usize) -> usize {
     (n * bits).div_ceil(8)
 }
 
+/// The low `bits` bits, 1 <= bits <= 64.
+fn mask(bits: u32) -> u64 {
+    u64::MAX >> (64 - bits)
+}
+
+/// Packs the low `bits` bits of each word, 1 <= bits <= 64, into `out` of [`packed_len`] bytes.
+///
+/// # Panics
+/// Where `out` has another length.
+pub fn pack(words: &[R64], bits: u32, out: &mut [u8]) {
+    assert_eq!(out.len(), packed_len(words.len(), bits as usize));
+    if bits == 64 && cfg!(target_endian = "little") {
+        out.copy_from_slice(cast_slice(words));
+    } else if bits <= 56 {
+        // What is carried from word to word is below 8 bits, so that one store holds it and the word.
+        let (mut carry, mut filled, mut at) = (0u64, 0, 0);
+        for (k, w) in words.iter().enumerate() {
+            carry |= (w.0 & mask(bits)) << filled;
+            filled += bits;
+            if let Some(room) = out.get_mut(at..at + 8) {
+                room.copy_from_slice(&carry.to_le_bytes());
+            } else {
+                let room = &mut out[at..];
+                let len = room.len();
+                room.copy_from_slice(&carry.to_le_bytes()[..len]);
+            }
+            // The last store may be short of nothing: its bytes are all there.
+            let whole = filled / 8;
+            if k + 1 < words.len() {
+                at += whole as usize;
+                carry = carry.unbounded_shr(8 * whole);
+                filled %= 8;
+            }
+        }
+    } else {
+        let mut bit = 0;
+        out.fill(0);
+        words.iter().for_each(|w| put(out, &mut bit, w.0, bits));
+    }
+}
+
+/// The inverse of [`pack`]: fills `words`.
+///
+/// # Panics
+/// Where `bytes` has another length than [`packed_len`] of them.
+pub fn unpack(bytes: &[u8], bits: u32, words: &mut [R64]) {
+    assert_eq!(bytes.len(), packed_len(words.len(), bits as usize));
+    if bits == 64 && cfg!(target_endian = "little") {
+        cast_slice_mut(words).copy_from_slice(bytes);
+        return;
+    }
+    let mut bit = 0;
+    // As long as a load of eight bytes holds the whole word and stays inside.
+    let easy = if bits <= 56 {
+        (bytes.len().saturating_sub(8) * 8 / bits as usize).min(words.len())
+    } else {
+        0
+    };
+    let (front, rest) = words.split_at_mut(easy);
+    for w in front {
+        let eight: [u8; 8] = std::array::from_fn(|k| bytes[bit / 8 + k]);
+        *w = Wrapping(u64::from_le_bytes(eight) >> (bit % 8) & mask(bits));
+        bit += bits as usize;
+    }
+    for w in rest {
+        *w = Wrapping(get(bytes, &mut bit, bits));
+    }
+}
+
+/// Packs `len` bits of each plane, whose words are `len.div_ceil(64)`, into `out`.
+///
+/// # Panics
+/// Where `out` is shorter than the planes' bits.
+pub fn pack_planes(planes: &[u64], len: usize, out: &mut [u8]) {
+    if len.is_multiple_of(64) && cfg!(target_endian = "little") {
+        out.copy_from_slice(cast_slice(planes));
+        return;
+    }
+    let mut bit = 0;
+    out.fill(0);
+    for plane in planes.chunks_exact(len.div_ceil(64)) {
+        for (k, &w) in plane.iter().enumerate() {
+            put(out, &mut bit, w, (len - 64 * k).min(64) as u32);
+        }
+    }
+}
+
+/// The inverse of [`pack_planes`].
+///
+/// # Panics
+/// Where `bytes` is shorter than the planes' bits.
+pub fn unpack_planes(bytes: &[u8], len: usize, planes: &mut [u64]) {
+    if len.is_multiple_of(64) && cfg!(target_endian = "little") {
+        cast_slice_mut(planes).copy_from_slice(bytes);
+        return;
+    }
+    let mut bit = 0;
+    for plane in planes.chunks_exact_mut(len.div_ceil(64)) {
+        for (k, w) in plane.iter_mut().enumerate() {
+            *w = get(bytes, &mut bit, (len - 64 * k).min(64) as u32);
+        }
+    }
+}
+
+/// Adds the low `bits` bits of a word to bytes that are still zero, from position `bit`.
+fn put(out: &mut [u8], bit: &mut usize, word: u64, bits: u32) {
+    let shifted = u128::from(word & mask(bits)) << (*bit % 8);
+    let bytes = (*bit % 8 + bits as usize).div_ceil(8);
+    out[*bit / 8..][..bytes]
+        .iter_mut()
+        .zip(shifted.to_le_bytes())
+        .for_each(|(o, b)| *o |= b);
+    *bit += bits as usize;
+}
+
+/// The word of `bits` bits at position `bit`.
+fn get(bytes: &[u8], bit: &mut usize, bits: u32) -> u64 {
+    let count = (*bit % 8 + bits as usize).div_ceil(8);
+    let mut buffer = [0u8; 16];
+    buffer[..count].copy_from_slice(&bytes[*bit / 8..][..count]);
+    let word = (u128::from_le_bytes(buffer) >> (*bit % 8)) as u64 & mask(bits);
+    *bit += bits as usize;
+    word
+}
+
 #[cfg(test)]
 mod tests {
-    use std::num::Wrapping;
-
     use proptest::prelude::*;
 
     use super::*;
 
+    /// Bit `k` of packed bytes.
+    fn bit(bytes: &[u8], k: usize) -> u64 {
+        u64::from(bytes[k / 8] >> (k % 8) & 1)
+    }
+
     proptest! {
         #[test]
-        fn packs_and_unpacks(parts in prop::collection::vec((1u32..=64, prop::collection::vec(any::<u64>(), 0..40)), 0..8)) {
-            let mut p = Packer::default();
-            let mut bits = 0;
-            for (k, words) in &parts {
-                let words: Vec<R64> = words.iter().map(|&w| Wrapping(w)).collect();
-                p.push(&words, *k);
-                bits += words.len() * *k as usize;
+        fn words_pack_to_their_bits(bits in 1u32..=64, words in prop::collection::vec(any::<u64>(), 0..80)) {
+            let words: Vec<R64> = words.into_iter().map(Wrapping).collect();
+            let mut bytes = vec![0xA5; packed_len(words.len(), bits as usize)];
+            pack(&words, bits, &mut bytes);
+            for (i, w) in words.iter().enumerate() {
+                for j in 0..bits as usize {
+                    prop_assert_eq!(bit(&bytes, i * bits as usize + j), w.0 >> j & 1);
+                }
             }
-            let bytes = p.finish();
-            prop_assert_eq!(bytes.len(), bits.div_ceil(8));
-            let mut u = Unpacker::new(&bytes);
-            for (k, words) in &parts {
-                let want: Vec<R64> = words.iter().map(|&w| Wrapping(w & (u64::MAX >> (64 - k)))).collect();
-                prop_assert_eq!(u.words(words.len(), *k), want);
+            for k in words.len() * bits as usize..8 * bytes.len() {
+                prop_assert_eq!(bit(&bytes, k), 0);
             }
+            let mut back = vec![Wrapping(1); words.len()];
+            unpack(&bytes, bits, &mut back);
+            let want: Vec<R64> = words.iter().map(|w| w & Wrapping(mask(bits))).collect();
+            prop_assert_eq!(back, want);
         }
 
         #[test]
-        fn planes_pack_to_their_bits(words in prop::collection::vec(any::<u64>(), 5), a in 1usize..320, b in 1usize..320) {
-            let mut p = Packer::default();
-            p.push_plane(&words, a);
-            p.push_plane(&words, b);
-            let bytes = p.finish();
-            prop_assert_eq!(bytes.len(), (a + b).div_ceil(8));
-            let mut u = Unpacker::new(&bytes);
-            for len in [a, b] {
-                let plane = u.plane(len);
+        fn planes_pack_to_their_bits(words in prop::collection::vec(any::<u64>(), 15), count in 0usize..4, len in 1usize..320) {
+            let planes = &words[..count * len.div_ceil(64)];
+            let mut bytes = vec![0xA5; packed_len(count, len)];
+            pack_planes(planes, len, &mut bytes);
+            let mut back = vec![1; planes.len()];
+            unpack_planes(&bytes, len, &mut back);
+            for p in 0..count {
                 for i in 0..len {
-                    prop_assert_eq!(plane[i / 64] >> (i % 64) & 1, words[i / 64] >> (i % 64) & 1);
+                    let at = p * len.div_ceil(64) + i / 64;
+                    prop_assert_eq!(bit(&bytes, p * len + i), planes[at] >> (i % 64) & 1);
+                    prop_assert_eq!(back[at] >> (i % 64) & 1, planes[at] >> (i % 64) & 1);
                 }
             }
         }

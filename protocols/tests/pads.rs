@@ -12,7 +12,7 @@ use common::{Wire, reals, recording, step_inputs, training_step};
 use tacit_mpc::chunk::chunks;
 use tacit_mpc::prss::probe::{Draw, change};
 use tacit_mpc::simulate::{mem, simulate_seeded};
-use tacit_mpc::wire::{Unpacker, packed_len};
+use tacit_mpc::wire::{packed_len, unpack, unpack_planes};
 use tacit_mpc::{Bilinear, R64, Session};
 use tacit_nn::program::{Instr, Scaled};
 use tacit_nn::{Engine, Graph, Program, program, run, run_in_order};
@@ -242,7 +242,11 @@ fn moved_by_its_pad(message: (&Bytes, &Bytes), pad: (&[R64], &[R64]), n: usize) 
         .filter(|bits| packed_len(pad.0.len(), *bits) == len)
         .any(|bits| {
             let mask = u64::MAX >> (64 - bits);
-            let read = |b: &Bytes| Unpacker::new(b).words(pad.0.len(), bits as u32);
+            let read = |b: &Bytes| {
+                let mut words = vec![R64::default(); pad.0.len()];
+                unpack(b, bits as u32, &mut words);
+                words
+            };
             let (before, after) = (read(message.0), read(message.1));
             let moved = |sign: fn(R64) -> R64| {
                 let mut words = before.iter().zip(&after).zip(pad.0.iter().zip(pad.1));
@@ -255,13 +259,17 @@ fn moved_by_its_pad(message: (&Bytes, &Bytes), pad: (&[R64], &[R64]), n: usize) 
         });
     let planes = pad.0.len() / n.div_ceil(64);
     let as_planes = planes * n.div_ceil(64) == pad.0.len() && (planes * n).div_ceil(8) == len && {
-        let (mut before, mut after) = (Unpacker::new(message.0), Unpacker::new(message.1));
+        let read = |b: &Bytes| {
+            let mut words = vec![0; pad.0.len()];
+            unpack_planes(b, n, &mut words);
+            words
+        };
+        let (before, after) = (read(message.0), read(message.1));
         (0..planes).all(|p| {
-            let (before, after) = (before.plane(n), after.plane(n));
             (0..n).all(|i| {
                 let word = p * n.div_ceil(64) + i / 64;
                 let pad = (pad.0[word] ^ pad.1[word]).0;
-                (before[i / 64] ^ after[i / 64] ^ pad) >> (i % 64) & 1 == 0
+                (before[word] ^ after[word] ^ pad) >> (i % 64) & 1 == 0
             })
         })
     };

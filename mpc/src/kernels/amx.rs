@@ -12,6 +12,7 @@ use std::arch::x86_64::{
     __cpuid_count, __m512i, _mm512_loadu_si512, _mm512_permutexvar_epi8, _mm512_shuffle_i64x2,
     _mm512_storeu_si512, _mm512_unpackhi_epi64, _mm512_unpacklo_epi64, _xgetbv,
 };
+use std::mem::MaybeUninit;
 
 use bytemuck::cast_slice_mut;
 
@@ -118,7 +119,7 @@ static SHAPES: Shapes = {
 struct Sums([[[[u32; TILE]; TILE]; 4]; PLANES]);
 
 fn multiply(tile: &mut [R64], a: &[R64], b: &[R64]) {
-    let mut sums = Sums([[[[0; TILE]; TILE]; 4]; PLANES]);
+    let mut sums = MaybeUninit::<Sums>::uninit();
     let steps = a.len() / (OUTER * ROW);
     assert!(
         steps > 0 && a.len() == b.len() && a.len() == steps * OUTER * ROW,
@@ -129,7 +130,7 @@ fn multiply(tile: &mut [R64], a: &[R64], b: &[R64]) {
     // not use tile registers by itself, and they are released before anything else runs.
     unsafe {
         asm!("ldtilecfg [{}]", in(reg) &SHAPES, options(nostack, readonly));
-        for (weight, sums) in sums.0.iter_mut().enumerate() {
+        for weight in 0..PLANES {
             asm!(
                 "tilezero tmm0",
                 "tilezero tmm1",
@@ -164,7 +165,7 @@ fn multiply(tile: &mut [R64], a: &[R64], b: &[R64]) {
                 b = inout(reg) b.as_ptr().cast::<u8>().add(weight * PLANE_BYTES) => _,
                 steps = inout(reg) steps => _,
                 products = in(reg) weight + 1,
-                sums = in(reg) sums.as_mut_ptr(),
+                sums = in(reg) sums.as_mut_ptr().cast::<u8>().add(weight * size_of::<Sums>() / PLANES),
                 row = in(reg) ROW,
                 x = out(reg) _,
                 y = out(reg) _,
@@ -173,7 +174,8 @@ fn multiply(tile: &mut [R64], a: &[R64], b: &[R64]) {
             );
         }
         asm!("tilerelease", options(nostack, nomem));
-        combine(tile, &sums);
+        // All 32 tiles have been stored.
+        combine(tile, sums.assume_init_ref());
     }
 }
 

@@ -1,20 +1,93 @@
 //! The bilinear gate: products, matrix products, convolutions.
 
+use std::borrow::Cow;
 use std::num::Wrapping;
 
-use tacit_mpc::ring::row_major;
-use tacit_mpc::wire::{Packer, Unpacker, packed_len};
+use tacit_mpc::ring::{into_row_major, row_major};
 use tacit_mpc::{Bilinear, Error, Purpose, R64, Result, Role, Session, Strand, Tensor};
 
 use super::exchange::swap_words;
 use super::held::{Held, Words};
 use super::rounding::Rounding;
-use super::share::{Rep3, assemble};
+use super::share::{Rep3, recv_words, send_words, share_chunks};
 
 /// p_i = f(x_i, y_i + y_{i+1}) + f(x_{i+1}, y_i): what P_i can compute of f(x, y) = p_0 + p_1 + p_2.
 fn summand(s: &Session, f: Bilinear, x: &Rep3, y: &Rep3) -> Result<Tensor> {
     s.kernels()
         .bilinear(f, &[(&x.a, &(&y.a + &y.b)), (&x.b, &y.a)])
+}
+
+/// This party's summands p_i of a value. Elementwise products are computed chunk by chunk, so that they need no memory of their
+/// own.
+pub(crate) struct Summands<'a> {
+    shape: Vec<usize>,
+    /// What is computed already.
+    ready: Option<Words>,
+    products: Vec<Elementwise<'a>>,
+}
+
+/// coefficient·x·y.
+struct Elementwise<'a> {
+    coefficient: R64,
+    x: [Cow<'a, [R64]>; 2],
+    y: [Cow<'a, [R64]>; 2],
+}
+
+impl Elementwise<'_> {
+    /// p += coefficient·(x_i·(y_i + y_{i+1}) + x_{i+1}·y_i).
+    fn add(&self, p: &mut [R64], range: std::ops::Range<usize>) {
+        let [x0, x1] = self.x.each_ref().map(|x| &x[range.clone()]);
+        let [y0, y1] = self.y.each_ref().map(|y| &y[range.clone()]);
+        let operands = x0.iter().zip(x1).zip(y0.iter().zip(y1));
+        p.iter_mut()
+            .zip(operands)
+            .for_each(|(p, ((&x0, &x1), (&y0, &y1)))| {
+                *p += self.coefficient * (x0 * (y0 + y1) + x1 * y0);
+            });
+    }
+}
+
+impl<'a> Summands<'a> {
+    fn of(&self, range: std::ops::Range<usize>) -> Words {
+        let mut p = match &self.ready {
+            Some(ready) => ready[range.clone()].to_vec(),
+            None => vec![R64::default(); range.len()],
+        };
+        self.products
+            .iter()
+            .for_each(|t| t.add(&mut p, range.clone()));
+        p
+    }
+
+    /// The summands of one map.
+    fn new(s: &Session, f: Bilinear, x: &'a Rep3, y: &'a Rep3) -> Result<Self> {
+        let one = Wrapping(1);
+        if f == Bilinear::Mul && x.shape() == y.shape() {
+            return Ok(Self {
+                shape: x.shape().to_vec(),
+                ready: None,
+                products: vec![elementwise(one, x, y)],
+            });
+        }
+        Ok(Self::ready(summand(s, f, x, y)?))
+    }
+
+    /// Summands that are computed already.
+    fn ready(p: Tensor) -> Self {
+        Self {
+            shape: p.shape().to_vec(),
+            ready: Some(into_row_major(p)),
+            products: vec![],
+        }
+    }
+}
+
+fn elementwise<'a>(coefficient: R64, x: &'a Rep3, y: &'a Rep3) -> Elementwise<'a> {
+    Elementwise {
+        coefficient,
+        x: [row_major(&x.a), row_major(&x.b)],
+        y: [row_major(&y.a), row_major(&y.b)],
+    }
 }
 
 /// f(x, y) = Σ_i p_i, each summand masked by a share of zero before it leaves its party: z_i = p_i + F(k_i) - F(k_{i+1}),
@@ -23,27 +96,21 @@ fn summand(s: &Session, f: Bilinear, x: &Rep3, y: &Rep3) -> Result<Tensor> {
 /// # Errors
 /// The shapes do not fit, or a link or peer failed.
 pub fn product(s: &Session, f: Bilinear, x: &Rep3, y: &Rep3) -> Result<Rep3> {
-    let p = summand(s, f, x, y)?;
-    let words = row_major(&p);
-    let parts = s.fan_out(words.len(), async |strand: Strand<'_>| {
+    let p = Summands::new(s, f, x, y)?;
+    share_chunks(s, &p.shape, async |strand: Strand<'_>| {
         let label = strand.next_gate()?;
         let (me, chunk) = (s.me(), strand.chunk());
         let own = strand.draw(me, label, Purpose::Zero, chunk.len())?;
         let next = strand.draw(me + 1, label, Purpose::Zero, chunk.len())?;
-        let z: Words = words[chunk.start..chunk.end]
-            .iter()
-            .zip(own.iter().zip(next))
-            .map(|(&p, (&f, g))| p + f - g)
-            .collect();
-        let mut packer = Packer::with_capacity(64 * z.len());
-        packer.push(&z, 64);
-        strand.send(s.prev(), label, &packer.finish())?;
-        let theirs = strand
-            .recv(s.next(), label, packed_len(chunk.len(), 64))
-            .await?;
-        Ok((z, Unpacker::new(&theirs).words(chunk.len(), 64)))
-    })?;
-    assemble(p.shape(), parts)
+        let mut z = p.of(chunk.start..chunk.end);
+        z.iter_mut()
+            .zip(own.iter().zip(&next))
+            .for_each(|(z, (&f, &g))| *z += f - g);
+        drop((own, next));
+        send_words(&strand, s.prev(), label, &z)?;
+        let theirs = recv_words(&strand, s.next(), label).await?;
+        Ok((z, theirs))
+    })
 }
 
 /// An operand of a bilinear map.
@@ -64,23 +131,25 @@ pub(crate) struct Term<'a> {
 }
 
 /// A sum of products before it is rounded.
-pub(crate) enum Sum {
+pub(crate) enum Sum<'a> {
     /// Everybody knows it.
     Public(Tensor),
     /// Every product had a public factor: a sharing, at no cost.
     Shared(Rep3),
     /// What this party's summand is: they add up to the value.
-    Summands(Tensor),
+    Summands(Summands<'a>),
 }
 
 /// Σ coefficient·f(x, y), as far as it goes without communication.
 ///
 /// # Errors
 /// The shapes do not fit, or there is no term.
-pub(crate) fn sum_of_products(s: &Session, terms: &[Term<'_>]) -> Result<Sum> {
+pub(crate) fn sum_of_products<'a>(s: &Session, terms: &[Term<'a>]) -> Result<Sum<'a>> {
     let mut public: Option<Tensor> = None;
     let mut shared: Option<Rep3> = None;
     let mut summands: Option<Tensor> = None;
+    let mut products: Vec<Elementwise<'a>> = Vec::new();
+    let mut shape: Option<&[usize]> = None;
     for t in terms {
         let map = |x: &Tensor, y: &Tensor| -> Result<Tensor> {
             Ok(scaled(s.kernels().bilinear(t.f, &[(x, y)])?, t))
@@ -93,29 +162,61 @@ pub(crate) fn sum_of_products(s: &Session, terms: &[Term<'_>]) -> Result<Sum> {
             (Operand::Shared(x), Operand::Public(y)) => {
                 add_shared(&mut shared, x.each(|x| map(x, y))?)?;
             }
+            (Operand::Shared(x), Operand::Shared(y))
+                if t.f == Bilinear::Mul && x.shape() == y.shape() =>
+            {
+                products.push(elementwise(t.coefficient, x, y));
+                fits(shape.get_or_insert_with(|| x.shape()), x.shape())?;
+            }
             (Operand::Shared(x), Operand::Shared(y)) => {
                 add(&mut summands, scaled(summand(s, t.f, x, y)?, t))?;
             }
         }
     }
-    if let (Some(x), true) = (&public, shared.is_some() || summands.is_some()) {
+    let interactive = summands.is_some() || !products.is_empty();
+    if let (Some(x), true) = (&public, shared.is_some() || interactive) {
         add_shared(&mut shared, Rep3::public(s.me(), x))?;
         public = None;
     }
-    match (public, shared, summands) {
-        (_, Some(x), Some(mut p)) => {
-            p += &x.a;
-            Ok(Sum::Summands(p))
-        }
-        (_, None, Some(p)) => Ok(Sum::Summands(p)),
-        (_, Some(x), None) => Ok(Sum::Shared(x)),
-        (Some(x), None, None) => Ok(Sum::Public(x)),
-        (None, None, None) => Err(Error::Shape {
-            op: "a sum of no products",
-            left: vec![],
-            right: vec![],
-        }),
+    if !interactive {
+        return match (public, shared) {
+            (_, Some(x)) => Ok(Sum::Shared(x)),
+            (Some(x), None) => Ok(Sum::Public(x)),
+            (None, None) => Err(Error::Shape {
+                op: "a sum of no products",
+                left: vec![],
+                right: vec![],
+            }),
+        };
     }
+    if let Some(x) = shared {
+        add(&mut summands, x.a)?;
+    }
+    let mut sum = match summands {
+        Some(p) => {
+            fits(shape.unwrap_or_else(|| p.shape()), p.shape())?;
+            Summands::ready(p)
+        }
+        None => Summands {
+            shape: shape.unwrap_or_default().to_vec(),
+            ready: None,
+            products: vec![],
+        },
+    };
+    sum.products = products;
+    Ok(Sum::Summands(sum))
+}
+
+/// Refuses terms of different shapes.
+fn fits(left: &[usize], right: &[usize]) -> Result<()> {
+    if left == right {
+        return Ok(());
+    }
+    Err(Error::Shape {
+        op: "sum of products",
+        left: left.to_vec(),
+        right: right.to_vec(),
+    })
 }
 
 fn scaled(mut x: Tensor, t: &Term<'_>) -> Tensor {
@@ -128,13 +229,9 @@ fn scaled(mut x: Tensor, t: &Term<'_>) -> Tensor {
 fn add(sum: &mut Option<Tensor>, x: Tensor) -> Result<()> {
     match sum {
         None => *sum = Some(x),
-        Some(sum) if sum.shape() == x.shape() => *sum += &x,
         Some(sum) => {
-            return Err(Error::Shape {
-                op: "sum of products",
-                left: sum.shape().to_vec(),
-                right: x.shape().to_vec(),
-            });
+            fits(sum.shape(), x.shape())?;
+            *sum += &x;
         }
     }
     Ok(())
@@ -156,23 +253,20 @@ fn add_shared(sum: &mut Option<Rep3>, x: Rep3) -> Result<()> {
 /// A link or peer failed.
 pub(crate) fn round_summands(
     s: &Session,
-    p: &Tensor,
+    p: &Summands<'_>,
     c: R64,
     shift: u32,
     rounding: &Rounding,
 ) -> Result<Rep3> {
-    let words = row_major(p);
-    let parts = s.fan_out(words.len(), async |strand: Strand<'_>| {
-        let chunk = strand.chunk();
-        let p = words[chunk.start..chunk.end]
-            .iter()
-            .map(|&p| c * p)
-            .collect();
-        Ok(rounded(&strand, p, shift, rounding)
+    share_chunks(s, &p.shape, async |strand: Strand<'_>| {
+        let mut words = p.of(strand.chunk().start..strand.chunk().end);
+        if c != Wrapping(1) {
+            words.iter_mut().for_each(|w| *w *= c);
+        }
+        Ok(rounded(&strand, words, shift, rounding)
             .await?
             .into_party_order(strand.role()))
-    })?;
-    assemble(p.shape(), parts)
+    })
 }
 
 /// c·x rounded by `shift` bits: T1 on an existing sharing, [`scale`] for a tensor.
@@ -187,15 +281,14 @@ pub(crate) fn round_shared(
     rounding: &Rounding,
 ) -> Result<Rep3> {
     let (a, b) = (row_major(&x.a), row_major(&x.b));
-    let parts = s.fan_out(a.len(), async |strand: Strand<'_>| {
+    share_chunks(s, x.shape(), async |strand: Strand<'_>| {
         let chunk = strand.chunk();
         let cut = |t: &[R64]| t[chunk.start..chunk.end].to_vec();
         let held = Held::from_party_order(strand.role(), cut(&a), cut(&b));
         Ok(scale(&strand, &held, c, shift, rounding)
             .await?
             .into_party_order(strand.role()))
-    })?;
-    assemble(x.shape(), parts)
+    })
 }
 
 /// The product of two vectors inside a strand, rounded by `shift` bits. Costs as [`round_summands`].
@@ -206,15 +299,12 @@ pub(crate) async fn multiply(
     shift: u32,
     rounding: &Rounding,
 ) -> Result<Held<Words>> {
-    let role = strand.role();
-    let ((x0, x1), (y0, y1)) = (
-        x.clone().into_party_order(role),
-        y.clone().into_party_order(role),
-    );
+    // The shares (i, i + 1) of each.
+    let ((x0, x1), (y0, y1)) = (x.party_order(strand.role()), y.party_order(strand.role()));
     let p = x0
         .iter()
-        .zip(&x1)
-        .zip(y0.iter().zip(&y1))
+        .zip(x1)
+        .zip(y0.iter().zip(y1))
         .map(|((&x0, &x1), (&y0, &y1))| x0 * (y0 + y1) + x1 * y0)
         .collect();
     rounded(strand, p, shift, rounding).await
@@ -233,14 +323,8 @@ async fn rounded(
     } else {
         (Vec::new(), Some(p))
     };
-    let side = match swap_words(strand, n, 64, swapped).await? {
-        Held::Dealer { a, b } => ours
-            .iter()
-            .zip(a.iter().zip(b))
-            .map(|(&p, (&a, b))| p + a + b)
-            .collect(),
-        Held::Pair { common, .. } => common,
-    };
+    let mut side = swap_words(strand, n, 64, swapped).await?.into_side();
+    side.iter_mut().zip(ours).for_each(|(s, p)| *s += p);
     rounding.apply(strand, &side, 64, shift).await
 }
 

@@ -5,37 +5,64 @@ use tacit_mpc::R64;
 /// One bit of each of n values; value i is bit i mod 64 of word i / 64. Bits past n are unspecified.
 pub(crate) type Plane = Vec<u64>;
 
+/// Words of a plane of n values.
+pub(crate) fn words_of(n: usize) -> usize {
+    n.div_ceil(64)
+}
+
 /// Bit j of every value, for j < `bits`.
 pub(crate) fn to_planes(x: &[R64], bits: u32) -> Vec<Plane> {
-    let mut planes = vec![vec![0u64; x.len().div_ceil(64)]; bits as usize];
+    let flat = to_bits(x, bits);
+    let words = words_of(x.len()).max(1);
+    flat.chunks_exact(words).map(<[u64]>::to_vec).collect()
+}
+
+/// The planes of [`to_planes`] one after the other.
+pub(crate) fn to_bits(x: &[R64], bits: u32) -> Vec<u64> {
+    let words = words_of(x.len());
+    let mut planes = vec![0u64; words * bits as usize];
     for (word, values) in x.chunks(64).enumerate() {
         let mut block = [0u64; 64];
         block.iter_mut().zip(values).for_each(|(b, v)| *b = v.0);
         transpose(&mut block);
-        planes.iter_mut().zip(block).for_each(|(p, b)| p[word] = b);
+        for (plane, b) in planes.chunks_exact_mut(words).zip(block) {
+            plane[word] = b;
+        }
     }
     planes
 }
 
 /// The bits of a plane as ring elements 0 and 1.
 pub(crate) fn to_words(plane: &[u64], n: usize) -> Vec<R64> {
-    (0..n)
-        .map(|i| std::num::Wrapping(plane[i / 64] >> (i % 64) & 1))
-        .collect()
+    let mut words = vec![R64::default(); n];
+    for (bits, words) in plane.iter().zip(words.chunks_mut(64)) {
+        for (i, w) in words.iter_mut().enumerate() {
+            w.0 = bits >> i & 1;
+        }
+    }
+    words
 }
 
 /// Transposes a 64×64 bit matrix: bit j of row i goes to bit i of row j (recursive block swap; Warren, Hacker's Delight, 7-3).
 fn transpose(m: &mut [u64; 64]) {
-    let mut width = 32;
-    let mut mask = u64::MAX >> 32;
-    while width > 0 {
-        for i in (0..64).filter(|i| i & width == 0) {
-            let t = (m[i] >> width ^ m[i + width]) & mask;
-            m[i] ^= t << width;
-            m[i + width] ^= t;
+    swap_blocks::<32>(m, 0x0000_0000_FFFF_FFFF);
+    swap_blocks::<16>(m, 0x0000_FFFF_0000_FFFF);
+    swap_blocks::<8>(m, 0x00FF_00FF_00FF_00FF);
+    swap_blocks::<4>(m, 0x0F0F_0F0F_0F0F_0F0F);
+    swap_blocks::<2>(m, 0x3333_3333_3333_3333);
+    swap_blocks::<1>(m, 0x5555_5555_5555_5555);
+}
+
+/// Swaps the off-diagonal blocks of side W.
+#[inline(always)]
+fn swap_blocks<const W: usize>(m: &mut [u64; 64], mask: u64) {
+    for rows in m.chunks_exact_mut(2 * W) {
+        let (upper, lower) = rows.split_at_mut(W);
+        for (u, l) in upper.iter_mut().zip(lower) {
+            let t = (*u >> W ^ *l) & mask;
+            *u ^= t << W;
+            *l ^= t;
         }
-        width /= 2;
-        mask ^= mask << width;
     }
 }
 
@@ -62,17 +89,43 @@ pub(crate) fn look_up(mut rows: Vec<Plane>, index: &[Plane]) -> Plane {
         rows = rows
             .chunks(2)
             .map(|pair| match pair {
-                [zero, one] => zero
-                    .iter()
-                    .zip(one)
-                    .zip(bit)
-                    .map(|((z, o), b)| z ^ (b & (z ^ o)))
-                    .collect(),
+                [zero, one] => {
+                    let mut out = zero.clone();
+                    choose(&mut out, one, bit);
+                    out
+                }
                 _ => pair[0].clone(),
             })
             .collect();
     }
     rows.swap_remove(0)
+}
+
+/// zero ← one where the bit is set.
+pub(crate) fn choose(zero: &mut [u64], one: &[u64], bit: &[u64]) {
+    zero.iter_mut()
+        .zip(one)
+        .zip(bit)
+        .for_each(|((z, o), b)| *z ^= b & (*z ^ o));
+}
+
+/// The last levels of a lookup whose rows, each as wide as an index plane, lie one after the other: the chosen row comes to the
+/// front. `index` holds as many planes as halve the rows to one.
+pub(crate) fn fold_rows<'a>(rows: &mut [u64], index: impl Iterator<Item = &'a [u64]>) {
+    let mut len = rows.len();
+    for bit in index {
+        let words = bit.len();
+        len /= 2;
+        // Row i of a level comes from rows 2i and 2i + 1, which lie at or after it.
+        for start in (0..len).step_by(words) {
+            let (front, pair) = rows.split_at_mut(2 * start);
+            let (zero, one) = pair[..2 * words].split_at_mut(words);
+            choose(zero, one, bit);
+            if start > 0 {
+                front[start..start + words].copy_from_slice(zero);
+            }
+        }
+    }
 }
 
 #[cfg(test)]

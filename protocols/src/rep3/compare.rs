@@ -11,8 +11,8 @@
 
 use tacit_mpc::{R64, Result, Strand};
 
-use super::bits::{Plane, and, look_up, not, to_planes, xor};
-use super::exchange::{Halves, deal_planes, swap_planes};
+use super::bits::{Plane, fold_rows, to_bits, words_of};
+use super::exchange::{deal_bits, separate, swap_bits};
 use super::held::{Held, is_a};
 use super::plan::{Kind, Tree};
 use super::polygate::{add_common, evaluate, merge};
@@ -28,11 +28,12 @@ pub(crate) async fn negative(
     tree: &Tree,
 ) -> Result<Held<Plane>> {
     // Bit planes of c at A and B; of s at D, which compares with ~s.
-    let mut planes = to_planes(side, k + 1);
-    let top = planes.pop().unwrap_or_default();
+    let words = words_of(side.len());
+    let mut planes = to_bits(side, k + 1);
+    let top = planes.split_off(k as usize * words);
     let dealer = strand.role() == tacit_mpc::Role::Dealer;
     if dealer {
-        planes.iter_mut().for_each(|p| *p = not(p));
+        planes.iter_mut().for_each(|p| *p = !*p);
     }
     let leaves = leaves_of(tree);
     let mut ready = leaves_outputs(strand, &leaves, &planes).await?.into_iter();
@@ -69,42 +70,43 @@ fn leaves_of(tree: &Tree) -> Vec<Leaf> {
 async fn leaves_outputs(
     strand: &Strand<'_>,
     leaves: &[Leaf],
-    planes: &[Plane],
+    planes: &[u64],
 ) -> Result<Vec<Outputs>> {
-    let rows = leaves.iter().map(|(_, _, m)| (1usize << m) - 1).sum();
-    let block = |&(_, first, m): &Leaf| &planes[first as usize..(first + m) as usize];
-    let halves = deal_planes(strand, rows, || {
-        leaves
-            .iter()
-            .flat_map(|leaf| thermometer(block(leaf)))
-            .collect()
+    let words = words_of(strand.chunk().len());
+    let rows = |&(_, _, m): &Leaf| (1usize << m) - 1;
+    let count = leaves.iter().map(rows).sum();
+    let block = |&(_, first, m): &Leaf| &planes[first as usize * words..][..m as usize * words];
+    let halves = deal_bits(strand, count, || {
+        let mut dealt = vec![0u64; count * words];
+        let mut rest = &mut dealt[..];
+        for leaf in leaves {
+            let (here, later) = rest.split_at_mut(rows(leaf) * words);
+            thermometer(block(leaf), words, here);
+            rest = later;
+        }
+        dealt
     })
     .await?;
     let outputs = leaves.iter().map(|(kind, ..)| kind.outputs()).sum();
-    let u = match halves {
-        Halves::Dealer { .. } => None,
-        Halves::Pair(half) => {
-            let words = strand.chunk().len().div_ceil(64);
-            let mut half = half.into_iter();
-            let mut u = Vec::with_capacity(outputs);
-            for leaf in leaves {
-                // Row v is [v > b]: row 0 is zero, row 2^m is one (A adds it).
-                let last = if is_a(strand) { u64::MAX } else { 0 };
-                let rows: Vec<Plane> = std::iter::once(vec![0; words])
-                    .chain(half.by_ref().take((1 << leaf.2) - 1))
-                    .chain([vec![last; words]])
-                    .collect();
-                let equal: Option<Vec<Plane>> = (leaf.0 == Kind::Both)
-                    .then(|| rows.windows(2).map(|w| xor(&w[0], &w[1])).collect());
-                let mut greater = rows;
-                greater.pop();
-                u.push(look_up(greater, block(leaf)));
-                u.extend(equal.map(|rows| look_up(rows, block(leaf))));
-            }
-            Some(u)
+    let u = halves.half().map(|half| {
+        let mut u = Vec::with_capacity(outputs * words);
+        let mut scratch = Vec::new();
+        let mut rest = &half[..];
+        for leaf in leaves {
+            let (here, later) = rest.split_at(rows(leaf) * words);
+            rest = later;
+            look_up_leaf(
+                leaf.0,
+                (here, block(leaf), words),
+                is_a(strand),
+                &mut scratch,
+                &mut u,
+            );
         }
-    };
-    let mut bits = swap_planes(strand, outputs, u).await?.into_iter();
+        u
+    });
+    let bits = swap_bits(strand, outputs, u).await?;
+    let mut bits = separate(&bits, strand.chunk().len()).into_iter();
     let mut out = Vec::with_capacity(leaves.len());
     for (kind, ..) in leaves {
         if let Some(greater) = bits.next() {
@@ -121,23 +123,57 @@ async fn leaves_outputs(
     Ok(out)
 }
 
-/// Rows \[v > b\], v = 1 .. 2^m - 1, for the m-bit value whose planes are `b`.
-fn thermometer(b: &[Plane]) -> Vec<Plane> {
-    let clear: Vec<Plane> = b.iter().map(|p| not(p)).collect();
-    (1usize..1 << b.len())
-        .map(|v| {
-            let mut less = vec![0u64; b.first().map_or(0, Vec::len)];
-            for (j, clear) in clear.iter().enumerate() {
-                // From the least significant bit: a one in v and a zero in b decides, equal bits keep what lower bits said.
-                if v >> j & 1 == 1 {
-                    less.iter_mut().zip(clear).for_each(|(l, c)| *l |= c);
-                } else {
-                    less = and(&less, clear);
-                }
+/// Rows \[v > b\], v = 1 .. 2^m - 1, for the m-bit value whose planes are `b`, each of so many words.
+fn thermometer(b: &[u64], words: usize, rows: &mut [u64]) {
+    for (j, bits) in b.chunks_exact(words).enumerate() {
+        // A one in v and a zero in b decides, equal bits keep what lower bits said: from the rows of j bits those of j + 1.
+        let (lower, upper) = rows.split_at_mut(((1 << j) - 1) * words);
+        let (middle, upper) = upper.split_at_mut(words);
+        middle.iter_mut().zip(bits).for_each(|(m, b)| *m = !b);
+        for (low, high) in lower
+            .chunks_exact_mut(words)
+            .zip(upper.chunks_exact_mut(words))
+        {
+            for ((low, high), b) in low.iter_mut().zip(high).zip(bits) {
+                (*high, *low) = (*low | !b, *low & !b);
             }
-            less
-        })
-        .collect()
+        }
+    }
+}
+
+/// Appends \[c > b\], and \[c = b\] where the leaf gives it, from this party's half of the thermometer of b. Row v is \[v > b\]:
+/// row 0 is zero, row 2^m is one (A adds it); \[v = b\] is the difference of rows v and v + 1.
+fn look_up_leaf(
+    kind: Kind,
+    (rows, c, words): (&[u64], &[u64], usize),
+    is_a: bool,
+    scratch: &mut Vec<u64>,
+    out: &mut Vec<u64>,
+) {
+    let (first, last) = (vec![0; words], vec![if is_a { u64::MAX } else { 0 }; words]);
+    let rows: Vec<&[u64]> = std::iter::once(&first[..])
+        .chain(rows.chunks_exact(words))
+        .chain([&last[..]])
+        .collect();
+    let (lowest, others) = c.split_at(words);
+    // The first level reads the rows where they lie.
+    scratch.clear();
+    for pair in rows[..rows.len() - 1].chunks_exact(2) {
+        let row = pair[0].iter().zip(pair[1]).zip(lowest);
+        scratch.extend(row.map(|((zero, one), c)| zero ^ (c & (zero ^ one))));
+    }
+    fold_rows(scratch, others.chunks_exact(words));
+    out.extend_from_slice(&scratch[..words]);
+    if kind == Kind::Both {
+        scratch.clear();
+        for three in rows.windows(3).step_by(2) {
+            let row = three[0].iter().zip(three[1]).zip(three[2]).zip(lowest);
+            // From v ⊕ v + 1 and v + 1 ⊕ v + 2.
+            scratch.extend(row.map(|(((v, w), x), c)| v ^ w ^ (c & (v ^ x))));
+        }
+        fold_rows(scratch, others.chunks_exact(words));
+        out.extend_from_slice(&scratch[..words]);
+    }
 }
 
 /// The tree with finished subtrees replaced by their outputs.

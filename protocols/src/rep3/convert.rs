@@ -11,7 +11,20 @@ use super::exchange::{Halves, deal_words, swap_words};
 use super::held::{Held, Words, is_a};
 
 const ONE: R64 = Wrapping(1);
-const TWO: R64 = Wrapping(2);
+
+/// Calls `f` with the position, all ones where the plane's bit is set and zero elsewhere, and the word, for every word.
+fn for_each_mask(plane: &[u64], words: &mut [R64], mut f: impl FnMut(usize, R64, &mut R64)) {
+    for (k, (bits, words)) in plane.iter().zip(words.chunks_mut(64)).enumerate() {
+        for (i, w) in words.iter_mut().enumerate() {
+            f(64 * k + i, Wrapping(0u64.wrapping_sub(bits >> i & 1)), w);
+        }
+    }
+}
+
+/// (1 - 2m)·x for a mask of all ones (m = 1) or zero: -x = ~x + 1.
+fn negated(x: R64, mask: R64) -> R64 {
+    (x ^ mask) - mask
+}
 
 /// The bit as 0 or 1 in Z_2^64: D deals λ; u_A = m + (1-2m)·λ_A, u_B = (1-2m)·λ_B; swap. 24 bytes, 2 rounds (D's first).
 pub(crate) async fn to_arithmetic(strand: &Strand<'_>, bit: &Held<Plane>) -> Result<Held<Words>> {
@@ -19,15 +32,12 @@ pub(crate) async fn to_arithmetic(strand: &Strand<'_>, bit: &Held<Plane>) -> Res
     let lambda = bit.lambda();
     let halves = deal_words(strand, n, 64, || to_words(&lambda.unwrap_or_default(), n)).await?;
     let u = match (bit, halves) {
-        (Held::Pair { common, .. }, Halves::Pair(l)) => {
+        (Held::Pair { common, .. }, Halves::Pair(mut u)) => {
             let constant = if is_a(strand) { ONE } else { Wrapping(0) };
-            Some(
-                to_words(common, n)
-                    .into_iter()
-                    .zip(l)
-                    .map(|(m, l)| constant * m + (ONE - TWO * m) * l)
-                    .collect(),
-            )
+            for_each_mask(common, &mut u, |_, m, l| {
+                *l = negated(*l, m) + (constant & m)
+            });
+            Some(u)
         }
         _ => None,
     };
@@ -45,26 +55,27 @@ pub(crate) async fn select(
     let n = strand.chunk().len();
     let lambda = bit.lambda();
     let dealt = deal_words(strand, 2 * n, 64, || {
-        let l = to_words(&lambda.unwrap_or_default(), n);
-        let q: Words = l.iter().zip(x.side()).map(|(&l, s)| l * s).collect();
-        [l, q].concat()
+        let mut dealt = to_words(&lambda.clone().unwrap_or_default(), n);
+        let mut q = x.side();
+        for_each_mask(&lambda.unwrap_or_default(), &mut q, |_, l, q| *q &= l);
+        dealt.extend(q);
+        dealt
     })
     .await?;
     let u = match (bit, x, dealt) {
-        (Held::Pair { common: m, .. }, Held::Pair { half, common: c }, Halves::Pair(dealt)) => {
-            let (l, q) = dealt.split_at(n);
-            let with_c = if is_a(strand) { ONE } else { Wrapping(0) };
-            let terms = to_words(m, n)
-                .into_iter()
-                .zip(half.iter().zip(c))
-                .zip(l.iter().zip(q));
-            Some(
-                terms
-                    .map(|((m, (&x, &c)), (&l, &q))| {
-                        m * (x + with_c * c) + (ONE - TWO * m) * (l * c + q)
-                    })
-                    .collect(),
-            )
+        (Held::Pair { common: m, .. }, Held::Pair { half, common: c }, Halves::Pair(mut u)) => {
+            let (l, q) = u.split_at_mut(n);
+            let with_c = if is_a(strand) {
+                Wrapping(u64::MAX)
+            } else {
+                Wrapping(0)
+            };
+            for_each_mask(m, l, |i, m, l| {
+                let product = negated(*l * c[i] + q[i], m);
+                *l = product + (m & (half[i] + (with_c & c[i])));
+            });
+            u.truncate(n);
+            Some(u)
         }
         _ => None,
     };

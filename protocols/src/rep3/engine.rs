@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use ndarray::{ArrayD, Axis};
 use tacit_mpc::ring::row_major;
-use tacit_mpc::{Bilinear, Chunk, Purpose, R64, Session, Strand, Tensor};
+use tacit_mpc::{Bilinear, Chunk, Purpose, R64, Role, Session, Strand, Tensor};
 use tacit_nn::program::Instr;
 use tacit_nn::{Engine, Error, Layout, Product, Program, Result, fixed};
 
@@ -16,7 +16,7 @@ use super::bits::Plane;
 use super::held::Held;
 use super::plan::{Choice, Depth};
 use super::program::{Compiler, Register};
-use super::share::{Rep3, assemble, input, open};
+use super::share::{Parts, Rep3, input, open};
 
 /// A tensor on this engine: shared or public numbers in fixed point, or shared bits.
 #[derive(Clone, Debug)]
@@ -427,12 +427,29 @@ impl Engine for Rep3Engine {
                 (_, None) => Operand::Numbers(Cow::default(), Cow::default()),
             })
             .collect();
-        let parts = self.session.fan_out(n, async |strand: Strand<'_>| {
+        let mut outputs: Vec<Option<Output>> = program.outputs.iter().map(|_| None).collect();
+        let run = async |strand: Strand<'_>| {
             let registers: Vec<Register> = standard.iter().map(|x| x.part(&strand)).collect();
             compiled.run(&strand, &registers).await
-        });
-        let parts = parts.map_err(failed)?;
-        collect(&shape, me, program.outputs.len(), parts)
+        };
+        self.session
+            .for_each_chunk(n, run, |chunk, registers| {
+                let role = tacit_mpc::strand::role(me, chunk.dealer);
+                for (output, register) in outputs.iter_mut().zip(registers) {
+                    let output = output.get_or_insert_with(|| Output::like(&register, &shape));
+                    output.put(chunk, role, register);
+                }
+                Ok(())
+            })
+            .map_err(failed)?;
+        outputs
+            .into_iter()
+            // Without chunks there is nothing to tell bits from numbers by.
+            .map(|o| {
+                o.unwrap_or_else(|| Output::Numbers(Parts::new(&shape)))
+                    .finish(&shape)
+            })
+            .collect()
     }
 }
 
@@ -473,36 +490,41 @@ impl Operand<'_> {
     }
 }
 
-/// Puts the outputs of all strands together.
-fn collect(
-    shape: &[usize],
-    me: usize,
-    outputs: usize,
-    parts: Vec<(Chunk, Vec<Register>)>,
-) -> Result<Vec<Value>> {
-    let mut numbers: Vec<Vec<(Chunk, (Vec<R64>, Vec<R64>))>> = vec![Vec::new(); outputs];
-    let mut bits: Vec<Vec<(Chunk, Held<Plane>)>> = vec![Vec::new(); outputs];
-    for (chunk, registers) in parts {
-        let role = tacit_mpc::strand::role(me, chunk.dealer);
-        for (k, register) in registers.into_iter().enumerate() {
-            match register {
-                Register::Number(x) => numbers[k].push((chunk, x.into_party_order(role))),
-                Register::Bit(x) => bits[k].push((chunk, x)),
+/// An output of a program, put together from chunks.
+enum Output {
+    Numbers(Parts),
+    Bits(Vec<(Chunk, Held<Plane>)>),
+}
+
+impl Output {
+    fn like(register: &Register, shape: &[usize]) -> Self {
+        match register {
+            Register::Number(_) => Self::Numbers(Parts::new(shape)),
+            Register::Bit(_) => Self::Bits(Vec::new()),
+        }
+    }
+
+    fn put(&mut self, chunk: Chunk, role: Role, register: Register) {
+        match (self, register) {
+            (Self::Numbers(parts), Register::Number(x)) => {
+                let (own, next) = x.party_order(role);
+                parts.put(chunk, own, next);
+            }
+            (Self::Bits(bits), Register::Bit(x)) => bits.push((chunk, x)),
+            _ => unreachable!("a register of a program has one type"),
+        }
+    }
+
+    fn finish(self, shape: &[usize]) -> Result<Value> {
+        match self {
+            Self::Numbers(parts) => parts.finish().map(Value::Numbers).map_err(failed),
+            Self::Bits(mut chunks) => {
+                chunks.sort_unstable_by_key(|(chunk, _)| chunk.index);
+                Ok(Value::Bits(Bits {
+                    shape: shape.to_vec(),
+                    chunks,
+                }))
             }
         }
     }
-    numbers
-        .into_iter()
-        .zip(bits)
-        .map(|(numbers, bits)| {
-            if bits.is_empty() {
-                assemble(shape, numbers).map(Value::Numbers).map_err(failed)
-            } else {
-                Ok(Value::Bits(Bits {
-                    shape: shape.to_vec(),
-                    chunks: bits,
-                }))
-            }
-        })
-        .collect()
 }

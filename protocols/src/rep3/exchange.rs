@@ -3,10 +3,12 @@
 //! The message to a party is always masked by the draw of the one key that this party lacks. The callers cannot choose the
 //! key: it follows from the roles (requirement R16).
 
-use tacit_mpc::wire::{Packer, Unpacker, packed_len};
-use tacit_mpc::{Purpose, R64, Result, Role, Strand};
+use bytemuck::allocation::cast_vec;
+use bytemuck::{cast_slice, cast_slice_mut};
+use tacit_mpc::wire::{pack, pack_planes, packed_len, unpack, unpack_planes};
+use tacit_mpc::{Label, Purpose, R64, Result, Role, Strand};
 
-use super::bits::{Plane, xor};
+use super::bits::{Plane, words_of};
 use super::held::{Held, Words, mask};
 
 /// What each party has of a value that the dealer dealt: v = a + b.
@@ -30,193 +32,183 @@ impl<T> Halves<T> {
             Self::Pair(half) => Some(half),
         }
     }
-}
 
-/// Something dealt or swapped: words of k bits with addition, or planes of bits with exclusive or.
-trait Payload: Sized {
-    /// How many units (words, planes) of what width.
-    type Shape: Copy;
-    fn draw(
-        strand: &Strand<'_>,
-        key: usize,
-        label: tacit_mpc::Label,
-        purpose: Purpose,
-        units: usize,
-        shape: Self::Shape,
-    ) -> Result<Self>;
-    fn minus(&self, o: &Self) -> Self;
-    fn plus(&self, o: &Self) -> Self;
-    fn pack(&self, shape: Self::Shape) -> bytes::Bytes;
-    fn unpack(bytes: &[u8], units: usize, shape: Self::Shape) -> Self;
-    fn wire_len(units: usize, shape: Self::Shape) -> usize;
-}
-
-impl Payload for Words {
-    /// Bits a word.
-    type Shape = u32;
-
-    fn draw(
-        strand: &Strand<'_>,
-        key: usize,
-        label: tacit_mpc::Label,
-        purpose: Purpose,
-        units: usize,
-        bits: u32,
-    ) -> Result<Self> {
-        let mut words = strand.draw(key, label, purpose, units)?;
-        words.iter_mut().for_each(|w| *w &= mask(bits));
-        Ok(words)
+    /// The half of A or B to keep; `None` at the dealer.
+    pub(crate) fn into_half(self) -> Option<T> {
+        match self {
+            Self::Dealer { .. } => None,
+            Self::Pair(half) => Some(half),
+        }
     }
 
-    fn minus(&self, o: &Self) -> Self {
-        self.iter().zip(o).map(|(&x, &y)| x - y).collect()
-    }
-
-    fn plus(&self, o: &Self) -> Self {
-        super::held::add(self, o)
-    }
-
-    fn pack(&self, bits: u32) -> bytes::Bytes {
-        let mut p = Packer::with_capacity(self.len() * bits as usize);
-        p.push(self, bits);
-        p.finish()
-    }
-
-    fn unpack(bytes: &[u8], units: usize, bits: u32) -> Self {
-        Unpacker::new(bytes).words(units, bits)
-    }
-
-    fn wire_len(units: usize, bits: u32) -> usize {
-        packed_len(units, bits as usize)
+    fn map<U>(self, f: impl Fn(T) -> U) -> Halves<U> {
+        match self {
+            Self::Dealer { a, b } => Halves::Dealer { a: f(a), b: f(b) },
+            Self::Pair(half) => Halves::Pair(f(half)),
+        }
     }
 }
 
-impl Payload for Vec<Plane> {
-    /// Values a plane.
-    type Shape = usize;
+/// What is dealt or swapped: words of so many bits with addition, or planes of so many bits with exclusive or. Planes lie one
+/// after the other in words.
+#[derive(Clone, Copy)]
+enum Form {
+    Words(u32),
+    Planes(usize),
+}
 
+impl Form {
+    /// Words of so many units.
+    fn words(self, units: usize) -> usize {
+        match self {
+            Self::Words(_) => units,
+            Self::Planes(n) => units * words_of(n),
+        }
+    }
+
+    fn wire_len(self, units: usize) -> usize {
+        match self {
+            Self::Words(bits) => packed_len(units, bits as usize),
+            Self::Planes(n) => packed_len(units, n),
+        }
+    }
+
+    /// A draw of units.
     fn draw(
+        self,
         strand: &Strand<'_>,
         key: usize,
-        label: tacit_mpc::Label,
+        label: Label,
         purpose: Purpose,
-        units: usize,
-        n: usize,
-    ) -> Result<Self> {
-        let words = n.div_ceil(64);
-        let stream: Vec<u64> = strand
-            .draw(key, label, purpose, units * words)?
-            .into_iter()
-            .map(|w| w.0)
-            .collect();
-        Ok(stream.chunks(words.max(1)).map(<[u64]>::to_vec).collect())
+        out: &mut [R64],
+    ) -> Result<()> {
+        strand.draw_into(key, label, purpose, out)?;
+        if let Self::Words(bits @ ..64) = self {
+            out.iter_mut().for_each(|w| *w &= mask(bits));
+        }
+        Ok(())
     }
 
-    fn minus(&self, o: &Self) -> Self {
-        self.iter().zip(o).map(|(x, y)| xor(x, y)).collect()
+    /// x -= y.
+    fn take_off(self, x: &mut [R64], y: &[R64]) {
+        let pairs = x.iter_mut().zip(y);
+        match self {
+            Self::Words(_) => pairs.for_each(|(x, &y)| *x -= y),
+            Self::Planes(_) => pairs.for_each(|(x, &y)| *x ^= y),
+        }
     }
 
-    fn plus(&self, o: &Self) -> Self {
-        self.minus(o)
+    fn pack(self, x: &[R64], out: &mut [u8]) {
+        match self {
+            Self::Words(bits) => pack(x, bits, out),
+            Self::Planes(n) => pack_planes(cast_slice(x), n, out),
+        }
     }
 
-    fn pack(&self, n: usize) -> bytes::Bytes {
-        let mut p = Packer::with_capacity(self.len() * n);
-        self.iter().for_each(|plane| p.push_plane(plane, n));
-        p.finish()
+    fn unpack(self, bytes: &[u8], out: &mut [R64]) {
+        match self {
+            Self::Words(bits) => unpack(bytes, bits, out),
+            Self::Planes(n) => unpack_planes(bytes, n, cast_slice_mut(out)),
+        }
     }
 
-    fn unpack(bytes: &[u8], units: usize, n: usize) -> Self {
-        let mut u = Unpacker::new(bytes);
-        (0..units).map(|_| u.plane(n)).collect()
-    }
-
-    fn wire_len(units: usize, n: usize) -> usize {
-        packed_len(units, n)
+    /// x += what was packed, to its bits.
+    fn add_packed(self, x: &mut [R64], bytes: &[u8]) {
+        match self {
+            Self::Words(bits) => {
+                // 64 words of any width end with a byte.
+                let mut theirs = [R64::default(); 64];
+                for (x, bytes) in x.chunks_mut(64).zip(bytes.chunks(8 * bits as usize)) {
+                    let theirs = &mut theirs[..x.len()];
+                    unpack(bytes, bits, theirs);
+                    x.iter_mut()
+                        .zip(&*theirs)
+                        .for_each(|(x, &y)| *x = (*x + y) & mask(bits));
+                }
+            }
+            Self::Planes(n) => {
+                let mut theirs = vec![R64::default(); x.len()];
+                unpack_planes(bytes, n, cast_slice_mut(&mut theirs));
+                self.take_off(x, &theirs);
+            }
+        }
     }
 }
 
 /// `deal`: D knows v. A's half is F(k_ia), B gets v - F(k_ia); for the second half of the units the roles of A and B are
 /// swapped, so that both of D's links carry the same. One unit of v sent a unit, 1 round, D's.
-async fn deal<U>(
+async fn deal(
     strand: &Strand<'_>,
     units: usize,
-    shape: <Vec<U> as Payload>::Shape,
-    value: impl FnOnce() -> Vec<U>,
-) -> Result<Halves<Vec<U>>>
-where
-    Vec<U>: Payload,
-{
+    form: Form,
+    value: impl FnOnce() -> Words,
+) -> Result<Halves<Words>> {
     let label = strand.next_gate()?;
     // An odd unit goes to B in one gate and to A in the next.
     let first = (units + usize::from(label.gate & 1)) / 2;
     let second = units - first;
+    let split = form.words(first);
     let (dealer, a, b) = (
         strand.party(Role::Dealer),
         strand.party(Role::A),
         strand.party(Role::B),
     );
     let (ia, ib) = (a, dealer);
-    let draw = |key, units| Vec::<U>::draw(strand, key, label, Purpose::Deal, units, shape);
+    let draw = |key, out: &mut [R64]| form.draw(strand, key, label, Purpose::Deal, out);
     match strand.role() {
         Role::Dealer => {
-            let mut v1 = value();
-            let v2 = v1.split_off(first);
-            let (a1, b2) = (draw(ia, first)?, draw(ib, second)?);
-            let (b1, a2) = (v1.minus(&a1), v2.minus(&b2));
+            let mut to_b = value();
+            let mut to_a = vec![R64::default(); to_b.len()];
+            let (a1, a2) = to_a.split_at_mut(split);
+            let (b1, b2) = to_b.split_at_mut(split);
+            draw(ia, a1)?;
+            form.take_off(b1, a1);
+            draw(ib, a2)?;
+            form.take_off(b2, a2);
+            a2.swap_with_slice(b2);
             if first > 0 {
-                strand.send(b, label, &b1.pack(shape))?;
+                strand.send(b, label, form.wire_len(first), |out| form.pack(b1, out))?;
             }
             if second > 0 {
-                strand.send(a, label, &a2.pack(shape))?;
+                strand.send(a, label, form.wire_len(second), |out| form.pack(a2, out))?;
             }
-            Ok(Halves::Dealer {
-                a: join(a1, a2),
-                b: join(b1, b2),
-            })
+            Ok(Halves::Dealer { a: to_a, b: to_b })
         }
-        Role::A => {
-            let a2 = receive::<Vec<U>>(strand, dealer, label, second, shape).await?;
-            Ok(Halves::Pair(join(draw(ia, first)?, a2)))
-        }
-        Role::B => {
-            let b1 = receive::<Vec<U>>(strand, dealer, label, first, shape).await?;
-            Ok(Halves::Pair(join(b1, draw(ib, second)?)))
+        role => {
+            let is_a = role == Role::A;
+            let received = if is_a { second } else { first };
+            let bytes = if received == 0 {
+                bytes::Bytes::new()
+            } else {
+                let len = form.wire_len(received);
+                strand.recv(dealer, label, len).await?
+            };
+            let mut half = vec![R64::default(); form.words(units)];
+            let (h1, h2) = half.split_at_mut(split);
+            let (drawn, sent, key) = if is_a { (h1, h2, ia) } else { (h2, h1, ib) };
+            draw(key, drawn)?;
+            form.unpack(&bytes, sent);
+            Ok(Halves::Pair(half))
         }
     }
-}
-
-fn join<U>(mut first: Vec<U>, second: Vec<U>) -> Vec<U> {
-    first.extend(second);
-    first
-}
-
-async fn receive<T: Payload>(
-    strand: &Strand<'_>,
-    from: usize,
-    label: tacit_mpc::Label,
-    units: usize,
-    shape: T::Shape,
-) -> Result<T> {
-    if units == 0 {
-        return Ok(T::unpack(&[], 0, shape));
-    }
-    let bytes = strand.recv(from, label, T::wire_len(units, shape)).await?;
-    Ok(T::unpack(&bytes, units, shape))
 }
 
 /// `swap`: A has u_A, B has u_B (`None` at the dealer). With l_A = F(k_ia), l_B = F(k_ib), A sends u_A - l_A, B sends
 /// u_B - l_B; both learn the sum m. (l_A, l_B, m) is a fresh sharing of u_A + u_B. Two units a unit, 1 round; D is silent.
-async fn swap<T: Payload>(
+async fn swap(
     strand: &Strand<'_>,
     units: usize,
-    shape: T::Shape,
-    u: Option<T>,
-) -> Result<Held<T>> {
+    form: Form,
+    u: Option<Words>,
+) -> Result<Held<Words>> {
     let label = strand.next_gate()?;
     let (ia, ib) = (strand.party(Role::A), strand.party(Role::Dealer));
-    let draw = |key| T::draw(strand, key, label, Purpose::Swap, units, shape);
-    let Some(u) = u else {
+    let draw = |key| -> Result<Words> {
+        let mut out = vec![R64::default(); form.words(units)];
+        form.draw(strand, key, label, Purpose::Swap, &mut out)?;
+        Ok(out)
+    };
+    let Some(mut common) = u else {
         return Ok(Held::Dealer {
             a: draw(ia)?,
             b: draw(ib)?,
@@ -228,13 +220,12 @@ async fn swap<T: Payload>(
         (ib, strand.party(Role::A))
     };
     let half = draw(key)?;
-    let ours = u.minus(&half);
-    strand.send(peer, label, &ours.pack(shape))?;
-    let theirs = receive::<T>(strand, peer, label, units, shape).await?;
-    Ok(Held::Pair {
-        half,
-        common: ours.plus(&theirs),
-    })
+    form.take_off(&mut common, &half);
+    let len = form.wire_len(units);
+    strand.send(peer, label, len, |out| form.pack(&common, out))?;
+    let theirs = strand.recv(peer, label, len).await?;
+    form.add_packed(&mut common, &theirs);
+    Ok(Held::Pair { half, common })
 }
 
 /// Deals `n` words of `bits` bits. bits·n bits, 1 round (D's).
@@ -244,16 +235,31 @@ pub(crate) async fn deal_words(
     bits: u32,
     value: impl FnOnce() -> Words,
 ) -> Result<Halves<Words>> {
-    deal(strand, n, bits, value).await
+    deal(strand, n, Form::Words(bits), value).await
 }
 
-/// Deals `count` planes of bits. count·n bits, 1 round (D's).
+/// Deals `count` planes of bits, one after the other. count·n bits, 1 round (D's).
+pub(crate) async fn deal_bits(
+    strand: &Strand<'_>,
+    count: usize,
+    value: impl FnOnce() -> Vec<u64>,
+) -> Result<Halves<Vec<u64>>> {
+    let form = Form::Planes(strand.chunk().len());
+    Ok(deal(strand, count, form, || cast_vec(value()))
+        .await?
+        .map(cast_vec))
+}
+
+/// [`deal_bits`] for planes by themselves.
 pub(crate) async fn deal_planes(
     strand: &Strand<'_>,
     count: usize,
     value: impl FnOnce() -> Vec<Plane>,
 ) -> Result<Halves<Vec<Plane>>> {
-    deal(strand, count, strand.chunk().len(), value).await
+    let n = strand.chunk().len();
+    Ok(deal_bits(strand, count, || value().concat())
+        .await?
+        .map(|flat| cut(&flat, n)))
 }
 
 /// Swaps `n` words of `bits` bits. 2·bits·n bits, 1 round.
@@ -263,31 +269,50 @@ pub(crate) async fn swap_words(
     bits: u32,
     u: Option<Words>,
 ) -> Result<Held<Words>> {
-    let mut held = swap(strand, n, bits, u).await?;
-    if bits < 64
-        && let Held::Pair { common, .. } = &mut held
-    {
-        common.iter_mut().for_each(|w: &mut R64| *w &= mask(bits));
-    }
-    Ok(held)
+    swap(strand, n, Form::Words(bits), u).await
 }
 
-/// Swaps `count` planes of bits; one sharing a plane. 2·count·n bits, 1 round.
+/// Swaps `count` planes of bits, one after the other; one sharing of all. 2·count·n bits, 1 round.
+pub(crate) async fn swap_bits(
+    strand: &Strand<'_>,
+    count: usize,
+    u: Option<Vec<u64>>,
+) -> Result<Held<Vec<u64>>> {
+    let form = Form::Planes(strand.chunk().len());
+    let held = swap(strand, count, form, u.map(cast_vec)).await?;
+    Ok(held.map(cast_vec))
+}
+
+/// [`swap_bits`] for planes by themselves; one sharing a plane.
 pub(crate) async fn swap_planes(
     strand: &Strand<'_>,
     count: usize,
     u: Option<Vec<Plane>>,
 ) -> Result<Vec<Held<Plane>>> {
-    Ok(match swap(strand, count, strand.chunk().len(), u).await? {
-        Held::Dealer { a, b } => a
+    let n = strand.chunk().len();
+    let held = swap_bits(strand, count, u.map(|u| u.concat())).await?;
+    Ok(separate(&held, n))
+}
+
+/// The planes of n values that lie one after the other.
+fn cut(flat: &[u64], n: usize) -> Vec<Plane> {
+    flat.chunks_exact(words_of(n))
+        .map(<[u64]>::to_vec)
+        .collect()
+}
+
+/// The sharings of planes of n values whose shares lie one after the other.
+pub(crate) fn separate(held: &Held<Vec<u64>>, n: usize) -> Vec<Held<Plane>> {
+    match held {
+        Held::Dealer { a, b } => cut(a, n)
             .into_iter()
-            .zip(b)
+            .zip(cut(b, n))
             .map(|(a, b)| Held::Dealer { a, b })
             .collect(),
-        Held::Pair { half, common } => half
+        Held::Pair { half, common } => cut(half, n)
             .into_iter()
-            .zip(common)
+            .zip(cut(common, n))
             .map(|(half, common)| Held::Pair { half, common })
             .collect(),
-    })
+    }
 }

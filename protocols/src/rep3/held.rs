@@ -52,8 +52,28 @@ impl<T> Held<T> {
         }
     }
 
+    /// The shares (i, i+1) of party P_i, where they are.
+    pub(crate) fn party_order(&self, role: Role) -> (&T, &T) {
+        match (self, role) {
+            (Self::Dealer { a, b }, _) => (b, a),
+            (Self::Pair { half, common }, Role::B) => (common, half),
+            (Self::Pair { half, common }, _) => (half, common),
+        }
+    }
+
     /// Both components, in whatever order this role holds them.
-    pub(crate) fn each<U>(&self, mut f: impl FnMut(&T) -> U) -> Held<U> {
+    pub(crate) fn each<'t, U>(&'t self, mut f: impl FnMut(&'t T) -> U) -> Held<U> {
+        match self {
+            Self::Dealer { a, b } => Held::Dealer { a: f(a), b: f(b) },
+            Self::Pair { half, common } => Held::Pair {
+                half: f(half),
+                common: f(common),
+            },
+        }
+    }
+
+    /// Both components turned into something else.
+    pub(crate) fn map<U>(self, mut f: impl FnMut(T) -> U) -> Held<U> {
         match self {
             Self::Dealer { a, b } => Held::Dealer { a: f(a), b: f(b) },
             Self::Pair { half, common } => Held::Pair {
@@ -80,6 +100,17 @@ impl<T> Held<T> {
 }
 
 impl Held<Words> {
+    /// [`Self::side`] of a sharing that is not needed any more.
+    pub(crate) fn into_side(self) -> Words {
+        match self {
+            Self::Dealer { mut a, b } => {
+                a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
+                a
+            }
+            Self::Pair { common, .. } => common,
+        }
+    }
+
     /// This party's side of the two-sided form x = c + s: c at A and B, s at the dealer. No communication.
     pub(crate) fn side(&self) -> Words {
         match self {

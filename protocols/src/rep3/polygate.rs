@@ -8,8 +8,8 @@
 
 use tacit_mpc::{Result, Strand};
 
-use super::bits::{Plane, and, xor, xor_into};
-use super::exchange::{Halves, deal_planes, swap_planes};
+use super::bits::{Plane, words_of, xor_into};
+use super::exchange::{deal_bits, separate, swap_bits};
 use super::held::{Held, is_a};
 
 /// A product of inputs: a set of their indices as bits of a word.
@@ -54,12 +54,6 @@ fn subsets(s: Monomial) -> impl Iterator<Item = Monomial> {
     std::iter::successors(Some(s), move |&t| (t != 0).then(|| (t - 1) & s))
 }
 
-fn product<'a>(planes: impl Iterator<Item = &'a Plane>) -> Option<Plane> {
-    planes.fold(None, |acc: Option<Plane>, p| {
-        Some(acc.map_or_else(|| p.clone(), |acc| and(&acc, p)))
-    })
-}
-
 fn members(s: Monomial) -> impl Iterator<Item = usize> {
     (0..Monomial::BITS as usize).filter(move |i| s >> i & 1 == 1)
 }
@@ -69,86 +63,127 @@ pub(crate) async fn evaluate(
     strand: &Strand<'_>,
     gates: &[Polynomial],
 ) -> Result<Vec<Held<Plane>>> {
-    let dealt: Vec<Vec<Monomial>> = gates.iter().map(Polynomial::dealt).collect();
-    let count = dealt.iter().map(Vec::len).sum();
-    let halves = deal_planes(strand, count, || {
-        let mut planes = Vec::with_capacity(count);
-        for (gate, dealt) in gates.iter().zip(&dealt) {
-            let lambda: Vec<Plane> = gate.inputs.iter().filter_map(Held::lambda).collect();
-            for &t in dealt {
-                let mut plane = product(members(t).map(|i| &lambda[i])).unwrap_or_default();
-                if let Some(plus) = &gate.plus
-                    && gate.carrier() == Some(t)
-                {
-                    xor_into(&mut plane, plus);
+    let gates: Vec<_> = gates
+        .iter()
+        .map(|gate| Gate {
+            inputs: gate.inputs.iter().map(|x| x.each(|p| &p[..])).collect(),
+            dealt: gate.dealt(),
+            carrier: gate.carrier(),
+            outputs: &gate.outputs,
+            plus: gate.plus.as_deref(),
+        })
+        .collect();
+    let outputs = evaluate_gates(strand, &gates).await?;
+    Ok(separate(&outputs, strand.chunk().len()))
+}
+
+/// A gate made ready: its inputs where they lie, and what depends on its shape alone.
+struct Gate<'a> {
+    inputs: Vec<Held<&'a [u64]>>,
+    dealt: Vec<Monomial>,
+    carrier: Option<Monomial>,
+    outputs: &'a [Vec<Monomial>],
+    plus: Option<&'a [u64]>,
+}
+
+/// The outputs of all gates, plane after plane.
+async fn evaluate_gates(strand: &Strand<'_>, gates: &[Gate<'_>]) -> Result<Held<Vec<u64>>> {
+    let words = words_of(strand.chunk().len());
+    let count = gates.iter().map(|g| g.dealt.len()).sum();
+    let halves = deal_bits(strand, count, || {
+        let mut planes = vec![0u64; count * words];
+        let mut rest = planes.chunks_exact_mut(words);
+        for gate in gates {
+            for (&t, plane) in gate.dealt.iter().zip(&mut rest) {
+                plane.fill(u64::MAX);
+                for i in members(t) {
+                    if let Held::Dealer { a, b } = gate.inputs[i] {
+                        let lambda = a.iter().zip(b).map(|(a, b)| a ^ b);
+                        plane.iter_mut().zip(lambda).for_each(|(p, l)| *p &= l);
+                    }
                 }
-                planes.push(plane);
+                if let Some(plus) = gate.plus
+                    && gate.carrier == Some(t)
+                {
+                    xor_into(plane, plus);
+                }
             }
         }
         planes
     })
     .await?;
     let outputs = gates.iter().map(|g| g.outputs.len()).sum();
-    let u = match &halves {
-        Halves::Dealer { .. } => None,
-        Halves::Pair(half) => Some(summands(
-            gates,
-            &dealt,
-            half,
-            is_a(strand),
-            strand.chunk().len(),
-        )),
-    };
-    swap_planes(strand, outputs, u).await
+    let u = halves.half().map(|half| {
+        let mut u = vec![0u64; outputs * words];
+        summands(gates, half, is_a(strand), words, &mut u);
+        u
+    });
+    swap_bits(strand, outputs, u).await
 }
 
 /// What A or B contributes to each output.
-fn summands(
-    gates: &[Polynomial],
-    dealt: &[Vec<Monomial>],
-    half: &[Plane],
-    is_a: bool,
-    n: usize,
-) -> Vec<Plane> {
-    let mut out = Vec::new();
+fn summands(gates: &[Gate<'_>], half: &[u64], is_a: bool, words: usize, out: &mut [u64]) {
     let mut rest = half;
-    for (gate, dealt) in gates.iter().zip(dealt) {
-        let (products, later) = rest.split_at(dealt.len());
+    let mut out = out.chunks_exact_mut(words);
+    // The product of the m alone is a constant of the pair: A adds it.
+    let constant = vec![if is_a { u64::MAX } else { 0 }; words];
+    let mut rows = Vec::new();
+    for gate in gates {
+        let (products, later) = rest.split_at(gate.dealt.len() * words);
         rest = later;
-        let (m, shares): (Vec<&Plane>, Vec<&Plane>) = gate
-            .inputs
-            .iter()
-            .filter_map(|x| {
-                if let Held::Pair { half, common } = x {
-                    Some((common, half))
-                } else {
-                    None
-                }
-            })
-            .unzip();
-        for monomials in &gate.outputs {
-            let mut u = vec![0u64; n.div_ceil(64)];
-            for &s in monomials {
-                for t in subsets(s) {
-                    let share: Option<&Plane> = match t.count_ones() {
-                        0 => None,
-                        1 => Some(shares[t.trailing_zeros() as usize]),
-                        _ => dealt.binary_search(&t).ok().map(|i| &products[i]),
-                    };
-                    // The product of m alone is a constant of the pair: A adds it.
-                    if share.is_none() && !is_a {
-                        continue;
-                    }
-                    let factors = members(s & !t).map(|i| m[i]).chain(share);
-                    if let Some(term) = product(factors) {
-                        xor_into(&mut u, &term);
-                    }
-                }
+        // This party's share of the product of the λ in a set.
+        let share = |t: Monomial| match t.count_ones() {
+            0 => &constant[..],
+            1 => pair(&gate.inputs[t.trailing_zeros() as usize]).0,
+            _ => {
+                let at = gate.dealt.binary_search(&t).unwrap_or_default();
+                &products[at * words..][..words]
             }
-            out.push(u);
+        };
+        for (monomials, u) in gate.outputs.iter().zip(&mut out) {
+            for &s in monomials {
+                let inputs: Vec<usize> = members(s).collect();
+                let Some((&first, others)) = inputs.split_first() else {
+                    xor_into(u, &constant);
+                    continue;
+                };
+                // Σ_T (Π_{S\T} m)·share(T), one variable at a time: with f over the sets, f(T) ← f(T ∪ i) ⊕ m_i·f(T).
+                let low = 1 << first;
+                rows.clear();
+                for k in 0..1usize << others.len() {
+                    let t: Monomial = others
+                        .iter()
+                        .enumerate()
+                        .map(|(j, &i)| ((k >> j & 1) as Monomial) << i)
+                        .sum();
+                    let (with, without) = (share(t | low), share(t));
+                    let m = pair(&gate.inputs[first]).1;
+                    let row = with.iter().zip(without).zip(m);
+                    rows.extend(row.map(|((w, o), m)| w ^ (m & o)));
+                }
+                for (j, &i) in others.iter().enumerate().rev() {
+                    let m = pair(&gate.inputs[i]).1;
+                    let (without, with) = rows.split_at_mut((1 << j) * words);
+                    for (o, w) in without
+                        .chunks_exact_mut(words)
+                        .zip(with.chunks_exact(words))
+                    {
+                        let row = o.iter_mut().zip(w).zip(m);
+                        row.for_each(|((o, w), m)| *o = w ^ (m & *o));
+                    }
+                }
+                xor_into(u, &rows[..words]);
+            }
         }
     }
-    out
+}
+
+/// Half and common share of A or B.
+fn pair<'a>(x: &Held<&'a [u64]>) -> (&'a [u64], &'a [u64]) {
+    match *x {
+        Held::Pair { half, common } => (half, common),
+        Held::Dealer { .. } => unreachable!("the dealer adds nothing up"),
+    }
 }
 
 /// (G, P) of a node with children (G_i, P_i), least significant first: G = ⊕_i g_i Π_{j>i} p_j, P = Π p_i. The first child
@@ -184,6 +219,6 @@ pub(crate) fn merge(
 /// Adds a public-to-the-pair plane to a bit.
 pub(crate) fn add_common(x: &mut Held<Plane>, plane: &[u64]) {
     if let Held::Pair { common, .. } = x {
-        *common = xor(common, plane);
+        xor_into(common, plane);
     }
 }

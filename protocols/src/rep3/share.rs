@@ -4,8 +4,8 @@ use std::fmt;
 
 use ndarray::{ArrayD, IxDyn};
 use tacit_mpc::ring::row_major;
-use tacit_mpc::wire::{Packer, Unpacker, packed_len};
-use tacit_mpc::{Chunk, Error, PartyId, Purpose, R64, Result, Session, Strand, Tensor};
+use tacit_mpc::wire::{pack, packed_len, unpack};
+use tacit_mpc::{Chunk, Error, Label, PartyId, Purpose, R64, Result, Session, Strand, Tensor};
 
 /// A replicated sharing of a tensor: P_i holds x_i (`a`) and x_{i+1} (`b`) of x = x_0 + x_1 + x_2.
 #[derive(Clone)]
@@ -70,25 +70,60 @@ impl Rep3 {
     }
 }
 
-/// Puts the chunks' shares (x_i, x_{i+1}) together.
-pub(crate) fn assemble(shape: &[usize], parts: Vec<(Chunk, (Vec<R64>, Vec<R64>))>) -> Result<Rep3> {
-    let n = shape.iter().product();
-    let (mut a, mut b) = (Vec::with_capacity(n), Vec::with_capacity(n));
-    for (_, (x, y)) in parts {
-        a.extend(x);
-        b.extend(y);
+/// Runs `gate` for every chunk of a tensor of this shape and puts the shares (x_i, x_{i+1}) that it gives together.
+pub(crate) fn share_chunks<'s>(
+    s: &'s Session,
+    shape: &[usize],
+    gate: impl AsyncFn(Strand<'s>) -> Result<(Vec<R64>, Vec<R64>)>,
+) -> Result<Rep3> {
+    let mut x = Parts::new(shape);
+    s.for_each_chunk(x.a.len(), gate, |chunk, (a, b)| {
+        x.put(chunk, &a, &b);
+        Ok(())
+    })?;
+    x.finish()
+}
+
+/// A sharing that chunks are put into.
+pub(crate) struct Parts {
+    shape: Vec<usize>,
+    a: Vec<R64>,
+    b: Vec<R64>,
+}
+
+impl Parts {
+    /// Zeros of this shape.
+    pub(crate) fn new(shape: &[usize]) -> Self {
+        let n = shape.iter().product();
+        let zero = || vec![R64::default(); n];
+        Self {
+            shape: shape.to_vec(),
+            a: zero(),
+            b: zero(),
+        }
     }
-    let tensor = |v: Vec<R64>| {
-        let len = v.len();
-        ArrayD::from_shape_vec(IxDyn(shape), v).map_err(|_| Error::Shape {
-            op: "assemble",
-            left: vec![len],
-            right: shape.to_vec(),
+
+    /// A chunk's shares (x_i, x_{i+1}), one word an element.
+    pub(crate) fn put(&mut self, chunk: Chunk, a: &[R64], b: &[R64]) {
+        self.a[chunk.start..chunk.end].copy_from_slice(a);
+        self.b[chunk.start..chunk.end].copy_from_slice(b);
+    }
+
+    /// The sharing.
+    pub(crate) fn finish(self) -> Result<Rep3> {
+        Ok(Rep3 {
+            a: tensor(&self.shape, self.a)?,
+            b: tensor(&self.shape, self.b)?,
         })
-    };
-    Ok(Rep3 {
-        a: tensor(a)?,
-        b: tensor(b)?,
+    }
+}
+
+fn tensor(shape: &[usize], words: Vec<R64>) -> Result<Tensor> {
+    let len = words.len();
+    ArrayD::from_shape_vec(IxDyn(shape), words).map_err(|_| Error::Shape {
+        op: "assemble",
+        left: vec![len],
+        right: shape.to_vec(),
     })
 }
 
@@ -98,7 +133,7 @@ pub(crate) fn assemble(shape: &[usize], parts: Vec<(Chunk, (Vec<R64>, Vec<R64>))
 /// # Errors
 /// The owner gave no tensor of this shape, or a link or peer failed.
 pub fn input(s: &Session, owner: PartyId, shape: &[usize], x: Option<&Tensor>) -> Result<Rep3> {
-    let n = shape.iter().product();
+    let n: usize = shape.iter().product();
     let me = s.me();
     let words = x.filter(|_| me == owner).map(row_major).unwrap_or_default();
     if me == owner && (words.len() != n) {
@@ -108,7 +143,7 @@ pub fn input(s: &Session, owner: PartyId, shape: &[usize], x: Option<&Tensor>) -
             right: shape.to_vec(),
         });
     }
-    let parts = s.fan_out(n, async |strand: Strand<'_>| {
+    share_chunks(s, shape, async |strand: Strand<'_>| {
         let label = strand.next_gate()?;
         let chunk = strand.chunk();
         let zero = || vec![R64::default(); chunk.len()];
@@ -119,23 +154,41 @@ pub fn input(s: &Session, owner: PartyId, shape: &[usize], x: Option<&Tensor>) -
                 .zip(&r)
                 .map(|(&x, &r)| x - r)
                 .collect();
-            let mut packer = Packer::with_capacity(64 * rest.len());
-            packer.push(&rest, 64);
-            strand.send(s.next(), label, &packer.finish())?;
+            send_words(&strand, s.next(), label, &rest)?;
             Ok((r, rest))
         } else if me == (owner + 1) % 3 {
-            let rest = strand
-                .recv(owner, label, packed_len(chunk.len(), 64))
-                .await?;
-            Ok((Unpacker::new(&rest).words(chunk.len(), 64), zero()))
+            Ok((recv_words(&strand, owner, label).await?, zero()))
         } else {
             Ok((
                 zero(),
                 strand.draw(owner, label, Purpose::Input, chunk.len())?,
             ))
         }
-    })?;
-    assemble(shape, parts)
+    })
+}
+
+/// Sends whole words, one an element of the chunk.
+pub(crate) fn send_words(
+    strand: &Strand<'_>,
+    to: PartyId,
+    label: Label,
+    words: &[R64],
+) -> Result<()> {
+    let len = packed_len(words.len(), 64);
+    strand.send(to, label, len, |out| pack(words, 64, out))
+}
+
+/// Whole words from a peer, one an element of the chunk.
+pub(crate) async fn recv_words(
+    strand: &Strand<'_>,
+    from: PartyId,
+    label: Label,
+) -> Result<Vec<R64>> {
+    let n = strand.chunk().len();
+    let bytes = strand.recv(from, label, packed_len(n, 64)).await?;
+    let mut words = vec![R64::default(); n];
+    unpack(&bytes, 64, &mut words);
+    Ok(words)
 }
 
 /// Opens a tensor to all three: P_{i+1} sends P_i the one share it lacks. 24 bytes and 1 round a value.
@@ -144,27 +197,21 @@ pub fn input(s: &Session, owner: PartyId, shape: &[usize], x: Option<&Tensor>) -
 /// A link or peer failed.
 pub fn open(s: &Session, x: &Rep3) -> Result<Tensor> {
     let (own, next) = (row_major(&x.a), row_major(&x.b));
-    let parts = s.fan_out(own.len(), async |strand: Strand<'_>| {
+    let mut opened = vec![R64::default(); own.len()];
+    let gate = async |strand: Strand<'_>| {
         let label = strand.next_gate()?;
         let range = strand.chunk().start..strand.chunk().end;
-        let mut packer = Packer::with_capacity(64 * range.len());
-        packer.push(&next[range.clone()], 64);
-        strand.send(s.prev(), label, &packer.finish())?;
-        let missing = strand
-            .recv(s.next(), label, packed_len(range.len(), 64))
-            .await?;
-        let missing = Unpacker::new(&missing).words(range.len(), 64);
-        Ok(own[range.clone()]
-            .iter()
-            .zip(&next[range])
-            .zip(missing)
-            .map(|((&x, &y), z)| x + y + z)
-            .collect::<Vec<R64>>())
+        send_words(&strand, s.prev(), label, &next[range])?;
+        recv_words(&strand, s.next(), label).await
+    };
+    s.for_each_chunk(own.len(), gate, |chunk, missing| {
+        let range = chunk.start..chunk.end;
+        let known = own[range.clone()].iter().zip(&next[range.clone()]);
+        opened[range]
+            .iter_mut()
+            .zip(known.zip(missing))
+            .for_each(|(o, ((&x, &y), z))| *o = x + y + z);
+        Ok(())
     })?;
-    let words: Vec<R64> = parts.into_iter().flat_map(|(_, w)| w).collect();
-    ArrayD::from_shape_vec(IxDyn(x.shape()), words).map_err(|_| Error::Shape {
-        op: "open",
-        left: x.shape().to_vec(),
-        right: x.shape().to_vec(),
-    })
+    tensor(x.shape(), opened)
 }

@@ -34,47 +34,43 @@ pub(crate) async fn truncate(
     let n = side.len();
     let e = p + 64 - k;
     let (p, low) = (p as usize, mask(k));
+    let top = k as usize - 1;
     let r = || side.iter().map(move |&s| -s & low);
     let high = deal_words(strand, n, 64, || r().map(|r| -(r >> p)).collect()).await?;
-    let top = deal_words(strand, n, e, || {
-        r().map(|r| r >> (k as usize - 1)).collect()
-    })
-    .await?;
-    let c: Words = side
-        .iter()
-        .map(|&c| (c + Wrapping(1 << (k - 2))) & low)
-        .collect();
-    let wrap = top.half().map(|u| {
-        c.iter()
-            .zip(u)
-            .map(|(&c, &u)| (Wrapping(1) - (c >> (k as usize - 1))) * u)
-            .collect()
+    let wrapped = deal_words(strand, n, e, || r().map(|r| r >> top).collect()).await?;
+    let start = Wrapping(1 << (k - 2));
+    let wrap = wrapped.into_half().map(|mut u| {
+        for (u, &c) in u.iter_mut().zip(side) {
+            // (1 - msb(c'))·u, without a multiplication.
+            *u &= (((c + start) & low) >> top) - Wrapping(1);
+        }
+        u
     });
     let w = swap_words(strand, n, e, wrap).await?;
-    let lift = |y: &[R64], w: &[R64]| {
-        y.iter()
+    let lift = |y: &mut [R64], w: &[R64]| {
+        y.iter_mut()
             .zip(w)
-            .map(|(&y, &w)| y + (w << (k as usize - p)))
-            .collect::<Words>()
+            .for_each(|(y, &w)| *y += w << (k as usize - p));
     };
     Ok(match (high, w) {
-        (Halves::Dealer { a, b }, Held::Dealer { a: wa, b: wb }) => Held::Dealer {
-            a: lift(&a, &wa),
-            b: lift(&b, &wb),
-        },
+        (Halves::Dealer { mut a, mut b }, Held::Dealer { a: wa, b: wb }) => {
+            lift(&mut a, &wa);
+            lift(&mut b, &wb);
+            Held::Dealer { a, b }
+        }
         (
-            Halves::Pair(half),
+            Halves::Pair(mut half),
             Held::Pair {
                 half: wh,
-                common: wc,
+                mut common,
             },
         ) => {
+            lift(&mut half, &wh);
             let offset = Wrapping(1u64 << (k as usize - 2 - p));
-            let c: Words = c.iter().map(|&c| (c >> p) - offset).collect();
-            Held::Pair {
-                half: lift(&half, &wh),
-                common: lift(&c, &wc),
+            for (w, &c) in common.iter_mut().zip(side) {
+                *w = (((c + start) & low) >> p) - offset + (*w << (k as usize - p));
             }
+            Held::Pair { half, common }
         }
         _ => unreachable!("one strand has one role"),
     })
@@ -85,7 +81,7 @@ mod tests {
     use proptest::prelude::*;
     use tacit_mpc::simulate::{mem, simulate_seeded};
 
-    use super::super::share::{Rep3, assemble, open};
+    use super::super::share::{open, share_chunks};
     use super::*;
 
     /// Shares uniform over the ring, the same at all parties: share j of value i is a hash of (i, j).
@@ -113,21 +109,19 @@ mod tests {
                 uniform_share(x, s.me(), seed),
                 uniform_share(x, s.me() + 1, seed),
             );
-            let parts = s
-                .fan_out(x.len(), async |strand| {
-                    let range = strand.chunk().start..strand.chunk().end;
-                    let held = Held::from_party_order(
-                        strand.role(),
-                        own[range.clone()].to_vec(),
-                        next[range].to_vec(),
-                    );
-                    let side: Words = held.side().iter().map(|&w| w & mask(k)).collect();
-                    Ok(truncate(&strand, &side, k, p)
-                        .await?
-                        .into_party_order(strand.role()))
-                })
-                .unwrap();
-            let y: Rep3 = assemble(&[x.len()], parts).unwrap();
+            let y = share_chunks(&s, &[x.len()], async |strand| {
+                let range = strand.chunk().start..strand.chunk().end;
+                let held = Held::from_party_order(
+                    strand.role(),
+                    own[range.clone()].to_vec(),
+                    next[range].to_vec(),
+                );
+                let side: Words = held.side().iter().map(|&w| w & mask(k)).collect();
+                Ok(truncate(&strand, &side, k, p)
+                    .await?
+                    .into_party_order(strand.role()))
+            })
+            .unwrap();
             s.begin_run().unwrap();
             open(&s, &y).unwrap()
         });
