@@ -154,22 +154,26 @@ impl Candidates {
         let taps: Vec<usize> = (0..along.kernel)
             .flat_map(|k| (0..windows).map(move |o| along.place(o, k)))
             .collect();
-        let mut y = self.each(|x| g.gather(x, axis, &found(places, &taps)))?;
+        let mut y = self;
+        // Where each entry lies: at first among what all windows see, then one block after the other.
+        let mut order = found(places, &taps);
         let mut left = along.kernel;
+        if left == 1 {
+            return y.each(|x| g.gather(x, axis, &order));
+        }
         while left > 1 {
             // Blocks of one entry a window; an odd one sits out.
+            let block = |b: usize| order[b * windows..(b + 1) * windows].iter().copied();
             let blocks = |parity: usize| -> Vec<usize> {
-                (0..left / 2)
-                    .flat_map(|b| (0..windows).map(move |o| (2 * b + parity) * windows + o))
-                    .collect()
+                (0..left / 2).flat_map(|b| block(2 * b + parity)).collect()
             };
             let (even, odd) = (blocks(0), blocks(1));
             let first = y.each(|x| g.gather(x, axis, &even))?;
             let second = y.each(|x| g.gather(x, axis, &odd))?;
             let mut winners = Self::larger(g, first, second)?;
             if left % 2 == 1 {
-                let last = (left - 1) * windows..left * windows;
-                let odd = y.each(|x| g.slice(x, axis, last.clone()))?;
+                let last: Vec<usize> = block(left - 1).collect();
+                let odd = y.each(|x| g.gather(x, axis, &last))?;
                 winners = Self {
                     value: g.concat(axis, &[winners.value, odd.value])?,
                     offset: match (winners.offset, odd.offset) {
@@ -180,6 +184,7 @@ impl Candidates {
             }
             y = winners;
             left = left.div_ceil(2);
+            order = (0..left * windows).collect();
         }
         Ok(y)
     }
