@@ -13,6 +13,7 @@ pub mod cli;
 pub mod config;
 pub mod data;
 pub mod net;
+pub mod serve;
 pub mod setup;
 pub mod train_job;
 
@@ -21,6 +22,7 @@ mod control;
 mod dataset;
 mod desk;
 mod journal;
+mod link_speed;
 mod offer;
 mod party;
 mod row_count;

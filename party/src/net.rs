@@ -4,6 +4,7 @@
 //! accepts, so contributors that do not compute need no open port. Both ends hold the other's certificate against the
 //! roster's fingerprint; the first frame each way is a hello that names the session and the sender.
 
+mod caller;
 mod channel;
 mod connect;
 mod frame;
@@ -19,6 +20,7 @@ mod tls_net;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use caller::{Allowance, Caller};
 pub use connect::{Connector, Deadlines, Peer};
 pub use frame::MAX_FRAME;
 pub use hello::SessionId;

@@ -2,7 +2,7 @@
 //!
 //! All parties follow one script, so that on every link the frames come in the order in which they are read:
 //!
-//! 1. the computing parties agree on keys;
+//! 1. the computing parties agree on keys, and on how fast their links are;
 //! 2. every contributor announces its number of rows to the computing parties, or shares the weights of its rows where
 //!    padding hides it;
 //! 3. everyone learns the total, and holds it against its own policy before a row leaves it, even as a share;
@@ -26,6 +26,7 @@ use zeroize::Zeroizing;
 
 use crate::coin::{self, Coin};
 use crate::data::Rows;
+use crate::link_speed;
 use crate::row_count::{self, RowCounts};
 use crate::seats::Seats;
 use crate::train_job::{coin_words, spec};
@@ -137,12 +138,10 @@ impl Training<'_> {
         rows: Option<Rows>,
         observer: &mut dyn FnMut(Epoch) -> tacit_nn::Result<()>,
     ) -> Result<Outcome, TrainError> {
-        let session = Session::new(
-            net.clone(),
-            agree(&**net, self.binding)?,
-            Arc::from(kernels::cpu()),
-        );
-        let mut engine = Rep3Engine::new(session, self.fraction_bits())?;
+        let keys = agree(&**net, self.binding)?;
+        let links = link_speed::measure(&**net)?;
+        let session = Session::new(net.clone(), keys, Arc::from(kernels::cpu()));
+        let mut engine = Rep3Engine::with_depth(session, self.fraction_bits(), links)?;
         let counts = row_count::collect(&mut engine, &**net, self.seats, self.job, rows.as_ref())?;
         row_count::tell(&**net, self.seats, counts.total)?;
         let own = rows.as_ref().map_or(0, Rows::real);

@@ -156,7 +156,7 @@ impl Connector {
         Ok(channel)
     }
 
-    fn hello(&self, session: SessionId, peer: PartyId) -> Result<Hello, Error> {
+    pub(super) fn hello(&self, session: SessionId, peer: PartyId) -> Result<Hello, Error> {
         let own = self.identity.certificate(&self.roster);
         let own = own.map_err(|e| Error::Io {
             peer,

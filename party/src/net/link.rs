@@ -52,18 +52,29 @@ struct Shared {
 }
 
 impl Link {
-    /// Puts an authenticated channel to work. A send or receive that makes no progress for `deadline` fails.
+    /// Puts an authenticated channel to a party to work. A send or receive that makes no progress for `deadline` fails.
     pub(super) fn start(
         channel: Channel,
         peer: PartyId,
         deadline: Duration,
+    ) -> Result<Self, Error> {
+        Self::limited(channel, peer, deadline, MAX_FRAME, UNREAD)
+    }
+
+    /// The same for somebody whose frames have `max_frame` bytes at most and who may leave `unread` bytes of them here.
+    pub(super) fn limited(
+        channel: Channel,
+        peer: PartyId,
+        deadline: Duration,
+        max_frame: usize,
+        unread: usize,
     ) -> Result<Self, Error> {
         let Channel {
             socket,
             tls,
             mut decoder,
         } = channel;
-        decoder.set_max(MAX_FRAME);
+        decoder.set_max(max_frame);
         let fail = |e: io::Error| fault(peer, &e);
         socket.set_read_timeout(None).map_err(fail)?;
         socket.set_write_timeout(Some(deadline)).map_err(fail)?;
@@ -71,7 +82,7 @@ impl Link {
             peer,
             socket,
             tls: Mutex::new(tls),
-            inbox: Mailbox::new(UNREAD),
+            inbox: Mailbox::new(unread),
             outbox: Outbox::default(),
             frames: AtomicU64::new(0),
             payload: AtomicU64::new(0),
@@ -120,6 +131,11 @@ impl Link {
             .unwrap_or(Err(Error::Timeout {
                 peer: self.shared.peer,
             }))
+    }
+
+    /// Sends what waits, then closes the link.
+    pub(super) fn finish(&self) {
+        self.shared.outbox.close();
     }
 
     /// Cuts the link at once; both ends see it closed.

@@ -40,7 +40,7 @@ impl Default for Limits {
     }
 }
 
-/// Accepts connections of the consortium's parties.
+/// Accepts connections of the consortium's members: parties for their sessions, clients for services.
 pub struct Listener {
     config: Arc<ServerConfig>,
     roster: Arc<Roster>,
@@ -115,10 +115,9 @@ impl Listener {
         let member = channel
             .peer()
             .and_then(|fingerprint| self.roster.by_fingerprint(&fingerprint));
-        let member = member.filter(|member| member.role() == Role::Party);
         let member = member
-            .ok_or_else(|| io::Error::other("its certificate is no party's in the roster"))?
-            .name();
+            .ok_or_else(|| io::Error::other("its certificate is no member's in the roster"))?;
+        let (role, member) = (member.role(), member.name());
         let hello = Hello::decode(&channel.recv(until)?);
         let hello = hello.ok_or_else(|| {
             io::Error::other(format!("{member} began with something else than a hello"))
@@ -127,6 +126,10 @@ impl Listener {
             return Err(io::Error::other(format!(
                 "{member} gave another name than its own"
             )));
+        }
+        if role != Role::Party && !self.registry.invites(hello.session, member) {
+            let what = format!("{member} is a client and called for no service that is open to it");
+            return Err(io::Error::other(what));
         }
         Ok((channel, hello.session, hello.name))
     }

@@ -23,6 +23,8 @@ type Key = (SessionId, String);
 struct State {
     parked: HashMap<Key, (u64, Channel)>,
     next_ticket: u64,
+    /// The members that may call for the services that are open.
+    services: HashMap<SessionId, Vec<String>>,
 }
 
 impl Registry {
@@ -80,5 +82,44 @@ impl Registry {
         let (_, channel) = state.parked.remove(&key)?;
         self.changed.notify_all();
         Some(channel)
+    }
+
+    /// Lets these members call for `session`, whether they are parties or clients.
+    pub(super) fn open(&self, session: SessionId, members: &[String]) {
+        self.lock().services.insert(session, members.to_vec());
+    }
+
+    /// Ends what [`Registry::open`] began.
+    pub(super) fn close(&self, session: SessionId) {
+        self.lock().services.remove(&session);
+    }
+
+    /// Whether the member may call for the session as for a service.
+    pub(super) fn invites(&self, session: SessionId, member: &str) -> bool {
+        let state = self.lock();
+        let invited = state.services.get(&session);
+        invited.is_some_and(|members| members.iter().any(|name| name == member))
+    }
+
+    /// Takes a connection of any of these members for `session`, waiting for one until the given instant.
+    pub(super) fn claim_any(
+        &self,
+        session: SessionId,
+        members: &[String],
+        until: Instant,
+    ) -> Option<(usize, Channel)> {
+        let position = |s: &State| {
+            let parked = |name: &String| s.parked.contains_key(&(session, name.clone()));
+            members.iter().position(parked)
+        };
+        let wait = until.saturating_duration_since(Instant::now());
+        let waited = self
+            .changed
+            .wait_timeout_while(self.lock(), wait, |s| position(s).is_none());
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let member = position(&state)?;
+        let (_, channel) = state.parked.remove(&(session, members[member].clone()))?;
+        self.changed.notify_all();
+        Some((member, channel))
     }
 }

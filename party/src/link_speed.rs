@@ -1,0 +1,150 @@
+//! What the links of a session carry, measured when it starts: the variant of every comparison follows from it.
+//!
+//! Each party times answers of its successor: a few empty ones for the latency, one of a quarter of a mebibyte for the
+//! bandwidth. All tell each other what they found and take the slowest, so that all choose alike; a party that lies makes the
+//! session slower, and nothing else.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use tacit_mpc::net::{Profile, Transport};
+use tacit_mpc::{Error, PartyId};
+
+const PINGS: usize = 3;
+const BURST: usize = 256 << 10;
+/// Faster links than these are not told apart: what a clock shows of them is scheduling.
+const BEST: Profile = Profile {
+    latency_ns: 1_000,
+    bits_per_second: 100_000_000_000,
+};
+/// Slower ones neither.
+const WORST: Profile = Profile {
+    latency_ns: 10_000_000_000,
+    bits_per_second: 1_000,
+};
+
+/// Measures the links among the three computing parties, and agrees on the slowest.
+///
+/// # Errors
+/// A failed link or peer.
+pub(crate) fn measure(net: &dyn Transport) -> Result<Profile, Error> {
+    let me = net.me();
+    let (next, previous) = ((me + 1) % 3, (me + 2) % 3);
+    let mut latency = WORST.latency_ns;
+    for _ in 0..PINGS {
+        latency = latency.min(round_trip(net, next, previous, 1)? / 2);
+    }
+    let burst = round_trip(net, next, previous, BURST)?;
+    let carrying = burst.saturating_sub(2 * latency).max(1);
+    let bits = (8 * BURST as u128 * 1_000_000_000 / u128::from(carrying)) as u64;
+    let own = Profile {
+        latency_ns: latency.clamp(BEST.latency_ns, WORST.latency_ns),
+        bits_per_second: bits.clamp(WORST.bits_per_second, BEST.bits_per_second),
+    };
+    let mut slowest = own;
+    for peer in [next, previous] {
+        let told = [own.latency_ns.to_le_bytes(), own.bits_per_second.to_le_bytes()].concat();
+        net.send(peer, told.into())?;
+    }
+    for peer in [next, previous] {
+        let theirs = profile(&net.recv(peer)?).ok_or_else(|| misbehaved(peer))?;
+        slowest.latency_ns = slowest.latency_ns.max(theirs.latency_ns);
+        slowest.bits_per_second = slowest.bits_per_second.min(theirs.bits_per_second);
+    }
+    Ok(slowest)
+}
+
+/// Nanoseconds until the successor has echoed so many bytes; echoes those of the predecessor meanwhile.
+fn round_trip(
+    net: &dyn Transport,
+    next: PartyId,
+    previous: PartyId,
+    len: usize,
+) -> Result<u64, Error> {
+    let start = Instant::now();
+    net.send(next, Bytes::from(vec![0; len]))?;
+    let asked = net.recv(previous)?;
+    if asked.len() != len {
+        return Err(misbehaved(previous));
+    }
+    net.send(previous, Bytes::from_static(&[0]))?;
+    if net.recv(next)?.len() != 1 {
+        return Err(misbehaved(next));
+    }
+    Ok(start.elapsed().as_nanos().try_into().unwrap_or(u64::MAX))
+}
+
+fn profile(frame: &[u8]) -> Option<Profile> {
+    let (latency, bits) = frame.split_first_chunk()?;
+    let told = Profile {
+        latency_ns: u64::from_le_bytes(*latency),
+        bits_per_second: u64::from_le_bytes(bits.try_into().ok()?),
+    };
+    let possible = (BEST.latency_ns..=WORST.latency_ns).contains(&told.latency_ns)
+        && (WORST.bits_per_second..=BEST.bits_per_second).contains(&told.bits_per_second);
+    possible.then_some(told)
+}
+
+fn misbehaved(peer: PartyId) -> Error {
+    let what = "what it sent to measure the link makes no sense".into();
+    Error::PeerMisbehaved { peer, what }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tacit_mpc::net::{MemNet, Tamper};
+
+    use super::*;
+
+    fn measured(nets: Vec<Box<dyn Transport>>) -> Vec<Result<Profile, Error>> {
+        std::thread::scope(|scope| {
+            let parts: Vec<_> = nets
+                .into_iter()
+                .map(|net| scope.spawn(move || measure(&*net)))
+                .collect();
+            parts.into_iter().map(|part| part.join().unwrap()).collect()
+        })
+    }
+
+    fn boxed(net: impl Transport + 'static) -> Box<dyn Transport> {
+        Box::new(net)
+    }
+
+    #[test]
+    fn all_agree_on_the_slowest_link() {
+        let mut nets: Vec<_> = MemNet::mesh(3).into_iter().map(boxed).collect();
+        let last = nets.pop().unwrap();
+        struct Late(Box<dyn Transport>);
+        impl Transport for Late {
+            fn me(&self) -> PartyId {
+                self.0.me()
+            }
+            fn send(&self, to: PartyId, frame: Bytes) -> Result<(), tacit_mpc::net::Error> {
+                std::thread::sleep(Duration::from_millis(20));
+                self.0.send(to, frame)
+            }
+            fn recv(&self, from: PartyId) -> Result<Bytes, tacit_mpc::net::Error> {
+                self.0.recv(from)
+            }
+        }
+        nets.push(Box::new(Late(last)));
+        let found: Vec<Profile> = measured(nets).into_iter().map(Result::unwrap).collect();
+        assert!(found.iter().all(|p| *p == found[0]), "{found:?}");
+        assert!(found[0].latency_ns >= 10_000_000, "{found:?}");
+    }
+
+    #[test]
+    fn nonsense_names_its_sender() {
+        let mut nets = MemNet::mesh_with_deadline(3, Duration::from_millis(500));
+        let last = Tamper::new(nets.pop().unwrap(), |_, frame: Bytes| {
+            vec![if frame.len() == 16 { Bytes::from_static(&[255; 16]) } else { frame }]
+        });
+        let honest = nets.into_iter().map(boxed);
+        let found = measured(honest.chain([boxed(last)]).collect());
+        for result in &found[..2] {
+            assert!(matches!(result, Err(Error::PeerMisbehaved { peer: 2, .. })), "{result:?}");
+        }
+    }
+}

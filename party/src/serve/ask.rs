@@ -1,0 +1,220 @@
+//! The client's side of a service.
+
+use std::collections::HashMap;
+use std::num::Wrapping;
+
+use bytes::{Bytes, BytesMut};
+use ndarray::{ArrayD, IxDyn};
+use tacit_mpc::PartyId;
+use tacit_mpc::net::Transport;
+use tacit_nn::fixed;
+use tacit_protocols::rep3::contribute;
+
+use super::wire::{Answer, Ask, Greeting, Port};
+use crate::net::{Connector, Peer, SessionId, TlsNet};
+
+/// Why a question has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// A link to a party failed.
+    #[error(transparent)]
+    Link(#[from] tacit_mpc::net::Error),
+    /// The question cannot be shared.
+    #[error(transparent)]
+    Share(#[from] tacit_mpc::Error),
+    /// A number has no encoding.
+    #[error(transparent)]
+    Encode(#[from] tacit_nn::Error),
+    /// The parties serve different things.
+    #[error("the parties describe the service differently: ask their operators")]
+    Greetings,
+    /// A party sent something that makes no sense.
+    #[error("party {peer} {what}")]
+    Misbehaved {
+        /// Which.
+        peer: PartyId,
+        /// What it did, as the end of a sentence about it.
+        what: String,
+    },
+    /// The tensors do not fit the model.
+    #[error("{0}")]
+    Question(String),
+    /// A party refused the question.
+    #[error("party {peer} refused the question: {reason}")]
+    Refused {
+        /// Which.
+        peer: PartyId,
+        /// What it said.
+        reason: String,
+    },
+}
+
+/// A connection to the three parties of a service.
+pub struct Asker {
+    net: TlsNet,
+    greeting: Greeting,
+    next: u64,
+    /// Answers that have come before they were asked for, by party and number.
+    early: HashMap<(PartyId, u64), Result<Vec<u64>, String>>,
+    rows: HashMap<u64, usize>,
+}
+
+/// The place of the asker in its session with the three parties.
+const ASKER: PartyId = 3;
+
+impl Asker {
+    /// Calls the three parties, in the order of their indices.
+    ///
+    /// # Errors
+    /// A party cannot be reached, or they do not agree on what they serve.
+    pub fn connect(
+        connector: &Connector,
+        session: SessionId,
+        parties: &[Peer; 3],
+    ) -> Result<Self, AskError> {
+        let net = connector.connect(session, ASKER, parties)?;
+        let mut greetings = Vec::with_capacity(3);
+        for peer in 0..3 {
+            let greeting = Greeting::decode(&net.recv(peer)?);
+            greetings.push(greeting.ok_or_else(|| AskError::Misbehaved {
+                peer,
+                what: "greeted with something that is no greeting".into(),
+            })?);
+        }
+        match greetings.pop() {
+            Some(greeting) if greetings.iter().all(|other| *other == greeting) => Ok(Self {
+                net,
+                greeting,
+                next: 0,
+                early: HashMap::new(),
+                rows: HashMap::new(),
+            }),
+            _ => Err(AskError::Greetings),
+        }
+    }
+
+    /// What is served.
+    #[must_use]
+    pub fn greeting(&self) -> &Greeting {
+        &self.greeting
+    }
+
+    /// Shares a question to the parties: a tensor for every input, rows first. The number by which to ask for the answer;
+    /// several questions may be on their way.
+    ///
+    /// # Errors
+    /// The tensors do not fit the model, a number has no encoding, or a link failed.
+    pub fn ask(&mut self, inputs: &[ArrayD<f64>]) -> Result<u64, AskError> {
+        let rows = self.check(inputs)?;
+        let mut messages: [BytesMut; 3] = Default::default();
+        for x in inputs {
+            let words = fixed::encode_tensor(x, self.greeting.fraction_bits)?;
+            let parts = contribute::share(&words)?;
+            for (message, part) in messages.iter_mut().zip(&parts.messages) {
+                message.extend_from_slice(part);
+            }
+        }
+        let number = self.next;
+        self.next += 1;
+        for (peer, message) in messages.into_iter().enumerate() {
+            let ask = Ask {
+                number,
+                rows: rows as u32,
+                shares: message.freeze(),
+            };
+            self.net.send(peer, ask.encode())?;
+        }
+        self.rows.insert(number, rows);
+        Ok(number)
+    }
+
+    /// The answer to a question: a tensor for every output, rows first.
+    ///
+    /// # Errors
+    /// A party refused, sent something else, or a link failed.
+    pub fn answer(&mut self, number: u64) -> Result<Vec<ArrayD<f64>>, AskError> {
+        let rows = self.rows.remove(&number).ok_or_else(|| {
+            AskError::Question(format!("question {number} was not asked, or is answered"))
+        })?;
+        let widths = self.greeting.outputs.iter().map(Port::width);
+        let total = rows * widths.sum::<usize>();
+        let mut sum = vec![Wrapping(0u64); total];
+        for peer in 0..3 {
+            let outcome = self.outcome(peer, number)?;
+            let words = outcome.map_err(|reason| AskError::Refused { peer, reason })?;
+            if words.len() != total {
+                let what = format!("answered with {} words instead of {total}", words.len());
+                return Err(AskError::Misbehaved { peer, what });
+            }
+            sum.iter_mut().zip(words).for_each(|(s, w)| *s += w);
+        }
+        let mut rest = &sum[..];
+        let mut outputs = Vec::with_capacity(self.greeting.outputs.len());
+        for port in &self.greeting.outputs {
+            let (words, later) = rest.split_at(rows * port.width());
+            rest = later;
+            let reals = words
+                .iter()
+                .map(|&w| fixed::decode(w, self.greeting.fraction_bits));
+            let shape = [&[rows], &port.shape[..]].concat();
+            let tensor = ArrayD::from_shape_vec(IxDyn(&shape), reals.collect());
+            outputs.push(tensor.map_err(|e| AskError::Question(e.to_string()))?);
+        }
+        Ok(outputs)
+    }
+
+    /// What one party says to a question.
+    fn outcome(
+        &mut self,
+        peer: PartyId,
+        number: u64,
+    ) -> Result<Result<Vec<u64>, String>, AskError> {
+        loop {
+            if let Some(outcome) = self.early.remove(&(peer, number)) {
+                return Ok(outcome);
+            }
+            let frame: Bytes = self.net.recv(peer)?;
+            let answer = Answer::decode(frame)
+                .filter(|answer| answer.number < self.next)
+                .ok_or_else(|| AskError::Misbehaved {
+                    peer,
+                    what: "sent something that is no answer".into(),
+                })?;
+            self.early.insert((peer, answer.number), answer.outcome);
+        }
+    }
+
+    /// The rows of a question that fits the model.
+    fn check(&self, inputs: &[ArrayD<f64>]) -> Result<usize, AskError> {
+        let ports = &self.greeting.inputs;
+        if inputs.len() != ports.len() {
+            return Err(AskError::Question(format!(
+                "the model takes {} inputs, {} were given",
+                ports.len(),
+                inputs.len()
+            )));
+        }
+        let rows = inputs
+            .first()
+            .and_then(|x| x.shape().first().copied())
+            .unwrap_or(0);
+        for (x, port) in inputs.iter().zip(ports) {
+            let want = [&[rows], &port.shape[..]].concat();
+            if x.shape() != want {
+                return Err(AskError::Question(format!(
+                    "input {} has shape {:?}, the model takes [rows, {:?}]",
+                    port.name,
+                    x.shape(),
+                    port.shape
+                )));
+            }
+        }
+        if rows == 0 || rows > self.greeting.max_rows {
+            return Err(AskError::Question(format!(
+                "a question has 1 to {} rows, this one {rows}: ask several",
+                self.greeting.max_rows
+            )));
+        }
+        Ok(rows)
+    }
+}
