@@ -8,6 +8,9 @@ use crate::job_check;
 /// The largest job file in bytes.
 pub const MAX_JOB_BYTES: usize = 1 << 20;
 
+/// The largest model file that travels with a job in bytes: half of a message of the control plane.
+pub const MAX_MODEL_BYTES: usize = 32 << 20;
+
 /// Why a job file is refused.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum JobError {
@@ -49,7 +52,8 @@ pub struct JobSpec {
     /// The parties that contribute rows; those that compute, where the file does not say.
     #[serde(default)]
     pub contributors: Vec<String>,
-    /// The rows.
+    /// The rows. A job that serves has none.
+    #[serde(default)]
     pub data: DataSpec,
     /// The network.
     pub model: ModelSpec,
@@ -59,6 +63,8 @@ pub struct JobSpec {
     /// What the recipient learns besides the model.
     #[serde(default)]
     pub release: ReleaseSpec,
+    /// To whom and how long a model is served; for [`Kind::Serve`].
+    pub service: Option<ServiceSpec>,
 }
 
 /// What is to be done.
@@ -67,18 +73,21 @@ pub struct JobSpec {
 pub enum Kind {
     /// Train one model on the rows of all contributors.
     Train,
+    /// Answer clients' questions to a model.
+    Serve,
 }
 
 impl std::fmt::Display for Kind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Train => f.write_str("train"),
+            Self::Serve => f.write_str("serve"),
         }
     }
 }
 
 /// The rows of a job: the same columns at every contributor.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataSpec {
     /// A name that each contributor maps to a file of its own.
@@ -107,12 +116,71 @@ pub struct Feature {
     pub max: f64,
 }
 
-/// A multilayer perceptron.
+/// A network: a multilayer perceptron, or any that an ONNX file describes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSpec {
     /// The widths of the hidden layers; none for logistic or softmax regression.
+    #[serde(default)]
     pub hidden: Vec<usize>,
+    /// The model's ONNX file, from the job file's directory on, instead of `hidden`. Its bytes travel with the job and are
+    /// signed with it.
+    pub onnx: Option<String>,
+    /// Who knows the weights of a model that is served.
+    #[serde(default)]
+    pub weights: Weights,
+}
+
+/// Who knows the weights of a model that is served.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
+pub enum Weights {
+    /// Everybody: they are in the model file.
+    #[default]
+    Public,
+    /// This computing party, which has them in a file of its own; the model file that travels with the job has zeros in
+    /// their place.
+    Owner(String),
+}
+
+impl From<String> for Weights {
+    fn from(text: String) -> Self {
+        match text.as_str() {
+            "public" => Self::Public,
+            _ => Self::Owner(text),
+        }
+    }
+}
+
+/// A model that is served to clients.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceSpec {
+    /// The members that may ask.
+    pub clients: Vec<String>,
+    /// Rows of a batch at most, and of one question.
+    #[serde(default = "default_rows")]
+    pub max_rows: usize,
+    /// How long a batch waits for more questions after its first, in milliseconds.
+    #[serde(default = "default_gather")]
+    pub gather_ms: u64,
+    /// How long the service runs.
+    pub minutes: u64,
+    /// Fractional bits of the fixed-point numbers.
+    #[serde(default = "default_bits")]
+    pub fraction_bits: u32,
+}
+
+fn default_rows() -> usize {
+    128
+}
+
+fn default_gather() -> u64 {
+    5
+}
+
+fn default_bits() -> u32 {
+    18
 }
 
 /// Stochastic gradient descent with momentum.
@@ -196,7 +264,7 @@ impl JobSpec {
             return Err(JobError::NotText);
         }
         let mut job: Self = toml::from_str(text).map_err(|error| syntax(text, &error))?;
-        if job.contributors.is_empty() {
+        if job.contributors.is_empty() && job.kind == Kind::Train {
             job.contributors = job.compute.to_vec();
         }
         job_check::check(&job)?;
@@ -206,6 +274,25 @@ impl JobSpec {
     /// Reads and checks the bytes of a job file.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, JobError> {
         Self::parse(std::str::from_utf8(bytes).map_err(|_| JobError::NotText)?)
+    }
+
+    /// Checks the size of the model file that came with the job, and that one came if the job names one.
+    pub fn check_model(&self, bytes: &[u8]) -> Result<(), JobError> {
+        let problem = match &self.model.onnx {
+            Some(file) if bytes.is_empty() => {
+                format!("{file:?} is empty or did not come with the job")
+            }
+            Some(file) if bytes.len() > MAX_MODEL_BYTES => {
+                let (len, most) = (bytes.len() >> 20, MAX_MODEL_BYTES >> 20);
+                format!("{file:?} has {len} MiB, at most {most} MiB travel with a job")
+            }
+            None if !bytes.is_empty() => "a model file came with the job, which names none".into(),
+            _ => return Ok(()),
+        };
+        Err(JobError::Field {
+            field: "model.onnx".into(),
+            problem,
+        })
     }
 
     /// Everyone who takes part: the computing parties, then the contributors that do not compute, in the order of

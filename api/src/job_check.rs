@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
-use crate::job::{DataSpec, JobError, JobSpec};
+use crate::job::{DataSpec, JobError, JobSpec, Kind, Weights};
 use crate::name;
 use crate::roster::COORDINATOR;
 
@@ -14,6 +14,13 @@ const MAX_BOUND: f64 = 1e12;
 pub(crate) fn check(job: &JobSpec) -> Result<(), JobError> {
     named("name", &job.name)?;
     members(job)?;
+    model(job)?;
+    if job.kind == Kind::Serve {
+        return service(job);
+    }
+    if job.service.is_some() {
+        return Err(wrong("service", "a job that trains serves nothing".into()));
+    }
     columns(&job.data)?;
     within(
         "model.hidden (number of layers)",
@@ -37,6 +44,63 @@ pub(crate) fn check(job: &JobSpec) -> Result<(), JobError> {
     unique("release.metrics", job.release.metrics.iter())
 }
 
+fn model(job: &JobSpec) -> Result<(), JobError> {
+    if job.model.onnx.is_some() && !job.model.hidden.is_empty() {
+        let problem = "the network is either model.onnx or model.hidden".into();
+        return Err(wrong("model.hidden", problem));
+    }
+    if let Some(file) = &job.model.onnx {
+        let printable = !file.chars().any(char::is_control);
+        if file.is_empty() || file.len() > 1000 || !printable {
+            return Err(wrong("model.onnx", format!("{file:?} is no file name")));
+        }
+    }
+    match &job.model.weights {
+        Weights::Owner(owner) if !job.compute.contains(owner) => {
+            let problem = format!("{owner:?} is neither \"public\" nor a party that computes");
+            Err(wrong("model.weights", problem))
+        }
+        Weights::Owner(_) if job.kind != Kind::Serve => {
+            let problem = "only a model that is served may have an owner".into();
+            Err(wrong("model.weights", problem))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn service(job: &JobSpec) -> Result<(), JobError> {
+    let missing = || {
+        wrong(
+            "service",
+            "a job that serves says to whom and how long".into(),
+        )
+    };
+    let service = job.service.as_ref().ok_or_else(missing)?;
+    if job.model.onnx.is_none() {
+        return Err(wrong(
+            "model.onnx",
+            "a job that serves names a model file".into(),
+        ));
+    }
+    if !job.contributors.is_empty() {
+        let problem = "nobody contributes rows to a job that serves".into();
+        return Err(wrong("contributors", problem));
+    }
+    within(
+        "service.clients (number of them)",
+        service.clients.len(),
+        1..=1000,
+    )?;
+    for client in &service.clients {
+        named("service.clients", client)?;
+    }
+    unique("service.clients", service.clients.iter())?;
+    within("service.max_rows", service.max_rows, 1..=65_536)?;
+    within("service.gather_ms", service.gather_ms, 0..=10_000)?;
+    within("service.minutes", service.minutes, 1..=60 * 24 * 31)?;
+    within("service.fraction_bits", service.fraction_bits, 12..=20)
+}
+
 fn members(job: &JobSpec) -> Result<(), JobError> {
     named("recipient", &job.recipient)?;
     for (field, names) in [
@@ -48,7 +112,7 @@ fn members(job: &JobSpec) -> Result<(), JobError> {
         }
         unique(field, names.iter())?;
         // A session's computing parties and contributors are few; the bound keeps a hostile file from naming thousands.
-        within(field, names.len(), 1..=256)?;
+        within(field, names.len(), 0..=256)?;
     }
     Ok(())
 }
@@ -151,6 +215,62 @@ hidden = [8]
 [training]
 epochs = 3
 "#;
+
+    #[test]
+    fn a_job_that_serves_says_what_to_whom_and_how_long() {
+        const SERVE: &str = r#"
+name = "triage"
+kind = "serve"
+recipient = "analyst"
+compute = ["north", "west", "south"]
+[model]
+onnx = "triage.onnx"
+weights = "west"
+[service]
+clients = ["clinic"]
+minutes = 60
+"#;
+        let job = JobSpec::parse(SERVE).unwrap();
+        let service = job.service.unwrap();
+        assert_eq!(
+            (service.max_rows, service.gather_ms, service.fraction_bits),
+            (128, 5, 18)
+        );
+        assert_eq!(job.model.weights, Weights::Owner("west".into()));
+        assert!(job.contributors.is_empty());
+        for (from, to, field) in [
+            ("onnx = \"triage.onnx\"", "hidden = [3]", "model.onnx"),
+            (
+                "onnx = \"triage.onnx\"",
+                "onnx = \"a\"\nhidden = [3]",
+                "model.hidden",
+            ),
+            ("\"west\"\n", "\"clinic\"\n", "model.weights"),
+            ("[\"clinic\"]", "[]", "service.clients (number of them)"),
+            (
+                "[\"clinic\"]",
+                "[\"clinic\", \"clinic\"]",
+                "service.clients",
+            ),
+            ("minutes = 60", "minutes = 0", "service.minutes"),
+            (
+                "[model]",
+                "contributors = [\"east\"]\n[model]",
+                "contributors",
+            ),
+            (
+                "[service]\nclients = [\"clinic\"]\nminutes = 60",
+                "",
+                "service",
+            ),
+        ] {
+            let text = SERVE.replacen(from, to, 1);
+            match JobSpec::parse(&text).unwrap_err() {
+                JobError::Field { field: found, .. } => assert_eq!(found, field, "{text}"),
+                error => panic!("{to}: {error}"),
+            }
+        }
+    }
 
     #[test]
     fn every_field_is_held_to_its_range_and_named() {

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use crate::job::{JobSpec, Kind, Metric};
+use crate::job::{JobSpec, Kind, Metric, ServiceSpec};
 
 /// A party's rules. What a list does not name is refused, so an empty policy refuses everything.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -25,6 +25,11 @@ pub struct Policy {
     pub contributors: Vec<String>,
     /// Data sets that may be used.
     pub datasets: Vec<String>,
+    /// Members that may ask questions to models that are served. From many answers a model can be rebuilt, so name those
+    /// whom its owner trusts with it.
+    pub clients: Vec<String>,
+    /// The longest that a model is served, in minutes.
+    pub max_minutes: u64,
     /// Metrics that may be released.
     pub metrics: Vec<Metric>,
     /// Whether the training loss of every epoch may be released.
@@ -55,6 +60,8 @@ impl Default for Policy {
             compute: Vec::new(),
             contributors: Vec::new(),
             datasets: Vec::new(),
+            clients: Vec::new(),
+            max_minutes: 24 * 60,
             metrics: Vec::new(),
             epoch_loss: false,
             min_contributors: 3,
@@ -118,6 +125,14 @@ pub enum Refusal {
         /// The limit.
         max: usize,
     },
+    /// The model is served for too long.
+    #[error("my policy serves a model for at most {max} minutes, and this job asks for {found}")]
+    TooManyMinutes {
+        /// The limit.
+        max: u64,
+        /// What the job asks for.
+        found: u64,
+    },
     /// The job trains for too long.
     #[error("my policy allows at most {max} epochs, and this job has {found}")]
     TooManyEpochs {
@@ -134,10 +149,13 @@ impl Policy {
         listed("kinds", &self.kinds, &job.kind)?;
         listed("submitters", &self.submitters, &submitter.to_owned())?;
         listed("recipients", &self.recipients, &job.recipient)?;
-        listed("datasets", &self.datasets, &job.data.dataset)?;
         for party in &job.compute {
             listed("compute", &self.compute, party)?;
         }
+        if let Some(service) = &job.service {
+            return self.check_service(service);
+        }
+        listed("datasets", &self.datasets, &job.data.dataset)?;
         for member in &job.contributors {
             listed("contributors", &self.contributors, member)?;
         }
@@ -160,6 +178,19 @@ impl Policy {
             return Err(Refusal::TooManyEpochs {
                 max: self.max_epochs,
                 found: job.training.epochs,
+            });
+        }
+        Ok(())
+    }
+
+    fn check_service(&self, service: &ServiceSpec) -> Result<(), Refusal> {
+        for client in &service.clients {
+            listed("clients", &self.clients, client)?;
+        }
+        if service.minutes > self.max_minutes {
+            return Err(Refusal::TooManyMinutes {
+                max: self.max_minutes,
+                found: service.minutes,
             });
         }
         Ok(())
@@ -396,6 +427,38 @@ epoch_loss = true
                 .unwrap_err()
                 .to_string()
                 .contains("at most 262144")
+        );
+    }
+
+    #[test]
+    fn a_model_is_served_to_listed_clients_and_for_a_time() {
+        let mut job = JobSpec::parse(JOB).unwrap();
+        let serve = |clients: &str, minutes| ServiceSpec {
+            clients: vec![clients.into()],
+            max_rows: 8,
+            gather_ms: 0,
+            minutes,
+            fraction_bits: 18,
+        };
+        let lists = "epoch_loss = true\nclients = [\"clinic\"]\nmax_minutes = 10";
+        let policy = policy("epoch_loss = true", lists);
+        let mut refusal = |service| {
+            job.service = Some(service);
+            policy
+                .check_job(&job, "analyst")
+                .err()
+                .map(|e| e.to_string())
+        };
+        assert_eq!(refusal(serve("clinic", 10)), None);
+        assert!(
+            refusal(serve("ward", 10))
+                .unwrap()
+                .contains("\"ward\" under clients")
+        );
+        assert!(
+            refusal(serve("clinic", 11))
+                .unwrap()
+                .contains("at most 10 minutes")
         );
     }
 

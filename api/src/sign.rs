@@ -45,14 +45,15 @@ pub enum SignatureError {
     Job(#[from] JobError),
 }
 
-/// Signs the job file `toml` as `identity`, for the members of `roster`.
+/// Signs the job file `toml`, and the model file that it names, as `identity`, for the members of `roster`.
 ///
-/// The signature covers the exact bytes of the file, the submitter's name, the roster and a fresh nonce. Nothing is
+/// The signature covers the exact bytes of both files, the submitter's name, the roster and a fresh nonce. Nothing is
 /// parsed and written again in between, so two programs can never disagree on what was signed.
 pub fn sign_job(
     identity: &Identity,
     roster: &Roster,
     toml: &str,
+    model: Option<&[u8]>,
 ) -> Result<SignedJob, IdentityError> {
     let mut nonce = vec![0; NONCE_BYTES];
     getrandom::fill(&mut nonce).map_err(IdentityError::Randomness)?;
@@ -62,6 +63,7 @@ pub fn sign_job(
         nonce,
         roster: roster.fingerprint().as_bytes().to_vec(),
         signature: Vec::new(),
+        model: model.unwrap_or_default().to_vec(),
     };
     job.signature = identity.sign(&message(&job));
     Ok(job)
@@ -87,7 +89,9 @@ pub fn verify_job(job: &SignedJob, roster: &Roster) -> Result<JobSpec, Signature
     let key = submitter.certificate().key();
     key.verify_strict(&message(job), &signature)
         .map_err(|_| refused())?;
-    Ok(JobSpec::from_bytes(&job.toml)?)
+    let spec = JobSpec::from_bytes(&job.toml)?;
+    spec.check_model(&job.model)?;
+    Ok(spec)
 }
 
 /// The job's identifier, for people and lists: 32 hexadecimal digits of its [`job_digest`]. Half of a hash: a
@@ -104,8 +108,14 @@ pub fn job_digest(job: &SignedJob) -> [u8; 32] {
 
 fn message(job: &SignedJob) -> Vec<u8> {
     transcript(
-        "tacit v1 job",
-        &[&job.toml, job.submitter.as_bytes(), &job.nonce, &job.roster],
+        "tacit v2 job",
+        &[
+            &job.toml,
+            job.submitter.as_bytes(),
+            &job.nonce,
+            &job.roster,
+            &job.model,
+        ],
     )
 }
 
@@ -126,12 +136,13 @@ model = { hidden = [] }
     #[test]
     fn the_submitter_is_believed_and_nobody_else() {
         let (roster, identities) = members();
-        let job = sign_job(&identities[3], &roster, JOB).unwrap();
+        let job = sign_job(&identities[3], &roster, JOB, None).unwrap();
         assert_eq!(job.submitter, "analyst");
         assert_eq!(verify_job(&job, &roster).unwrap().name, "trial");
 
         type Change = fn(&mut SignedJob);
-        let changes: [(&str, Change); 6] = [
+        let changes: [(&str, Change); 7] = [
+            ("does not fit", |job| job.model.push(0)),
             ("does not fit", |job| job.toml.push(b'\n')),
             ("does not fit", |job| job.submitter = "north".into()),
             ("does not fit", |job| job.nonce[0] ^= 1),
@@ -150,7 +161,7 @@ model = { hidden = [] }
     #[test]
     fn a_signature_is_no_excuse_for_a_malformed_job() {
         let (roster, identities) = members();
-        let job = sign_job(&identities[3], &roster, "name = 1").unwrap();
+        let job = sign_job(&identities[3], &roster, "name = 1", None).unwrap();
         assert!(matches!(
             verify_job(&job, &roster),
             Err(SignatureError::Job(_))
@@ -160,15 +171,32 @@ model = { hidden = [] }
     #[test]
     fn the_same_file_can_be_submitted_twice_under_two_identifiers() {
         let (roster, identities) = members();
-        let ids = [0, 1].map(|_| job_id(&sign_job(&identities[3], &roster, JOB).unwrap()));
+        let ids = [0, 1].map(|_| job_id(&sign_job(&identities[3], &roster, JOB, None).unwrap()));
         assert_eq!(ids[0].len(), 32);
         assert_ne!(ids[0], ids[1]);
     }
 
     #[test]
+    fn a_job_comes_with_the_model_that_it_names_and_with_no_other() {
+        let (roster, identities) = members();
+        let named = JOB.replace("hidden = []", "onnx = \"net.onnx\"");
+        let verify = |toml: &str, model: Option<&[u8]>| {
+            verify_job(
+                &sign_job(&identities[3], &roster, toml, model).unwrap(),
+                &roster,
+            )
+        };
+        let spec = verify(&named, Some(b"the file")).unwrap();
+        assert_eq!(spec.model.onnx.as_deref(), Some("net.onnx"));
+        for (toml, model) in [(JOB, Some(&b"the file"[..])), (&named, None)] {
+            assert!(matches!(verify(toml, model), Err(SignatureError::Job(_))));
+        }
+    }
+
+    #[test]
     fn an_identifier_is_half_of_the_digest() {
         let (roster, identities) = members();
-        let job = sign_job(&identities[3], &roster, JOB).unwrap();
+        let job = sign_job(&identities[3], &roster, JOB, None).unwrap();
         assert_eq!(job_id(&job), hex::encode(&job_digest(&job)[..16]));
     }
 

@@ -211,7 +211,8 @@ async fn open(home: &Home) -> Result<(Member, Connection)> {
 async fn submit(home: &Home, file: &Path, watched: bool, json: bool) -> Result<()> {
     let toml = jobs::read(file)?;
     let (member, mut connection) = open(home).await?;
-    let id = jobs::submit(home, &member, &mut connection, &toml)
+    let directory = file.parent().unwrap_or(Path::new("."));
+    let id = jobs::submit(home, &member, &mut connection, &toml, directory)
         .await
         .with_context(|| file.display().to_string())?;
     if !json {

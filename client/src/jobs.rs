@@ -13,7 +13,8 @@ use crate::connection::Connection;
 use crate::home::{Home, Member};
 use crate::text;
 
-/// Signs the text of a job file and puts it into the queue; the job's identifier.
+/// Signs the text of a job file, and the model file that it names, and puts them into the queue; the job's identifier.
+/// The model file is looked for from `directory` on.
 ///
 /// The text is checked here first, so that a mistake in it is named by line and column before anybody else sees it.
 pub async fn submit(
@@ -21,9 +22,18 @@ pub async fn submit(
     member: &Member,
     connection: &mut Connection,
     toml: &str,
+    directory: &Path,
 ) -> Result<String> {
-    JobSpec::parse(toml)?;
-    let signed = sign_job(&member.identity, &member.roster, toml)?;
+    let job = JobSpec::parse(toml)?;
+    let model = match &job.model.onnx {
+        Some(file) => {
+            let path = directory.join(file);
+            Some(std::fs::read(&path).with_context(|| path.display().to_string())?)
+        }
+        None => None,
+    };
+    job.check_model(model.as_deref().unwrap_or_default())?;
+    let signed = sign_job(&member.identity, &member.roster, toml, model.as_deref())?;
     let job_id = connection.submit(signed).await?;
     home.remember(&job_id, toml)?;
     Ok(job_id)

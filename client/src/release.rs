@@ -158,7 +158,7 @@ mod tests {
     fn a_release_becomes_the_model_and_metrics_that_were_sealed() {
         let c = consortium();
         let toml = tacit_examples::BREAST_CANCER.jobs[0];
-        let signed = sign_job(&c.analyst.identity, &c.roster, toml).unwrap();
+        let signed = sign_job(&c.analyst.identity, &c.roster, toml, None).unwrap();
         let id = job_id(&signed);
         // 30 weights, a bias, accuracy and AUC; then four words that are no fixed point.
         let values: Vec<f64> = (0..33).map(|k| f64::from(k) / 4.0 - 3.0).collect();

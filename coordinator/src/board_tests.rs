@@ -367,7 +367,7 @@ fn a_computing_partys_last_word_says_what_its_whole_part_has_cost() {
         bytes_sent: 70,
         rounds: 8,
         seconds: 0.5,
-        loss: None,
+        ..Progress::default()
     };
     assert_eq!(finish("north", Some(SealedShare::default())), Some(whole));
     assert_eq!(finish("east", None), None);

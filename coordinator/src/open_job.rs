@@ -25,7 +25,8 @@ enum Stage {
 #[derive(Debug)]
 struct Run {
     until: Instant,
-    epochs: HashMap<String, u32>,
+    /// How far each party has come: in epochs, or in questions answered.
+    done: HashMap<String, u64>,
     finished: HashSet<String>,
     reports: Reports,
 }
@@ -146,8 +147,8 @@ impl OpenJob {
         self.note(out, party, format!("{party} accepted"));
         if all {
             self.stage = Stage::Running(Run {
-                until: now + limits.run,
-                epochs: HashMap::new(),
+                until: now + limits.run + self.served(),
+                done: HashMap::new(),
                 finished: HashSet::new(),
                 reports: Reports::default(),
             });
@@ -162,18 +163,37 @@ impl OpenJob {
         None
     }
 
-    /// `party` has ended an epoch. Only epochs that the job has, in rising order, are recorded.
+    /// How long the job serves; nothing for one that trains.
+    fn served(&self) -> Duration {
+        let service = self.submission.spec.service.as_ref();
+        service.map_or(Duration::ZERO, |s| Duration::from_secs(60 * s.minutes))
+    }
+
+    /// `party` has ended an epoch or answered questions. Only what goes on is recorded, and no epochs that the job has not.
     pub(crate) fn progress(&mut self, party: &str, progress: Progress, out: &mut Vec<Action>) {
-        let epochs = self.submission.spec.training.epochs;
+        let spec = &self.submission.spec;
+        let epochs = spec.training.epochs as u64;
+        let (done, most, text) = match &spec.service {
+            Some(_) => {
+                let (questions, batches) = (progress.questions, progress.batches);
+                let text =
+                    format!("{party} has answered {questions} questions in {batches} batches");
+                (questions, u64::MAX, text)
+            }
+            None => {
+                let epoch = progress.epoch;
+                let text = format!("{party} finished epoch {epoch} of {epochs}");
+                (epoch.into(), epochs, text)
+            }
+        };
         let Stage::Running(run) = &mut self.stage else {
             return;
         };
-        let last = run.epochs.entry(party.to_owned()).or_default();
-        if progress.epoch <= *last || progress.epoch as usize > epochs {
+        let last = run.done.entry(party.to_owned()).or_default();
+        if done <= *last || done > most {
             return;
         }
-        *last = progress.epoch;
-        let text = format!("{party} finished epoch {} of {epochs}", progress.epoch);
+        *last = done;
         out.push(Action::Record(Change {
             progress: Some(progress),
             ..self.event(party, text)
@@ -200,7 +220,13 @@ impl OpenJob {
             return None;
         }
         let complete = compute.iter().all(|name| run.finished.contains(name));
-        let epochs = self.submission.spec.training.epochs as u32;
+        let spec = &self.submission.spec;
+        let trains = spec.service.is_none();
+        let epochs = if trains {
+            spec.training.epochs as u32
+        } else {
+            0
+        };
         let progress = Progress {
             job_id: finished.job_id,
             epoch: epochs,
@@ -208,7 +234,7 @@ impl OpenJob {
             bytes_sent: finished.bytes_sent,
             rounds: finished.rounds,
             seconds: finished.seconds,
-            loss: None,
+            ..Progress::default()
         };
         out.push(Action::Record(Change {
             progress: computes.then_some(progress),

@@ -303,7 +303,7 @@ async fn only_sound_jobs_of_the_caller_are_taken() {
         ("kind = \"train\"", "kind = \"steal\"", "line 3, column 8"),
     ] {
         let text = common::JOB.replace(from, to);
-        let job = sign::sign_job(&home.identities["analyst"], &home.roster, &text).unwrap();
+        let job = sign::sign_job(&home.identities["analyst"], &home.roster, &text, None).unwrap();
         let error = refusal(job).await;
         assert_eq!(error.code(), Code::InvalidArgument);
         assert!(error.message().contains(expected), "{error}");

@@ -226,6 +226,16 @@ impl Graph {
         found
     }
 
+    /// Whether both compute the same: the same operations on the same operands, the same constants, the same outputs.
+    #[must_use]
+    pub fn same_as(&self, other: &Self) -> bool {
+        let same =
+            |(a, b): (&Node, &Node)| (&a.op, &a.inputs, &a.shape) == (&b.op, &b.inputs, &b.shape);
+        self.nodes.len() == other.nodes.len()
+            && self.nodes.iter().zip(&other.nodes).all(same)
+            && self.outputs == other.outputs
+    }
+
     /// The shapes of the inputs, in order.
     #[must_use]
     pub fn input_shapes(&self) -> Vec<Vec<usize>> {

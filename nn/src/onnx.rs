@@ -19,6 +19,7 @@ mod ops;
 mod reference;
 mod registry;
 mod rewrite;
+mod skeleton;
 mod splice;
 mod tensor;
 

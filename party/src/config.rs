@@ -48,6 +48,9 @@ pub struct Config {
     /// The data sets that this party declares, by the name that jobs use.
     #[serde(default)]
     pub datasets: BTreeMap<String, DatasetFiles>,
+    /// The ONNX files of models whose weights this party owns and serves, by any name.
+    #[serde(default)]
+    pub models: BTreeMap<String, PathBuf>,
     /// What the party takes part in.
     #[serde(default)]
     pub policy: Policy,
@@ -121,6 +124,7 @@ impl Config {
             identity: directory.join("party.key"),
             journal: directory.join("jobs.journal"),
             datasets: BTreeMap::new(),
+            models: BTreeMap::new(),
             policy: Policy::default(),
             deadlines: Deadlines::default(),
         }
@@ -147,7 +151,8 @@ impl Config {
         ];
         let declared = config.datasets.values_mut();
         let declared = declared.flat_map(|files| [&mut files.file, &mut files.description]);
-        for file in files.into_iter().chain(declared) {
+        let models = config.models.values_mut();
+        for file in files.into_iter().chain(declared).chain(models) {
             *file = directory.join(&*file);
         }
         Ok(config)
@@ -179,9 +184,14 @@ journal = "jobs.journal"
 # file = "data/breast-cancer.csv"
 # description = "data/breast-cancer.toml"
 
+# The models whose weights only this party knows and which it lets clients use: ONNX files. A job that serves one brings
+# the same file without its weights (`tacit skeleton`).
+# [models]
+# triage = "models/triage.onnx"
+
 # What this party takes part in. What a list does not name is refused.
 [policy]
-kinds = []                # "train"
+kinds = []                # "train", "serve"
 submitters = []           # members that may submit jobs
 recipients = []           # members that may receive results
 compute = []              # parties that may compute: trust any two of them not to pool what they see
@@ -196,6 +206,8 @@ min_train_rows = 50       # the fewest rows that a model is trained on
 min_test_rows = 20        # the fewest held-out rows that a metric is computed on
 max_epochs = 1000         # the most epochs
 max_jobs = 20             # the most jobs that may ever run on your rows
+clients = []              # members that may ask questions to models that are served
+max_minutes = 1440        # the longest that a model is served
 
 # In seconds.
 [deadlines]

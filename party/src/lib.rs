@@ -24,6 +24,7 @@ mod desk;
 mod journal;
 mod link_speed;
 mod offer;
+mod own_model;
 mod party;
 mod row_count;
 mod run_job;

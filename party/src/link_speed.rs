@@ -43,7 +43,11 @@ pub(crate) fn measure(net: &dyn Transport) -> Result<Profile, Error> {
     };
     let mut slowest = own;
     for peer in [next, previous] {
-        let told = [own.latency_ns.to_le_bytes(), own.bits_per_second.to_le_bytes()].concat();
+        let told = [
+            own.latency_ns.to_le_bytes(),
+            own.bits_per_second.to_le_bytes(),
+        ]
+        .concat();
         net.send(peer, told.into())?;
     }
     for peer in [next, previous] {
@@ -139,12 +143,19 @@ mod tests {
     fn nonsense_names_its_sender() {
         let mut nets = MemNet::mesh_with_deadline(3, Duration::from_millis(500));
         let last = Tamper::new(nets.pop().unwrap(), |_, frame: Bytes| {
-            vec![if frame.len() == 16 { Bytes::from_static(&[255; 16]) } else { frame }]
+            vec![if frame.len() == 16 {
+                Bytes::from_static(&[255; 16])
+            } else {
+                frame
+            }]
         });
         let honest = nets.into_iter().map(boxed);
         let found = measured(honest.chain([boxed(last)]).collect());
         for result in &found[..2] {
-            assert!(matches!(result, Err(Error::PeerMisbehaved { peer: 2, .. })), "{result:?}");
+            assert!(
+                matches!(result, Err(Error::PeerMisbehaved { peer: 2, .. })),
+                "{result:?}"
+            );
         }
     }
 }

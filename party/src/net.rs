@@ -18,7 +18,7 @@ mod tls;
 mod tls_net;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use caller::{Allowance, Caller};
 pub use connect::{Connector, Deadlines, Peer};

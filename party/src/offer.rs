@@ -4,18 +4,22 @@
 //! Everybody sees the answer, so it must not depend on rows: what a job says about data is held against what this party
 //! has declared, and a file that cannot be used is one and the same sentence, whatever the job and the fault.
 
-use tacit_api::job::JobSpec;
+use std::time::Duration;
+
+use tacit_api::job::{JobSpec, ServiceSpec, Weights};
 use tacit_api::member::Role;
 use tacit_api::policy::Refusal;
 use tacit_api::proto::Offer;
 use tacit_api::roster::RosterError;
 use tacit_api::sign::{SignatureError, job_digest, job_id, verify_job};
+use tacit_nn::onnx::Model;
 
 use crate::data::Rows;
 use crate::dataset::Difference;
 use crate::party::Party;
 use crate::row_count::most_rows;
 use crate::seats::Seats;
+use crate::serve::{Held, ModelError, Served, Terms};
 use crate::train_job;
 
 /// A job that this party has agreed to, ready to start.
@@ -25,8 +29,15 @@ pub(crate) struct Accepted {
     pub(crate) digest: [u8; 32],
     pub(crate) job: JobSpec,
     pub(crate) seats: Seats,
-    /// This party's rows, if it contributes.
-    pub(crate) rows: Option<Rows>,
+    pub(crate) work: Work,
+}
+
+/// What a party brings to a job.
+pub(crate) enum Work {
+    /// Its rows, if it contributes to a training.
+    Train(Option<Rows>),
+    /// The model that it serves, with its weights if it knows them.
+    Serve(Box<Served>, Terms),
 }
 
 /// Why a job is refused. `Display` goes to the coordinator.
@@ -53,6 +64,12 @@ pub(crate) enum Declined {
     /// The party's policy forbids it.
     #[error(transparent)]
     Policy(#[from] Refusal),
+    /// The model cannot be served.
+    #[error("the model cannot be served: {0}")]
+    Model(#[from] ModelError),
+    /// The weights should be this party's, and it has no such model.
+    #[error("the job names me as the owner of a model that my configuration does not declare")]
+    NotMyModel,
     /// No engine can run it.
     #[error("the job cannot be run: {0}")]
     Training(tacit_nn::Error),
@@ -82,33 +99,84 @@ pub(crate) fn consider(party: &Party, offer: &Offer) -> Result<Accepted, Decline
         return Err(Declined::Replay);
     }
     party.policy.check_job(&job, &signed.submitter)?;
-    party.policy.check_budget(party.journal.len())?;
+    if job.service.is_none() {
+        party.policy.check_budget(party.journal.len())?;
+    }
     party.roster.member(&job.recipient)?;
     for name in job.parties() {
         if party.roster.member(name)?.role() != Role::Party {
             return Err(Declined::Client(name.to_owned()));
         }
     }
-    train_job::spec(&job)
-        .validate()
-        .map_err(Declined::Training)?;
-    let most = most_rows(&job);
-    if job.data.pad_rows.is_some_and(|rows| rows > most) {
-        return Err(Declined::TooManyRows(most));
-    }
     let seats = Seats::new(&job, &party.name).ok_or(Declined::NoPart)?;
-    let rows = if seats.contributes() {
-        Some(read_rows(party, &id, &job, most)?)
-    } else {
-        None
+    let work = match &job.service {
+        Some(service) => serve(party, &job, service, &signed.model)?,
+        None => Work::Train(train(party, &id, &job, &seats)?),
     };
     Ok(Accepted {
         id,
         digest: job_digest(signed),
         job,
         seats,
-        rows,
+        work,
     })
+}
+
+/// What this party brings to a service.
+fn serve(
+    party: &Party,
+    job: &JobSpec,
+    service: &ServiceSpec,
+    file: &[u8],
+) -> Result<Work, Declined> {
+    for client in &service.clients {
+        party.roster.member(client)?;
+    }
+    let (held, own) = match &job.model.weights {
+        Weights::Public => (Held::Public, None),
+        Weights::Owner(owner) => {
+            let seat = job.compute.iter().position(|name| name == owner);
+            let own = if *owner == party.name {
+                let mut models = party.models.iter();
+                Some(
+                    models
+                        .find(|own| own.has_skeleton(file))
+                        .ok_or(Declined::NotMyModel)?,
+                )
+            } else {
+                None
+            };
+            (Held::Owner(seat.unwrap_or_default()), own)
+        }
+    };
+    let model = match own {
+        Some(own) => own.model.clone(),
+        None => Model::parse(file).map_err(ModelError::from)?,
+    };
+    let terms = Terms {
+        clients: service.clients.clone(),
+        fraction_bits: service.fraction_bits,
+        max_rows: service.max_rows,
+        gather: Duration::from_millis(service.gather_ms),
+        duration: Duration::from_secs(60 * service.minutes),
+    };
+    Ok(Work::Serve(Box::new(Served::new(model, held)?), terms))
+}
+
+/// What this party brings to a training.
+fn train(party: &Party, id: &str, job: &JobSpec, seats: &Seats) -> Result<Option<Rows>, Declined> {
+    train_job::spec(job)
+        .validate()
+        .map_err(Declined::Training)?;
+    let most = most_rows(job);
+    if job.data.pad_rows.is_some_and(|rows| rows > most) {
+        return Err(Declined::TooManyRows(most));
+    }
+    if seats.contributes() {
+        read_rows(party, id, job, most).map(Some)
+    } else {
+        Ok(None)
+    }
 }
 
 /// This party's rows for the job `id`: at most `most` of them.

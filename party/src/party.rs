@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::dataset::{Dataset, DatasetError};
 use crate::journal::{Journal, JournalError};
 use crate::net::{Connector, Deadlines, Limits, Listener, Registry};
+use crate::own_model::{OwnModel, OwnModelError};
 
 /// Why a party does not serve.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +38,9 @@ pub enum ServeError {
     /// The journal of jobs cannot be kept.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// A declared model cannot be used.
+    #[error(transparent)]
+    Model(#[from] OwnModelError),
     /// A declared data set cannot be used.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
@@ -60,6 +64,7 @@ pub(crate) struct Party {
     pub(crate) roster: Arc<Roster>,
     pub(crate) policy: Policy,
     pub(crate) datasets: BTreeMap<String, Dataset>,
+    pub(crate) models: Vec<OwnModel>,
     pub(crate) journal: Journal,
     pub(crate) connector: Connector,
 }
@@ -100,6 +105,11 @@ impl Party {
             .iter()
             .map(|(name, files)| Dataset::load(name, files).map(|dataset| (name.clone(), dataset)));
         let datasets = datasets.collect::<Result<_, _>>()?;
+        let models = config
+            .models
+            .iter()
+            .map(|(name, file)| OwnModel::load(name, file));
+        let models = models.collect::<Result<_, _>>()?;
         Ok((
             Self {
                 name,
@@ -107,6 +117,7 @@ impl Party {
                 roster,
                 policy,
                 datasets,
+                models,
                 journal,
                 connector,
             },

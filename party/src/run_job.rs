@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 use tacit_api::proto::{Failed, Finished, Progress, SealedShare, from_party::Kind};
@@ -14,8 +14,9 @@ use tacit_mpc::{PartyId, net};
 
 use crate::journal::JournalError;
 use crate::net::{SessionId, TlsNet};
-use crate::offer::Accepted;
+use crate::offer::{Accepted, Work};
 use crate::party::Party;
+use crate::serve::{ServeError, Service};
 use crate::training::{Epoch, TrainError, Training};
 
 /// Stops a job from outside: its links are cut, and whoever waits on them wakes.
@@ -65,6 +66,8 @@ enum JobError {
     #[error(transparent)]
     Train(#[from] TrainError),
     #[error(transparent)]
+    Serve(#[from] ServeError),
+    #[error(transparent)]
     Seal(#[from] SealError),
 }
 
@@ -73,6 +76,7 @@ impl JobError {
         match self {
             Self::Link(error) => Some(error.peer()),
             Self::Train(error) => error.culprit(),
+            Self::Serve(error) => error.culprit(),
             Self::Replay | Self::Journal(_) | Self::Roster(_) | Self::Seal(_) => None,
         }
     }
@@ -112,6 +116,9 @@ pub(crate) fn run(
     }
 }
 
+/// A service reports on itself this often at most.
+const REPORT: Duration = Duration::from_secs(1);
+
 /// What the keys of a session are bound to: the whole hash of the signed job, and the version of the programs, which must
 /// draw alike in every step.
 fn program(digest: &[u8; 32], version: &str) -> [u8; 32] {
@@ -136,7 +143,7 @@ fn attend(
         digest,
         job,
         seats,
-        rows,
+        work,
     } = accepted;
     let start = Instant::now();
     // Before anything else, so that not even a crash lets the job run again.
@@ -174,6 +181,42 @@ fn attend(
         )
     };
 
+    let rows = match work {
+        Work::Train(rows) => rows,
+        Work::Serve(served, terms) => {
+            let service = Service {
+                connector: &party.connector,
+                session: SessionId::service(&id),
+                binding: &binding,
+                terms: &terms,
+            };
+            let net: Arc<dyn Transport> = tls.clone();
+            let mut reported = Instant::now();
+            let tally = service.run(&net, *served, &mut |tally| {
+                // A long service does not fill the coordinator's database.
+                if reported.elapsed() < REPORT.max(terms.duration / 500) {
+                    return;
+                }
+                reported = Instant::now();
+                report(Kind::Progress(Progress {
+                    job_id: id.clone(),
+                    questions: tally.questions,
+                    batches: tally.batches,
+                    bytes_sent: tls.traffic().payload_bytes,
+                    rounds: tally.rounds,
+                    seconds: start.elapsed().as_secs_f64(),
+                    ..Progress::default()
+                }));
+            })?;
+            return Ok(Finished {
+                rounds: tally.rounds,
+                result: Some(sealed(RESULT, &tally.words(seats.me()))?),
+                job_id: id,
+                bytes_sent: tls.traffic().payload_bytes,
+                seconds: start.elapsed().as_secs_f64(),
+            });
+        }
+    };
     let training = Training {
         job: &job,
         seats: &seats,
@@ -199,6 +242,7 @@ fn attend(
                 rounds,
                 seconds: start.elapsed().as_secs_f64(),
                 loss: loss.map_err(|e| tacit_nn::Error::Invalid(e.to_string()))?,
+                ..Progress::default()
             }));
             Ok(())
         })?;

@@ -13,6 +13,8 @@ pub mod ask;
 mod callers;
 mod model;
 mod queue;
+#[cfg(test)]
+mod tests;
 pub mod wire;
 
 use std::collections::HashMap;
@@ -28,7 +30,7 @@ use tacit_protocols::rep3::Rep3Engine;
 use crate::net::{Connector, SessionId};
 use agree::{Proposal, Ticket, agree};
 use callers::Callers;
-pub use model::{Held, Served};
+pub use model::{Held, ModelError, Served};
 use queue::{Limits, Question, Queue};
 
 /// A service failed here.
@@ -42,7 +44,7 @@ pub enum ServeError {
     Engine(#[from] tacit_nn::Error),
     /// The model cannot be served.
     #[error(transparent)]
-    Model(#[from] model::ModelError),
+    Model(#[from] ModelError),
 }
 
 impl ServeError {
@@ -96,6 +98,14 @@ pub struct Tally {
     pub batches: u64,
     /// Rounds of communication.
     pub rounds: u64,
+}
+
+impl Tally {
+    /// What the recipient of a service gets: party 0's words are the numbers, the others' are zeros.
+    pub(crate) fn words(&self, me: PartyId) -> Vec<u64> {
+        let words = [self.questions, self.rows, self.batches];
+        words.map(|w| if me == 0 { w } else { 0 }).to_vec()
+    }
 }
 
 /// A party's part in a service, over links that are already there.

@@ -103,7 +103,7 @@ impl Trial {
 
     /// The analyst's signature under a job file, and the offer of it.
     pub(crate) fn offer(&self, toml: &str) -> Offer {
-        offer(sign_job(&self.analyst, &self.roster, toml).unwrap())
+        offer(sign_job(&self.analyst, &self.roster, toml, None).unwrap())
     }
 
     /// North anew, as after a restart of its process, with a changed configuration.

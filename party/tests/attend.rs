@@ -110,7 +110,7 @@ impl Home {
     /// Submits the job, waits for its end, and says what happened.
     async fn job(&self) -> (String, Vec<Event>) {
         let mut client = self.client().await;
-        let signed = sign_job(&self.analyst, &self.roster, JOB).unwrap();
+        let signed = sign_job(&self.analyst, &self.roster, JOB, None).unwrap();
         let job_id = client.submit(signed).await.unwrap().into_inner().job_id;
         let watch = WatchRequest {
             job_id: job_id.clone(),

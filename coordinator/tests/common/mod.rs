@@ -103,7 +103,7 @@ impl Home {
     }
 
     pub fn signed(&self, submitter: &str) -> SignedJob {
-        sign::sign_job(&self.identities[submitter], &self.roster, JOB).unwrap()
+        sign::sign_job(&self.identities[submitter], &self.roster, JOB, None).unwrap()
     }
 
     /// `party`'s share of `words`, sealed to analyst.

@@ -16,6 +16,15 @@ const MAX_NAME: usize = 255;
 pub struct SessionId(pub [u8; 32]);
 
 impl SessionId {
+    /// What clients call for while the job serves.
+    #[must_use]
+    pub fn service(job: &str) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(b"tacit service v1");
+        hash.update(job);
+        Self(hash.finalize().into())
+    }
+
     /// The session of this attempt at this job.
     #[must_use]
     pub fn new(job: &str, attempt: u32) -> Self {

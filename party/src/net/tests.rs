@@ -1,6 +1,6 @@
 //! The data plane over real sockets: sessions that work, members that misbehave, strangers at the door.
 
-mod consortium;
+pub(crate) mod consortium;
 mod rogue;
 mod sessions;
 mod strangers;

@@ -5,6 +5,13 @@ use super::*;
 use crate::test_job::job_toml;
 use crate::test_party::{ROWS, Trial, offer};
 
+fn rows(accepted: Accepted) -> Option<Rows> {
+    match accepted.work {
+        Work::Train(rows) => rows,
+        Work::Serve(..) => panic!("this job trains"),
+    }
+}
+
 fn refusal(party: &Party, offer: &Offer) -> String {
     consider(party, offer)
         .err()
@@ -18,13 +25,13 @@ fn a_sound_offer_is_accepted_with_the_rows_it_needs() {
     let offer = trial.offer(&job_toml(""));
     let accepted = consider(&trial.parties[0], &offer).unwrap();
     assert_eq!(accepted.id, offer.job_id);
-    assert_eq!(accepted.rows.unwrap().len(), ROWS);
+    assert_eq!(rows(accepted).unwrap().len(), ROWS);
     let toml = job_toml("").replace(
         "data.dataset",
         "contributors = [\"west\", \"south\", \"east\"]\ndata.dataset",
     );
     let accepted = consider(&trial.parties[0], &trial.offer(&toml)).unwrap();
-    assert!(accepted.rows.is_none() && accepted.seats.computes());
+    assert!(accepted.seats.computes() && rows(accepted).is_none());
 }
 
 #[test]
@@ -113,7 +120,13 @@ fn the_partys_own_policy_decides() {
     let good = trial.offer(&job_toml(""));
     let strict = trial.restarted(|config| config.policy.recipients = vec!["auditor".into()]);
     assert!(refusal(&strict, &good).contains("\"analyst\" under recipients"));
-    let signed = sign_job(&trial.parties[0].identity, &trial.roster, &job_toml("")).unwrap();
+    let signed = sign_job(
+        &trial.parties[0].identity,
+        &trial.roster,
+        &job_toml(""),
+        None,
+    )
+    .unwrap();
     assert!(refusal(&trial.parties[0], &offer(signed)).contains("\"north\" under submitters"));
 }
 

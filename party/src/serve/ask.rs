@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::num::Wrapping;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use ndarray::{ArrayD, IxDyn};
 use tacit_mpc::PartyId;
 use tacit_mpc::net::Transport;
@@ -105,8 +105,32 @@ impl Asker {
     /// # Errors
     /// The tensors do not fit the model, a number has no encoding, or a link failed.
     pub fn ask(&mut self, inputs: &[ArrayD<f64>]) -> Result<u64, AskError> {
+        self.share(inputs, |_, _| {})
+    }
+
+    /// The same with messages changed on their way.
+    #[cfg(test)]
+    pub(super) fn ask_changed(
+        &mut self,
+        inputs: &[ArrayD<f64>],
+        change: impl Fn(PartyId, &mut Vec<u8>),
+    ) -> Result<u64, AskError> {
+        self.share(inputs, change)
+    }
+
+    /// Sends a party anything.
+    #[cfg(test)]
+    pub(super) fn send_raw(&self, peer: PartyId, frame: Bytes) {
+        self.net.send(peer, frame).unwrap();
+    }
+
+    fn share(
+        &mut self,
+        inputs: &[ArrayD<f64>],
+        change: impl Fn(PartyId, &mut Vec<u8>),
+    ) -> Result<u64, AskError> {
         let rows = self.check(inputs)?;
-        let mut messages: [BytesMut; 3] = Default::default();
+        let mut messages: [Vec<u8>; 3] = Default::default();
         for x in inputs {
             let words = fixed::encode_tensor(x, self.greeting.fraction_bits)?;
             let parts = contribute::share(&words)?;
@@ -116,11 +140,12 @@ impl Asker {
         }
         let number = self.next;
         self.next += 1;
-        for (peer, message) in messages.into_iter().enumerate() {
+        for (peer, mut message) in messages.into_iter().enumerate() {
+            change(peer, &mut message);
             let ask = Ask {
                 number,
                 rows: rows as u32,
-                shares: message.freeze(),
+                shares: message.into(),
             };
             self.net.send(peer, ask.encode())?;
         }

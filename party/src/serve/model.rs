@@ -19,6 +19,9 @@ pub enum ModelError {
     /// The importer refuses it.
     #[error(transparent)]
     Onnx(#[from] onnx::Error),
+    /// Its graph does not run.
+    #[error(transparent)]
+    Graph(tacit_nn::Error),
     /// An input or output has no first axis that counts rows.
     #[error(
         "{port} of shape {shape:?} has no first axis that counts rows: only such models are served"
@@ -222,7 +225,7 @@ impl Served {
         let lowered = self.lower(2)?;
         let of_clients = |source: &Source| matches!(source, Source::Input(_));
         let counts_rows: Vec<bool> = lowered.sources.iter().map(of_clients).collect();
-        rows_are_apart(&lowered.graph, &counts_rows).map_err(|e| ModelError::Onnx(e.into()))
+        rows_are_apart(&lowered.graph, &counts_rows).map_err(ModelError::Graph)
     }
 }
 

@@ -15,19 +15,19 @@ use tokio::runtime::Runtime;
 use crate::net::{Connector, Deadlines, Limits, Listener, Peer, Registry};
 
 /// An authority and the members that it has admitted so far.
-pub(in crate::net) struct Consortium {
+pub(crate) struct Consortium {
     authority: Authority,
-    pub(in crate::net) roster: Roster,
+    pub(crate) roster: Roster,
 }
 
 /// A member of a roster.
-pub(in crate::net) struct Member {
-    pub(in crate::net) identity: Arc<Identity>,
-    pub(in crate::net) certificate: Certificate,
+pub(crate) struct Member {
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) certificate: Certificate,
 }
 
 impl Consortium {
-    pub(in crate::net) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let [authority, coordinator] = [(); 2].map(|()| Identity::generate().unwrap());
         let authority = Authority::create("trial", &authority).unwrap();
         let certificate = authority
@@ -43,24 +43,24 @@ impl Consortium {
     }
 
     /// Admits a party.
-    pub(in crate::net) fn member(&mut self, name: &str) -> Member {
+    pub(crate) fn member(&mut self, name: &str) -> Member {
         self.admit(name, Some("localhost:7001"), days(1))
     }
 
     /// Admits a client.
-    pub(in crate::net) fn client(&mut self, name: &str) -> Member {
+    pub(crate) fn client(&mut self, name: &str) -> Member {
         self.admit(name, None, days(1))
     }
 
     /// Admits a party whose certificate is past its date.
-    pub(in crate::net) fn expired(&mut self, name: &str) -> Member {
+    pub(crate) fn expired(&mut self, name: &str) -> Member {
         let day = Duration::from_secs(86_400);
         let now = SystemTime::now();
         self.admit(name, Some("localhost:7001"), now - 2 * day..now - day)
     }
 
     /// A party of this name with a certificate of its own, and the roster as it would be with it.
-    pub(in crate::net) fn readmit(&self, name: &str) -> (Member, Roster) {
+    pub(crate) fn readmit(&self, name: &str) -> (Member, Roster) {
         let identity = Identity::generate().unwrap();
         let request = identity.request(name, Some("localhost:7001")).unwrap();
         let member = self.authority.admit(&request, days(1)).unwrap();
@@ -92,20 +92,20 @@ impl Consortium {
 }
 
 /// A member whose listener runs on a port of its own.
-pub(in crate::net) struct Node {
-    pub(in crate::net) connector: Connector,
-    pub(in crate::net) address: String,
-    pub(in crate::net) certificate: Certificate,
+pub(crate) struct Node {
+    pub(crate) connector: Connector,
+    pub(crate) address: String,
+    pub(crate) certificate: Certificate,
     _runtime: Runtime,
 }
 
 /// Settings of the nodes of a test.
 #[derive(Clone, Copy)]
-pub(in crate::net) struct Settings {
-    pub(in crate::net) connect: Duration,
-    pub(in crate::net) exchange: Duration,
-    pub(in crate::net) limits: Limits,
-    pub(in crate::net) socket_buffers: Option<u32>,
+pub(crate) struct Settings {
+    pub(crate) connect: Duration,
+    pub(crate) exchange: Duration,
+    pub(crate) limits: Limits,
+    pub(crate) socket_buffers: Option<u32>,
 }
 
 impl Default for Settings {
@@ -122,17 +122,12 @@ impl Default for Settings {
 
 impl Member {
     /// Starts this member's listener, which knows `roster`.
-    pub(in crate::net) fn start(&self, roster: &Roster, settings: Settings) -> Node {
+    pub(crate) fn start(&self, roster: &Roster, settings: Settings) -> Node {
         self.start_at(roster, settings, ([127, 0, 0, 1], 0).into())
     }
 
     /// The same at a given address.
-    pub(in crate::net) fn start_at(
-        &self,
-        roster: &Roster,
-        settings: Settings,
-        at: SocketAddr,
-    ) -> Node {
+    pub(crate) fn start_at(&self, roster: &Roster, settings: Settings, at: SocketAddr) -> Node {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -162,7 +157,7 @@ impl Member {
     }
 
     /// The dialing half alone.
-    pub(in crate::net) fn connector(&self, roster: &Roster, settings: Settings) -> Connector {
+    pub(crate) fn connector(&self, roster: &Roster, settings: Settings) -> Connector {
         Connector {
             identity: self.identity.clone(),
             roster: Arc::new(roster.clone()),
@@ -177,7 +172,7 @@ impl Member {
 
 impl Node {
     /// This node as others see it at `index` of a session.
-    pub(in crate::net) fn as_peer(&self, index: usize) -> Peer {
+    pub(crate) fn as_peer(&self, index: usize) -> Peer {
         Peer {
             index,
             address: self.address.clone(),
@@ -185,7 +180,7 @@ impl Node {
         }
     }
 
-    pub(in crate::net) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         self.certificate.name().to_owned()
     }
 }

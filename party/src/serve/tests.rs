@@ -1,0 +1,216 @@
+//! A whole service over TLS: three parties, clients, and clients that misbehave.
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use bytes::Bytes;
+use ndarray::{Array2, ArrayD, array};
+use tacit_mpc::keys::Binding;
+use tacit_mpc::net::Transport;
+use tacit_nn::model_file::{Dense, Model as Perceptron};
+use tacit_nn::onnx::Model;
+
+use super::ask::{AskError, Asker};
+use super::{Held, Served, Service, Tally, Terms};
+use crate::net::tests::consortium::{Consortium, Member, Node, Settings};
+use crate::net::{Peer, SessionId};
+
+fn perceptron() -> Perceptron {
+    let layers = vec![
+        Dense {
+            weight: array![[1.0, -0.5, 0.25], [0.5, 2.0, -1.0]],
+            bias: array![[0.1, -0.2, 0.3]],
+        },
+        Dense {
+            weight: array![[1.0, -1.0], [0.5, 0.5], [-2.0, 0.125]],
+            bias: array![[0.0, 0.25]],
+        },
+    ];
+    Perceptron::new(vec!["a".into(), "b".into()], layers).unwrap()
+}
+
+/// Three parties that serve until their time is over, and the members that may ask.
+struct Running {
+    nodes: Vec<Node>,
+    consortium: Consortium,
+    clients: Vec<Member>,
+    session: SessionId,
+    parties: Vec<JoinHandle<Tally>>,
+}
+
+fn start(held: Held, gather: Duration, duration: Duration) -> Running {
+    let mut consortium = Consortium::new();
+    let members = ["north", "west", "south"].map(|name| consortium.member(name));
+    let clients = ["clinic", "ward"]
+        .map(|name| consortium.client(name))
+        .into();
+    consortium.client("stranger");
+    let nodes: Vec<Node> = members
+        .iter()
+        .map(|m| m.start(&consortium.roster, Settings::default()))
+        .collect();
+    let links = SessionId::new("links", 1);
+    let session = SessionId::new("service", 1);
+    let peers: Vec<Peer> = nodes
+        .iter()
+        .enumerate()
+        .map(|(k, n)| n.as_peer(k))
+        .collect();
+    let parties = nodes
+        .iter()
+        .enumerate()
+        .map(|(me, node)| {
+            let connector = node.connector.clone();
+            let others: Vec<Peer> = peers.iter().filter(|p| p.index != me).cloned().collect();
+            thread::spawn(move || {
+                let net: Arc<dyn Transport> =
+                    Arc::new(connector.connect(links, me, &others).unwrap());
+                let onnx = Model::parse(&perceptron().to_onnx()).unwrap();
+                // Who does not own the weights knows their shapes alone.
+                let model = match held {
+                    Held::Owner(owner) if owner != me => {
+                        Model::parse(&onnx.skeleton().unwrap()).unwrap()
+                    }
+                    _ => onnx,
+                };
+                let terms = Terms {
+                    clients: vec!["clinic".into(), "ward".into()],
+                    fraction_bits: 18,
+                    max_rows: 8,
+                    gather,
+                    duration,
+                };
+                let service = Service {
+                    connector: &connector,
+                    session,
+                    binding: &Binding {
+                        session: session.0,
+                        program: [3; 32],
+                        identities: [[0; 32], [1; 32], [2; 32]],
+                    },
+                    terms: &terms,
+                };
+                service
+                    .run(&net, Served::new(model, held).unwrap(), &mut |_| {})
+                    .unwrap()
+            })
+        })
+        .collect();
+    Running {
+        nodes,
+        consortium,
+        clients,
+        session,
+        parties,
+    }
+}
+
+impl Running {
+    fn asker(&self, client: usize) -> Asker {
+        let connector =
+            self.clients[client].connector(&self.consortium.roster, Settings::default());
+        let peers = [0, 1, 2].map(|k| self.nodes[k].as_peer(k));
+        Asker::connect(&connector, self.session, &peers).unwrap()
+    }
+
+    fn end(self) -> Vec<Tally> {
+        self.parties
+            .into_iter()
+            .map(|p| p.join().unwrap())
+            .collect()
+    }
+}
+
+fn close(got: &[ArrayD<f64>], asked: &Array2<f64>) {
+    let want = perceptron().probabilities(asked).unwrap();
+    assert_eq!(got.len(), 1);
+    assert_eq!(got[0].shape(), want.shape());
+    for (got, want) in got[0].iter().zip(&want) {
+        assert!((got - want).abs() < 1e-3, "{got} instead of {want}");
+    }
+}
+
+#[test]
+fn clients_get_their_own_answers_and_share_batches() {
+    for held in [Held::Public, Held::Owner(1)] {
+        let running = start(held, Duration::from_millis(300), Duration::from_secs(6));
+        let questions = [
+            array![[0.5, -1.0], [2.0, 0.25]],
+            array![[-0.5, 1.5]],
+            array![[3.0, 3.0], [0.0, 0.0], [1.0, -2.0]],
+        ];
+        let (mut clinic, mut ward) = (running.asker(0), running.asker(1));
+        assert_eq!(clinic.greeting().max_rows, 8);
+        let first = clinic.ask(&[questions[0].clone().into_dyn()]).unwrap();
+        let second = clinic.ask(&[questions[1].clone().into_dyn()]).unwrap();
+        let other = ward.ask(&[questions[2].clone().into_dyn()]).unwrap();
+        close(&ward.answer(other).unwrap(), &questions[2]);
+        // In another order than asked.
+        close(&clinic.answer(second).unwrap(), &questions[1]);
+        close(&clinic.answer(first).unwrap(), &questions[0]);
+        assert!(matches!(clinic.answer(first), Err(AskError::Question(_))));
+        for tally in running.end() {
+            assert_eq!((tally.questions, tally.rows), (3, 6));
+            assert!(tally.batches <= 2, "{} batches", tally.batches);
+        }
+    }
+}
+
+#[test]
+fn questions_that_do_not_fit_are_refused_before_they_are_computed_on() {
+    let running = start(Held::Public, Duration::ZERO, Duration::from_secs(8));
+    let mut clinic = running.asker(0);
+    let wide = array![[1.0, 2.0, 3.0]].into_dyn();
+    assert!(matches!(clinic.ask(&[wide]), Err(AskError::Question(_))));
+    let long = Array2::zeros((9, 2)).into_dyn();
+    assert!(matches!(clinic.ask(&[long]), Err(AskError::Question(_))));
+    let huge = array![[1e30, 0.0]].into_dyn();
+    assert!(matches!(clinic.ask(&[huge]), Err(AskError::Encode(_))));
+
+    // Shares that do not fit together: one bit differs at one party.
+    let question = array![[0.5, 0.5]];
+    let bad = clinic.ask_changed(&[question.clone().into_dyn()], |peer, message| {
+        if peer == 2 {
+            *message.last_mut().unwrap() ^= 1;
+        }
+    });
+    let refused = clinic.answer(bad.unwrap());
+    assert!(
+        matches!(refused, Err(AskError::Refused { .. })),
+        "{refused:?}"
+    );
+    // A message of another length, to one party only.
+    let short = clinic.ask_changed(&[question.clone().into_dyn()], |peer, message| {
+        if peer == 1 {
+            message.pop();
+        }
+    });
+    let refused = clinic.answer(short.unwrap());
+    assert!(
+        matches!(refused, Err(AskError::Refused { .. })),
+        "{refused:?}"
+    );
+    // The service goes on.
+    let good = clinic.ask(&[question.clone().into_dyn()]).unwrap();
+    close(&clinic.answer(good).unwrap(), &question);
+    for tally in running.end() {
+        assert_eq!(tally.questions, 1);
+    }
+}
+
+#[test]
+fn garbage_and_strangers_do_not_stop_the_service() {
+    let running = start(Held::Public, Duration::ZERO, Duration::from_secs(8));
+    let ward = running.asker(1);
+    ward.send_raw(0, Bytes::from_static(b"?"));
+    let mut clinic = running.asker(0);
+    let question = array![[0.5, 0.5]];
+    let good = clinic.ask(&[question.clone().into_dyn()]).unwrap();
+    close(&clinic.answer(good).unwrap(), &question);
+    // A second call of the same client replaces the first.
+    let mut again = running.asker(0);
+    let good = again.ask(&[question.clone().into_dyn()]).unwrap();
+    close(&again.answer(good).unwrap(), &question);
+    assert_eq!(running.end()[0].questions, 2);
+}
