@@ -49,7 +49,11 @@ pub async fn ask(args: &Args) -> Result<()> {
     let jobs = connection.jobs().await?;
     let job = jobs.iter().find(|job| job.id == args.job);
     let job = job.with_context(|| format!("the coordinator knows no job {}", args.job))?;
-    let parties = job.parties.get(..3).context("the job has no three parties")?.to_vec();
+    let parties = job
+        .parties
+        .get(..3)
+        .context("the job has no three parties")?
+        .to_vec();
     let session = SessionId::service(&args.job);
     let (start, outputs) = (Instant::now(), args.output.clone());
     let (names, answers) =
@@ -81,7 +85,8 @@ fn read(files: &[PathBuf]) -> Result<Vec<ArrayD<f64>>> {
         let found = npy::read(&bytes).with_context(|| path.display().to_string())?;
         for (_, array) in found {
             let numbers = array.numbers();
-            arrays.push(numbers.with_context(|| format!("{}: it holds no numbers", path.display()))?);
+            arrays
+                .push(numbers.with_context(|| format!("{}: it holds no numbers", path.display()))?);
         }
     }
     Ok(arrays)
@@ -112,14 +117,21 @@ fn question(
     };
     let mut asker = Asker::connect(&connector, session, &peers).map_err(|e| named(&e, parties))?;
     let most = asker.greeting().max_rows;
-    let rows = inputs.first().and_then(|x| x.shape().first().copied()).unwrap_or(0);
+    let rows = inputs
+        .first()
+        .and_then(|x| x.shape().first().copied())
+        .unwrap_or(0);
     let cut = |x: &ArrayD<f64>, start: usize| {
         let end = (start + most).min(x.shape().first().copied().unwrap_or(0));
-        x.slice_axis(Axis(0), (start.min(end)..end).into()).to_owned()
+        x.slice_axis(Axis(0), (start.min(end)..end).into())
+            .to_owned()
     };
     let mut numbers = Vec::new();
     for start in (0..rows).step_by(most.max(1)) {
-        ensure!(inputs.iter().all(|x| x.ndim() > 0), "an input has no axis of rows");
+        ensure!(
+            inputs.iter().all(|x| x.ndim() > 0),
+            "an input has no axis of rows"
+        );
         let part: Vec<_> = inputs.iter().map(|x| cut(x, start)).collect();
         numbers.push(asker.ask(&part).map_err(|e| named(&e, parties))?);
     }
@@ -128,7 +140,12 @@ fn question(
     for number in numbers {
         answers.push(asker.answer(number).map_err(|e| named(&e, parties))?);
     }
-    let names: Vec<String> = asker.greeting().outputs.iter().map(|p| p.name.clone()).collect();
+    let names: Vec<String> = asker
+        .greeting()
+        .outputs
+        .iter()
+        .map(|p| p.name.clone())
+        .collect();
     let joined = (0..names.len()).map(|k| {
         let parts: Vec<_> = answers.iter().map(|answer| answer[k].view()).collect();
         ndarray::concatenate(Axis(0), &parts).context("the answers do not fit together")

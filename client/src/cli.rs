@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand};
 use crate::connection::Connection;
 use crate::home::{Home, Member};
 use crate::watch::{Display, follow};
-use crate::{bench, check, demo, fetch, infer, jobs, process, release};
+use crate::{ask, bench, check, demo, fetch, infer, jobs, process, release};
 
 /// Train neural networks together without showing each other the data.
 #[derive(Parser)]
@@ -111,6 +111,10 @@ enum Command {
     Bench(bench::Args),
     #[command(hide = true)]
     BenchParty(bench::ChildArgs),
+    /// Ask a question to a model that three parties serve
+    Ask(ask::Args),
+    /// Write a model without its weights, for parties that must not know them
+    Skeleton(ask::SkeletonArgs),
     /// The same as the program `party`
     #[command(disable_help_flag = true)]
     Party {
@@ -162,6 +166,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Cancel { me, id } => call(cancel(&me.home(), &id)),
         Command::Demo(args) => call(demo::run(&args)),
         Command::Infer(args) => infer::infer(&args),
+        Command::Ask(args) => call(ask::ask(&args)),
+        Command::Skeleton(args) => ask::skeleton(&args),
         Command::Check(args) => check::check(&args),
         Command::Bench(args) => bench::run(&args),
         Command::BenchParty(args) => bench::run_child(&args),

@@ -14,6 +14,7 @@
 //! | [`bench`](mod@bench) | `bench`: what gates cost |
 //! | [`process`] | children that end with this process |
 
+pub mod ask;
 pub mod bench;
 pub mod check;
 pub mod cli;

@@ -204,6 +204,8 @@ impl Served {
                 Source::Parameter(_) | Source::Mask { .. } => None,
             })
             .collect();
+        // The same question asked again must not tell the bits that rounding dropped (requirement R9).
+        engine.round_exactly(lowered.graph.last_roundings());
         let outputs = run(&lowered.graph, engine, &fed.ok_or(ModelError::Masks)?)?;
         let mut start = 0;
         let mut answers = Vec::with_capacity(questions.len());
