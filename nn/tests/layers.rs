@@ -124,17 +124,21 @@ fn convolutions_and_pooling_are_differentiated() {
 fn normalisation_is_differentiated() {
     let x = numbers(&[3, 4, 5], 5);
     let channels = [6, 7].map(|seed| numbers(&[4], seed));
-    check_gradients(&[&[x.clone()], &channels[..]].concat(), &|g, e| {
-        let zero = g.fill(&[4], 0.0);
-        let one = g.fill(&[4], 1.0);
-        let t = batch_norm_training(g, e[0], (e[1], e[2]), (zero, one), 0.01, 0.9)?;
-        Ok(t.y)
-    });
-    check_gradients(&[&[x.clone()], &channels[..]].concat(), &|g, e| {
-        group_norm(g, e[0], e[1], e[2], 2, 0.01)
-    });
+    check_gradients(
+        &[std::slice::from_ref(&x), &channels[..]].concat(),
+        &|g, e| {
+            let zero = g.fill(&[4], 0.0);
+            let one = g.fill(&[4], 1.0);
+            let t = batch_norm_training(g, e[0], (e[1], e[2]), (zero, one), 0.01, 0.9)?;
+            Ok(t.y)
+        },
+    );
+    check_gradients(
+        &[std::slice::from_ref(&x), &channels[..]].concat(),
+        &|g, e| group_norm(g, e[0], e[1], e[2], 2, 0.01),
+    );
     let rows = [8, 9].map(|seed| numbers(&[5], seed));
-    check_gradients(&[&[x.clone()], &rows[..]].concat(), &|g, e| {
+    check_gradients(&[std::slice::from_ref(&x), &rows[..]].concat(), &|g, e| {
         Ok(layer_norm(g, e[0], e[1], Some(e[2]), 2, 0.01)?.y)
     });
     check_gradients(&[x, rows[0].clone()], &|g, e| {
