@@ -1,4 +1,7 @@
 //! Piecewise polynomials: the one set of coefficients by which every fixed-point engine evaluates a [`Table`].
+//!
+//! Parties deal from these coefficients and replay what they dealt, so they must be the same on every build: everything here
+//! is IEEE arithmetic in a fixed order, and elementary functions come from `libm`, never from the platform.
 
 use crate::{Error, Result};
 
@@ -7,7 +10,7 @@ use crate::{Error, Result};
 pub struct Table {
     /// Its name, for errors and reports.
     pub name: &'static str,
-    /// The function.
+    /// The function, of IEEE arithmetic and `libm` alone.
     pub f: fn(f64) -> f64,
     /// Lower end of the range. Below it the result is wrong without notice.
     pub lo: f64,
@@ -47,10 +50,8 @@ impl Table {
     ) -> Result<Self> {
         let mut best: Option<Self> = None;
         for log2_cells in 2..=6 {
-            let cell = ((hi - lo) / f64::from((1u32 << log2_cells) - 1))
-                .log2()
-                .ceil() as i32;
-            let hi = lo + f64::from((1u32 << log2_cells) - 1) * 2f64.powi(cell);
+            let cell = libm::log2((hi - lo) / f64::from((1u32 << log2_cells) - 1)).ceil() as i32;
+            let hi = lo + f64::from((1u32 << log2_cells) - 1) * power_of_two(cell);
             let candidates = (2..=14).map(|degree| Self {
                 name,
                 f,
@@ -78,7 +79,7 @@ impl Table {
     /// The width of a cell.
     #[must_use]
     pub fn width(&self) -> f64 {
-        2f64.powi(self.cell)
+        power_of_two(self.cell)
     }
 
     /// The lower end of the cell with this index; the last index stands for the guard cell below `lo`.
@@ -135,7 +136,9 @@ fn interpolate(f: impl Fn(f64) -> f64, low: f64, high: f64, degree: usize) -> Ve
     let (middle, half) = ((low + high) / 2.0, (high - low) / 2.0);
     let n = degree + 1;
     let angle = |k: usize| std::f64::consts::PI * (k as f64 + 0.5) / n as f64;
-    let values: Vec<f64> = (0..n).map(|k| f(middle + half * angle(k).cos())).collect();
+    let values: Vec<f64> = (0..n)
+        .map(|k| f(middle + half * libm::cos(angle(k))))
+        .collect();
     // T_0 = 1, T_1 = s and T_(j+1) = 2·s·T_j - T_(j-1) as polynomials in u, where s = (u - middle)/half.
     let times_s = |p: &[f64]| -> Vec<f64> {
         (0..n)
@@ -151,7 +154,7 @@ fn interpolate(f: impl Fn(f64) -> f64, low: f64, high: f64, degree: usize) -> Ve
             * values
                 .iter()
                 .enumerate()
-                .map(|(k, v)| v * (j as f64 * angle(k)).cos())
+                .map(|(k, v)| v * libm::cos(j as f64 * angle(k)))
                 .sum::<f64>();
         sum.iter_mut()
             .zip(&chebyshev)
@@ -165,6 +168,11 @@ fn interpolate(f: impl Fn(f64) -> f64, low: f64, high: f64, degree: usize) -> Ve
         before = std::mem::replace(&mut chebyshev, next);
     }
     sum
+}
+
+/// 2^e, exact.
+fn power_of_two(e: i32) -> f64 {
+    libm::ldexp(1.0, e)
 }
 
 /// The largest error of any cell, on both of its widths within the range, over a grid.
@@ -185,8 +193,12 @@ fn fit_error(t: &Table) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use sha2::{Digest, Sha256};
+
     use super::*;
+    use crate::graph::Op;
     use crate::program::{Instr, sigmoid, softplus};
+    use crate::{Function, Graph};
 
     fn tables_of_programs() -> Vec<Table> {
         let tables = |code: Vec<Instr>| {
@@ -227,6 +239,65 @@ mod tests {
                 fit(&t)
             );
         }
+    }
+
+    /// The tables of all functions, and those of softmax.
+    fn shipped() -> Vec<Table> {
+        let mut tables: Vec<Table> = [
+            Function::Logistic,
+            Function::Tanh,
+            Function::Erf,
+            Function::Gelu,
+            Function::GeluTanh,
+            Function::Silu,
+            Function::Mish,
+        ]
+        .iter()
+        .flat_map(|f| f.program().code)
+        .filter_map(|i| match i {
+            Instr::Table(_, t) => Some(t),
+            _ => None,
+        })
+        .collect();
+        for n in [2, 10, 50] {
+            let mut g = Graph::new();
+            let x = g.input(&[n]);
+            g.log_softmax(x, 0).unwrap();
+            tables.extend((0..g.len()).filter_map(|k| match g.op(k) {
+                Some(Op::Map(Function::Table(t))) => Some(*t),
+                _ => None,
+            }));
+        }
+        tables
+    }
+
+    #[test]
+    fn shipped_tables_are_good_to_less_than_a_unit() {
+        let tables = shipped();
+        assert_eq!(tables.len(), 19);
+        for t in tables {
+            let units = fit_error(&t) * 2f64.powi(18);
+            assert!(units < 1.0, "{}: {units} units", t.name);
+            let most = fit(&t).iter().flatten().fold(0.0f64, |m, c| m.max(c.abs()));
+            assert!(most < 128.0, "{}: a coefficient of {most}", t.name);
+        }
+    }
+
+    /// Requirement R7: another platform or compiler that gives other coefficients fails here.
+    #[test]
+    fn coefficients_are_the_same_on_every_build() {
+        let mut hash = Sha256::new();
+        for t in shipped() {
+            hash.update(t.name.as_bytes());
+            for c in fit(&t).iter().flatten() {
+                hash.update(c.to_bits().to_le_bytes());
+            }
+        }
+        let hash: String = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(
+            hash,
+            "e216822af9f3157e479da0bb13bca2e3071983414e198b2d1ac110bfa1e69c2f"
+        );
     }
 
     #[test]

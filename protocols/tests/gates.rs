@@ -221,13 +221,13 @@ fn logistic_functions_are_right_over_their_range() {
             }
         }
     }
-    // The specification's sigmoid takes 454 bytes and 11 rounds at f = 16; the clamp adds a comparison and a selection: 528
-    // bytes and 16 rounds.
+    // The specification's sigmoid takes 454 bytes and 11 rounds at f = 16; the clamp adds a comparison and a selection, and
+    // lets the exponential be the cheaper one with a relative error: 458 bytes and 16 rounds.
     let sigmoid = map(program::sigmoid(16));
     let r = run(16, Depth::Three, std::slice::from_ref(&near), sigmoid);
     assert_eq!(r.rounds(), 16);
     assert!(
-        (527.0..529.0).contains(&(r.bytes() / N as f64)),
+        (457.0..460.0).contains(&(r.bytes() / N as f64)),
         "{}",
         r.bytes() / N as f64
     );

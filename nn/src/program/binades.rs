@@ -27,9 +27,9 @@ fn clamp(p: &mut Program, r: Reg, (lo, hi): (i32, i32)) -> Reg {
     p.at_most(r, below(hi))
 }
 
-/// A number just below 2^hi of few bits: the range ends before 2^hi.
+/// A number just below 2^hi, where the range ends, that has 18 fractional bits for hi >= 2.
 fn below(hi: i32) -> f64 {
-    2f64.powi(hi) * (1.0 - 1.0 / 1024.0)
+    2f64.powi(hi) * (1.0 - 2f64.powi(-20))
 }
 
 fn apply(p: &mut Program, f: Scaled, x: Reg, (lo, hi): (i32, i32)) -> Reg {
@@ -94,7 +94,7 @@ const LARGE: f64 = 64.0;
 /// log2 of by how much.
 const SHIFT: i32 = 11;
 
-/// x/y for y of either sign; for |y| < 2^-14 it is x·2^14, and for |y| > 2^17 it is x·2^-17. |x/y| < 2^15 where |y| >= 64,
+/// x/y for y of either sign, to three units and a relative 2^-11; for |y| < 2^-14 it is x·2^14, and for |y| > 2^17 it is x·2^-17. |x/y| < 2^15 where |y| >= 64,
 /// else |x/y| < 2^26.
 #[must_use]
 pub fn divide() -> Program {

@@ -2,6 +2,10 @@
 
 use super::{Instr, Program, Reg};
 
+/// In floating point, end + (r - end) loses what of r is small beside the end, and r - (r - end) loses an end that is small
+/// beside r: ends below this are treated in the first way, others in the second. In the ring both are exact.
+const NEAR: f64 = 256.0;
+
 impl Program {
     /// Σ cᵢ·rᵢ + bias.
     pub(super) fn linear(&mut self, terms: &[(i64, Reg)], bias: f64) -> Reg {
@@ -18,7 +22,7 @@ impl Program {
         self.push(Instr::Select(bit, r))
     }
 
-    /// max(r, lo), as lo + relu(r - lo): so written, it is lo in floating point too, however far r is below.
+    /// max(r, lo).
     pub(super) fn at_least(&mut self, r: Reg, lo: f64) -> Reg {
         self.at_least_with_bit(r, lo).0
     }
@@ -28,7 +32,12 @@ impl Program {
         let above = self.linear(&[(1, r)], -lo);
         let below = self.is_negative(above);
         let lost = self.select(below, above);
-        (self.linear(&[(1, above), (-1, lost)], lo), below)
+        let y = if lo.abs() < NEAR {
+            self.linear(&[(1, above), (-1, lost)], lo)
+        } else {
+            self.linear(&[(1, r), (-1, lost)], 0.0)
+        };
+        (y, below)
     }
 
     /// min(r, hi).
@@ -41,7 +50,12 @@ impl Program {
         let below = self.linear(&[(-1, r)], hi);
         let above = self.is_negative(below);
         let lost = self.select(above, below);
-        (self.linear(&[(-1, below), (1, lost)], hi), above)
+        let y = if hi.abs() < NEAR {
+            self.linear(&[(-1, below), (1, lost)], hi)
+        } else {
+            self.linear(&[(1, r), (1, lost)], 0.0)
+        };
+        (y, above)
     }
 
     /// The bit s = \[r < 0\], relu(r) and |r|.

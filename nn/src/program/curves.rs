@@ -219,7 +219,7 @@ pub fn silu() -> Program {
     p
 }
 
-/// The range of the table of mish: outside of it, it is 0 or x.
+/// Outside of this range mish is 0 or x.
 const MISH: (f64, f64) = (-18.0, 10.0);
 
 /// x·tanh(ln(1 + e^x)), and its derivative.
@@ -230,11 +230,11 @@ pub fn mish() -> Program {
         name,
         f,
         lo: MISH.0,
-        hi: MISH.1,
+        hi: MISH.1 + 2.0,
         cell: 1,
         log2_cells: 4,
         degree,
-        max: 12.0,
+        max: 13.0,
     };
     let x = p.push(Instr::Input(0));
     let low = p.at_most(x, MISH.1);

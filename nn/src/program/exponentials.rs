@@ -19,7 +19,7 @@ pub(super) const LEAST_RELATIVE: f64 = -16.0;
 /// Just below the upper end of [`Instr::Exp`]. Of few bits, so that it is exact at every precision.
 pub(super) const MOST_RELATIVE: f64 = 12.0 - 1.0 / 64.0;
 
-/// Sigmoid and softplus of one x, which share all but the last table: s = \[x<0\], e = exp(-min(|x|, 200)); first output
+/// Sigmoid and softplus of one x, which share all but the last table: s = \[x<0\], e = exp(-min(|x|, 16)); first output
 /// y = 1/(1+e), then y or 1-y; second output relu(x) + ln(1+e) = ln(1 + e^x).
 ///
 /// For every x that fixed point represents: a logit outside the range of e^x would be opened, in the end, as a function of
@@ -30,8 +30,8 @@ pub fn logistic(fraction_bits: u32) -> Program {
     let x = p.push(Instr::Input(0));
     let (s, positive, magnitude) = p.sign_and_magnitude(x);
     let minus_abs = p.linear(&[(-1, magnitude)], 0.0);
-    let clamped = p.at_least(minus_abs, LEAST_EXPONENT);
-    let e = p.push(Instr::ExpNeg(clamped));
+    let clamped = p.at_least(minus_abs, LEAST_RELATIVE);
+    let e = p.push(Instr::Exp(clamped));
     let table = |name, f, max| Table {
         name,
         f,

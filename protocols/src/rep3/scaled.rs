@@ -66,7 +66,8 @@ fn root(t: f64) -> f64 {
 }
 
 fn ln(t: f64) -> f64 {
-    (t / 7.0).ln()
+    // As every table, it must be the same on every build.
+    Scaled::Ln.of(t / 7.0)
 }
 
 impl Normalised {

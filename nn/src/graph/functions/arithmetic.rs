@@ -107,7 +107,7 @@ impl Graph {
         self.map(Function::Reciprocal, &[x])
     }
 
-    /// x/y for y of either sign. |y| is taken to be 2^-14 at least and 2^17 at most; |x/y| < 2^15 where |y| >= 64, else
+    /// x/y for y of either sign, to three units and a relative 2^-11. |y| is taken to be 2^-14 at least and 2^17 at most; |x/y| < 2^15 where |y| >= 64, else
     /// |x/y| < 2^26.
     pub fn div(&mut self, x: Edge, y: Edge) -> Result<Edge> {
         self.map(Function::Divide, &[x, y])

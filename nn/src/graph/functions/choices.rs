@@ -109,14 +109,16 @@ impl Graph {
             return self.add(y, chosen);
         }
         let not = self.not(c)?;
-        let mut part = |c: Edge, x: Edge, small: Option<Edge>| {
-            Ok(match small {
-                Some(small) => (DOWN, self.mul(c, small)?),
-                None => (1, self.mul(c, x)?),
-            })
+        // A sum of its own around the large product keeps the factor out of the rounding of sums of products.
+        let mut part = |c: Edge, x: Edge, small: Option<Edge>| match small {
+            Some(small) => {
+                let product = self.mul(c, small)?;
+                self.linear(&[(DOWN, product)], 0.0)
+            }
+            None => self.mul(c, x),
         };
-        let terms = [part(c, x, large_x)?, part(not, y, large_y)?];
-        self.linear(&terms, 0.0)
+        let (x, y) = (part(c, x, large_x)?, part(not, y, large_y)?);
+        self.add(x, y)
     }
 
     /// The bit behind a number that a comparison gave, and whether the number is its opposite.
