@@ -189,10 +189,10 @@ impl Ring {
             Instr::Negative(k, bound) => each(r(*k), |word| {
                 let x = signed(word);
                 match bound {
-                    Some(b) if x.unsigned_abs() >> b != 0 => Err(self.out_of_range(
+                    Some(b) if x.unsigned_abs() >> (b + f).min(63) != 0 => Err(self.out_of_range(
                         name,
                         fixed::decode(word, f),
-                        format!("the words below 2^{b}"),
+                        format!("the numbers below 2^{b}"),
                     )),
                     _ => Ok(from_signed(i64::from(x < 0))),
                 }

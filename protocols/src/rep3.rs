@@ -37,8 +37,11 @@ mod program;
 mod rounding;
 mod scaled;
 mod scan;
+mod select_row;
 mod share;
 mod truncate;
+#[cfg(test)]
+mod uniform;
 
 pub use bilinear::product;
 pub use cost::{CostEngine, Value as CostValue};

@@ -64,6 +64,10 @@ fn errors_and_costs_over_the_whole_range() {
     let cases = [
         (Scaled::Reciprocal, reciprocal),
         (Scaled::InverseRoot, root),
+        (
+            Scaled::Root,
+            [(16, -17.6, 501.5), (18, -19.4, 576.375), (20, -20.6, 608.0)],
+        ),
     ];
     for (of, expected) in cases {
         for (f, exponent, bytes) in expected {

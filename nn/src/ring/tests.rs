@@ -124,18 +124,121 @@ fn words_that_leave_their_range_are_located() {
     });
 }
 
+/// A gate, and for each of its bounds the words of its inputs just inside and just outside.
+type Bounds<'a> = (&'a str, Program, Vec<(Vec<i64>, Vec<i64>)>);
+
+fn program_of(inputs: usize, instr: Instr) -> Program {
+    let mut p = Program::new("gate");
+    (0..inputs).for_each(|k| {
+        p.push(Instr::Input(k));
+    });
+    let y = p.push(instr);
+    p.outputs = vec![y];
+    p
+}
+
+/// Requirement R10: where a secure engine would be wrong without notice, this one refuses the first word outside and takes
+/// the last one inside.
 #[test]
-fn bounded_comparisons_check_their_bound() {
-    let mut p = Program::new("narrow");
-    let x = p.push(Instr::Input(0));
-    let s = p.push(Instr::Negative(x, Some(20)));
-    p.outputs = vec![s];
-    let mut e = ring();
-    let inside = e.encode(&array![-3.9, 3.9].into_dyn()).unwrap();
-    assert_eq!(
-        e.map(&p, &[&inside]).unwrap()[0],
-        array![from_signed(1), from_signed(0)].into_dyn()
-    );
-    let outside = e.encode(&array![-4.0].into_dyn()).unwrap();
-    assert!(matches!(e.map(&p, &[&outside]), Err(Error::Range { .. })));
+fn r10_every_range_ends_where_it_should() {
+    let (one, top) = (1i64 << F, 1i64 << 62);
+    let interval = |lo: i64, hi: i64| vec![(vec![lo], vec![lo - 1]), (vec![hi - 1], vec![hi])];
+    let table = Table {
+        name: "a cube",
+        f: |x| x * x * x,
+        lo: -1.5,
+        hi: 2.0,
+        cell: -1,
+        log2_cells: 3,
+        degree: 3,
+        max: 8.0,
+    };
+    let scaled = |f, lo, hi| program_of(1, Instr::Scaled { x: 0, f, lo, hi });
+    let third = (top - 1) / 3;
+    let cases: Vec<Bounds<'_>> = vec![
+        (
+            "a product before its truncation",
+            program_of(2, Instr::Mul(0, 1)),
+            vec![
+                (vec![1 << 31, (1 << 31) - 1], vec![1 << 31, 1 << 31]),
+                (vec![-1 << 31, (1 << 31) - 1], vec![-1 << 31, 1 << 31]),
+            ],
+        ),
+        (
+            "a scaled number before its truncation",
+            program_of(1, Instr::Scale(0, 0.375)),
+            vec![
+                (vec![third], vec![third + 1]),
+                (vec![-third], vec![-third - 1]),
+            ],
+        ),
+        (
+            "a sum",
+            program_of(2, Instr::Linear(vec![(1, 0), (1, 1)], 0.0)),
+            vec![(vec![top / 2, top / 2 - 1], vec![top / 2, top / 2])],
+        ),
+        (
+            "the difference that a maximum compares",
+            program::max(),
+            vec![
+                (vec![-top / 2, top / 2 - 1], vec![-top / 2, top / 2]),
+                (vec![top / 2 - 1, -top / 2], vec![top / 2, -top / 2]),
+            ],
+        ),
+        (
+            "a bounded comparison",
+            program_of(1, Instr::Negative(0, Some(2))),
+            vec![
+                (vec![4 * one - 1], vec![4 * one]),
+                (vec![1 - 4 * one], vec![-4 * one]),
+            ],
+        ),
+        (
+            "e^x below one",
+            program_of(1, Instr::ExpNeg(0)),
+            interval(-239 * one, one),
+        ),
+        (
+            "e^x with a relative error",
+            program_of(1, Instr::Exp(0)),
+            interval(-16 * one, 12 * one),
+        ),
+        (
+            "a table",
+            program_of(1, Instr::Table(0, table)),
+            interval(-3 * one / 2, 2 * one),
+        ),
+        (
+            "a reciprocal",
+            scaled(program::Scaled::Reciprocal, -14, 14),
+            interval(one >> 14, one << 14),
+        ),
+        (
+            "an inverse root",
+            scaled(program::Scaled::InverseRoot, -18, 22),
+            interval(1, one << 22),
+        ),
+        (
+            "a logarithm",
+            scaled(program::Scaled::Ln, 0, 1),
+            interval(one, 2 * one),
+        ),
+    ];
+    for (what, program, bounds) in cases {
+        for (inside, outside) in bounds {
+            let run = |words: &[i64]| {
+                let inputs: Vec<Tensor> = words
+                    .iter()
+                    .map(|&w| array![from_signed(w)].into_dyn())
+                    .collect();
+                ring().map(&program, &inputs.iter().collect::<Vec<_>>())
+            };
+            assert!(run(&inside).is_ok(), "{what}: {inside:?} is inside");
+            let refused = run(&outside);
+            assert!(
+                matches!(refused, Err(Error::Range { .. })),
+                "{what}: {outside:?} is outside"
+            );
+        }
+    }
 }

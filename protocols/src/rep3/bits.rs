@@ -1,5 +1,7 @@
 //! Bit planes: one bit of many values packed into 64-bit words, so that a Boolean gate works on 64 values at a time.
 
+use std::ops::{BitAnd, BitXor};
+
 use tacit_mpc::R64;
 
 /// One bit of each of n values; value i is bit i mod 64 of word i / 64. Bits past n are unspecified.
@@ -82,9 +84,14 @@ pub(crate) fn not(x: &[u64]) -> Plane {
     x.iter().map(|x| !x).collect()
 }
 
+/// A word of which no more is known than that it can be combined bit by bit: neither an address nor a condition.
+pub(crate) trait Bitwise: Copy + BitAnd<Output = Self> + BitXor<Output = Self> {}
+
+impl<W: Copy + BitAnd<Output = W> + BitXor<Output = W>> Bitwise for W {}
+
 /// The row whose index, bit by bit, is `index` (least significant first), in constant time: a tree of multiplexers over all
-/// rows (requirement R13: no index by a secret into memory).
-pub(crate) fn look_up(mut rows: Vec<Plane>, index: &[Plane]) -> Plane {
+/// rows of words that cannot be an address (requirement R13).
+pub(crate) fn look_up<W: Bitwise>(mut rows: Vec<Vec<W>>, index: &[Vec<W>]) -> Vec<W> {
     for bit in index {
         rows = rows
             .chunks(2)
@@ -102,16 +109,16 @@ pub(crate) fn look_up(mut rows: Vec<Plane>, index: &[Plane]) -> Plane {
 }
 
 /// zero ← one where the bit is set.
-pub(crate) fn choose(zero: &mut [u64], one: &[u64], bit: &[u64]) {
+pub(crate) fn choose<W: Bitwise>(zero: &mut [W], one: &[W], bit: &[W]) {
     zero.iter_mut()
         .zip(one)
         .zip(bit)
-        .for_each(|((z, o), b)| *z ^= b & (*z ^ o));
+        .for_each(|((z, &o), &b)| *z = *z ^ (b & (*z ^ o)));
 }
 
 /// The last levels of a lookup whose rows, each as wide as an index plane, lie one after the other: the chosen row comes to the
 /// front. `index` holds as many planes as halve the rows to one.
-pub(crate) fn fold_rows<'a>(rows: &mut [u64], index: impl Iterator<Item = &'a [u64]>) {
+pub(crate) fn fold_rows<'a, W: Bitwise + 'a>(rows: &mut [W], index: impl Iterator<Item = &'a [W]>) {
     let mut len = rows.len();
     for bit in index {
         let words = bit.len();
@@ -160,6 +167,31 @@ mod tests {
         let found = look_up(rows.clone(), &index);
         for i in 0..64 {
             assert_eq!(found[0] >> i & 1, rows[i % 8][0] >> i & 1);
+        }
+    }
+
+    /// Every row is read, and in the same way, whatever the index is.
+    #[test]
+    fn r13_look_up_reads_the_same_way_for_every_index() {
+        use super::super::select_row::traced::{Traced, trace};
+        let run = |index: u64| {
+            trace(|| {
+                let rows: Vec<Vec<Traced>> = (0..8)
+                    .map(|r| vec![Traced::new(u64::from(r == 5))])
+                    .collect();
+                let bits: Vec<Vec<Traced>> = (0..3)
+                    .map(|j| vec![Traced::new(0u64.wrapping_sub(index >> j & 1))])
+                    .collect();
+                let mut flat = rows.concat();
+                fold_rows(&mut flat, bits.iter().map(Vec::as_slice));
+                (look_up(rows, &bits)[0].0, flat[0].0)
+            })
+        };
+        let (_, first) = run(0);
+        assert_eq!(first.iter().filter(|o| o.0 == 'n').count(), 8 + 3);
+        for index in 0..8 {
+            let bit = u64::from(index == 5);
+            assert_eq!(run(index), ((bit, bit), first.clone()));
         }
     }
 }

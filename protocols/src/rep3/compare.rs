@@ -11,7 +11,7 @@
 
 use tacit_mpc::{R64, Result, Strand};
 
-use super::bits::{Plane, fold_rows, to_bits, words_of};
+use super::bits::{Bitwise, Plane, fold_rows, to_bits, words_of};
 use super::exchange::{deal_bits, separate, swap_bits};
 use super::held::{Held, is_a};
 use super::plan::{Kind, Tree};
@@ -98,7 +98,7 @@ async fn leaves_outputs(
             look_up_leaf(
                 leaf.0,
                 (here, block(leaf), words),
-                is_a(strand),
+                (0, if is_a(strand) { u64::MAX } else { 0 }),
                 &mut scratch,
                 &mut u,
             );
@@ -142,16 +142,16 @@ fn thermometer(b: &[u64], words: usize, rows: &mut [u64]) {
 }
 
 /// Appends \[c > b\], and \[c = b\] where the leaf gives it, from this party's half of the thermometer of b. Row v is \[v > b\]:
-/// row 0 is zero, row 2^m is one (A adds it); \[v = b\] is the difference of rows v and v + 1.
-fn look_up_leaf(
+/// row 0, `first`, is zero and row 2^m, `last`, is one (A adds it); \[v = b\] is the difference of rows v and v + 1.
+fn look_up_leaf<W: Bitwise>(
     kind: Kind,
-    (rows, c, words): (&[u64], &[u64], usize),
-    is_a: bool,
-    scratch: &mut Vec<u64>,
-    out: &mut Vec<u64>,
+    (rows, c, words): (&[W], &[W], usize),
+    (first, last): (W, W),
+    scratch: &mut Vec<W>,
+    out: &mut Vec<W>,
 ) {
-    let (first, last) = (vec![0; words], vec![if is_a { u64::MAX } else { 0 }; words]);
-    let rows: Vec<&[u64]> = std::iter::once(&first[..])
+    let (first, last) = (vec![first; words], vec![last; words]);
+    let rows: Vec<&[W]> = std::iter::once(&first[..])
         .chain(rows.chunks_exact(words))
         .chain([&last[..]])
         .collect();
@@ -160,7 +160,7 @@ fn look_up_leaf(
     scratch.clear();
     for pair in rows[..rows.len() - 1].chunks_exact(2) {
         let row = pair[0].iter().zip(pair[1]).zip(lowest);
-        scratch.extend(row.map(|((zero, one), c)| zero ^ (c & (zero ^ one))));
+        scratch.extend(row.map(|((&zero, &one), &c)| zero ^ (c & (zero ^ one))));
     }
     fold_rows(scratch, others.chunks_exact(words));
     out.extend_from_slice(&scratch[..words]);
@@ -169,7 +169,7 @@ fn look_up_leaf(
         for three in rows.windows(3).step_by(2) {
             let row = three[0].iter().zip(three[1]).zip(three[2]).zip(lowest);
             // From v ⊕ v + 1 and v + 1 ⊕ v + 2.
-            scratch.extend(row.map(|(((v, w), x), c)| v ^ w ^ (c & (v ^ x))));
+            scratch.extend(row.map(|(((&v, &w), &x), &c)| v ^ w ^ (c & (v ^ x))));
         }
         fold_rows(scratch, others.chunks_exact(words));
         out.extend_from_slice(&scratch[..words]);
@@ -242,5 +242,33 @@ impl Pending {
             kind,
             children.into_iter().map(|c| c.advance(results)).collect(),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::select_row::traced::{Traced, trace};
+    use super::*;
+
+    /// A leaf reads its rows in the same way for every c, and gives \[c > b\] and \[c = b\].
+    #[test]
+    fn r13_leaves_are_read_the_same_way_for_every_index() {
+        let (b, m) = (5, 3);
+        let run = |c: u64| {
+            trace(|| {
+                let all = |bit: bool| Traced::new(if bit { u64::MAX } else { 0 });
+                let rows: Vec<Traced> = (1..1 << m).map(|v| all(v > b)).collect();
+                let index: Vec<Traced> = (0..m).map(|j| all(c >> j & 1 == 1)).collect();
+                let (mut scratch, mut out) = (Vec::new(), Vec::new());
+                let ends = (all(false), all(true));
+                look_up_leaf(Kind::Both, (&rows, &index, 1), ends, &mut scratch, &mut out);
+                (out[0].0 & 1, out[1].0 & 1)
+            })
+        };
+        let (_, first) = run(0);
+        for c in 0..1 << m {
+            let want = (u64::from(c > b), u64::from(c == b));
+            assert_eq!(run(c), (want, first.clone()));
+        }
     }
 }

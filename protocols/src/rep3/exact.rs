@@ -155,3 +155,84 @@ pub(crate) async fn floor(
         _ => unreachable!("one strand has one role"),
     })
 }
+
+/// On uniform masks, up to the stated bounds: this file, and the comparisons that it and its neighbours are made of.
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::a2b::bits;
+    use super::super::convert::to_arithmetic;
+    use super::super::equal::zero;
+    use super::super::uniform::opened;
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn truncation_is_the_floor_up_to_the_bound(k in 40u32..=64, p in 1u32..=36, seed: u64, raw in prop::collection::vec(any::<i64>(), 400)) {
+            let mut x: Vec<i64> = raw.iter().map(|v| v >> (64 - (k - 1))).collect(); // [-2^(k-2), 2^(k-2))
+            x[..6].copy_from_slice(&[0, -1, 1, (1 << (k - 2)) - 1, -(1 << (k - 2)), 1 << p]);
+            let words: Vec<u64> = x.iter().map(|&x| x as u64).collect();
+            let tree = Tree::cheapest(p.max(2), CARRY_DEPTH);
+            let y = opened(&words, seed, async |strand, held| {
+                let side: Words = held.side().iter().map(|&w| w & mask(k)).collect();
+                truncate_exact(strand, &side, k, p, &tree).await
+            });
+            for (x, y) in x.iter().zip(y) {
+                prop_assert_eq!(y as i64, x >> p);
+            }
+        }
+
+        #[test]
+        fn floors_and_zeros_are_exact_for_every_word(p in 8u32..=22, flat: bool, seed: u64, raw in prop::collection::vec(any::<u64>(), 400)) {
+            let mut x = raw;
+            x[..5].copy_from_slice(&[0, u64::MAX, 1 << 63, (1 << 63) - 1, 1 << p]);
+            let tree = Tree::cheapest(p, CARRY_DEPTH);
+            let y = opened(&x, seed, async |strand, held| floor(strand, &held.side(), p, &tree).await);
+            for (x, y) in x.iter().zip(y) {
+                prop_assert_eq!(y, x >> p << p);
+            }
+            x[7] = 0;
+            let depth = if flat { Depth::Two } else { Depth::Three };
+            let y = opened(&x, seed, async |strand, held| {
+                let bit = zero(strand, &held.side(), depth).await?;
+                to_arithmetic(strand, &bit).await
+            });
+            for (x, y) in x.iter().zip(y) {
+                prop_assert_eq!(y, u64::from(*x == 0));
+            }
+        }
+
+        #[test]
+        fn signs_are_exact_up_to_their_bound(k in 2u32..=63, flat: bool, seed: u64, raw in prop::collection::vec(any::<i64>(), 400)) {
+            let mut x: Vec<i64> = raw.iter().map(|v| v >> (63 - k)).collect(); // [-2^k, 2^k)
+            x[..3].copy_from_slice(&[0, -1, 1]);
+            let words: Vec<u64> = x.iter().map(|&x| x as u64).collect();
+            let tree = Tree::cheapest(k, if flat { Depth::Two } else { Depth::Three });
+            let y = opened(&words, seed, async |strand, held| {
+                let bit = negative(strand, &held.side(), k, &tree).await?;
+                to_arithmetic(strand, &bit).await
+            });
+            for (x, y) in x.iter().zip(y) {
+                prop_assert_eq!(y, u64::from(*x < 0));
+            }
+        }
+
+        #[test]
+        fn bits_add_up_to_the_word(first in 0u32..20, count in 4u32..45, seed: u64, x in prop::collection::vec(any::<u64>(), 200)) {
+            let wanted = first..(first + count).min(64);
+            let y = opened(&x, seed, async |strand, held| {
+                let mut sum: Option<Held<Words>> = None;
+                for (j, bit) in bits(strand, &held.side(), wanted.clone()).await?.iter().enumerate() {
+                    let bit = to_arithmetic(strand, bit).await?.each(|v| v.iter().map(|&w| w << j).collect());
+                    sum = Some(sum.map_or_else(|| bit.clone(), |s: Held<Words>| s.zip(&bit, |a, b| super::super::held::add(a, b))));
+                }
+                Ok(sum.unwrap())
+            });
+            for (x, y) in x.iter().zip(y) {
+                prop_assert_eq!(y, x >> wanted.start & (u64::MAX >> (64 - wanted.len())));
+            }
+        }
+    }
+}

@@ -14,8 +14,9 @@ use tacit_mpc::{R64, Result, Strand};
 
 use super::exchange::deal_words;
 use super::held::{Held, Words};
-use super::lookup::{finish, pick, rotate, split};
+use super::lookup::{finish, split};
 use super::rounding::Rounding;
+use super::select_row::{pick, rotate};
 
 /// A range of arguments and the scales to work at.
 #[derive(Clone, Copy, Debug)]
@@ -246,4 +247,31 @@ mod tests {
             }
         }
     }
+
+    /// Golden words: constants, rows and factors at fixed low parts, folded by FNV-1a, as
+    /// `tests/spec/golden.py` computes them.
+    #[test]
+    fn r7_tables_are_these_words_on_every_build() {
+        use super::super::lookup::tests::fnv;
+        let hash = |range: Range, f: u32| {
+            let t = ExpTables::new(range, f);
+            let top = 1u64 << (f + range.log2_width);
+            let low: Vec<u64> = (0..97u64)
+                .map(|i| i.wrapping_mul(0x9E37_79B9_7F4A_7C15) % top)
+                .collect();
+            let exponentials: Vec<u64> = low.iter().map(|&l| t.exp_low(l)).collect();
+            let rows = t.cells.iter().flat_map(|&c| t.row(c, &exponentials));
+            let factors = low.iter().map(|&l| t.pair_factor(l));
+            let constants = t.factors.iter().chain(&t.cells).copied();
+            fnv(constants.chain(rows.chain(factors).map(|w| w.0)))
+        };
+        let got = [16, 18, 20].map(|f| [hash(NEGATIVE, f), hash(RELATIVE, f)]);
+        assert_eq!(got, EXPONENTIALS, "{got:#x?}");
+    }
+
+    const EXPONENTIALS: [[u64; 2]; 3] = [
+        [0xF8C2_7324_33D6_861E, 0xF2CD_6FD1_1B36_C413],
+        [0x4409_88AF_950B_E595, 0x073F_D50D_58EB_A5E5],
+        [0x6238_61E0_9CA9_F131, 0x2B8E_A6F0_5D27_34B6],
+    ];
 }

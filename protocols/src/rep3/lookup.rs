@@ -18,10 +18,11 @@ use tacit_nn::{Error, table};
 use super::exchange::{deal_words, swap_words};
 use super::held::{Held, Words, mask};
 use super::rounding::Rounding;
+use super::select_row::{pick, rotate};
 
 /// This party's part of x - lo: the cell part (v or w) and the low part (L_c or L_s).
 pub(crate) struct Split {
-    pub(crate) cell: Vec<u64>,
+    pub(crate) cell: Words,
     pub(crate) low: Vec<u64>,
 }
 
@@ -32,51 +33,8 @@ pub(crate) fn split(strand: &Strand<'_>, side: &[R64], lo: i64, d: u32, log2_cel
     let x = side
         .iter()
         .map(|w| w.0.wrapping_sub(offset) & (u64::MAX >> (64 - d - log2_cells)));
-    let (cell, low) = x.map(|x| (x >> d, x & ((1 << d) - 1))).unzip();
+    let (cell, low) = x.map(|x| (Wrapping(x >> d), x & ((1 << d) - 1))).unzip();
     Split { cell, low }
-}
-
-/// All ones where bit j of x is set, else zero.
-fn bit_mask(x: u64, j: u32) -> R64 {
-    Wrapping(0u64.wrapping_sub(x >> j & 1))
-}
-
-/// rows\[v\] ← rows\[(v + w) mod n\] for every value, by a barrel shifter over the bits of w.
-pub(crate) fn rotate(mut rows: Vec<Words>, w: &[u64]) -> Vec<Words> {
-    let n = rows.len();
-    for j in 0..n.trailing_zeros() {
-        let shifted: Vec<Words> = (0..n)
-            .map(|v| {
-                let (stay, come) = (&rows[v], &rows[(v + (1 << j)) % n]);
-                stay.iter()
-                    .zip(come)
-                    .zip(w)
-                    .map(|((&a, &b), &w)| a ^ (bit_mask(w, j) & (a ^ b)))
-                    .collect()
-            })
-            .collect();
-        rows = shifted;
-    }
-    rows
-}
-
-/// rows\[v\] for every value, by a tree of multiplexers.
-pub(crate) fn pick(mut rows: Vec<Words>, v: &[u64]) -> Words {
-    let mut j = 0;
-    while rows.len() > 1 {
-        rows = rows
-            .chunks(2)
-            .map(|p| {
-                p[0].iter()
-                    .zip(&p[1])
-                    .zip(v)
-                    .map(|((&a, &b), &v)| a ^ (bit_mask(v, j) & (a ^ b)))
-                    .collect()
-            })
-            .collect();
-        j += 1;
-    }
-    rows.pop().unwrap_or_default()
 }
 
 /// From the pair's products at a high scale over Z_2^K to a rounded sharing over Z_2^64: swap and T1.
@@ -164,13 +122,20 @@ impl Prepared {
         2 * self.scale
     }
 
+    /// The coefficients, bit for bit.
+    #[cfg(test)]
+    pub(super) fn coefficient_bits(&self) -> impl Iterator<Item = u64> {
+        self.coefficients.iter().flatten().map(|c| c.to_bits())
+    }
+
     /// Words dealt a value.
     pub(super) fn words(&self) -> usize {
         (self.degree + 1) << self.log2_cells
     }
 
     /// D's rows: Q_i = Σ_{j>=i} A_j·C(j,i)·b^(j-i), b = L_s/2^d - 1/2, for every cell and power, at the scale of the
-    /// coefficients. Plain double arithmetic: D alone computes them, and nothing is ever recomputed under an old address.
+    /// coefficients. Sums and products of IEEE doubles, each rounded by itself (no fused multiply-add, no library function):
+    /// the same on every machine (requirement R7).
     fn rows(&self, low: &[u64]) -> Vec<Vec<Words>> {
         let b: Vec<f64> = low
             .iter()
@@ -272,4 +237,51 @@ pub(crate) async fn evaluate(
         u
     });
     finish(strand, n, u, t.k, t.shift, rounding).await
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// Golden words: the dealer's rows and the pair's powers for fixed coefficients and low parts, folded by FNV-1a, as
+    /// `tests/spec/golden.py` computes them.
+    #[test]
+    fn r7_rows_and_powers_are_these_words_on_every_build() {
+        let cell = |e: i32| -> Vec<f64> {
+            (0..6)
+                .map(|j| f64::from((7 * e + 3 * j) % 11 - 5) / f64::from(3 * j + 1 + e))
+                .collect()
+        };
+        for (d, scale, want) in [(17, 24, ROWS_17), (31, 26, ROWS_31), (22, 29, ROWS_22)] {
+            let t = Prepared {
+                lo: 0,
+                d,
+                log2_cells: 2,
+                degree: 5,
+                scale,
+                k: 2 * scale + 4,
+                shift: 20,
+                coefficients: (0..4).map(cell).collect(),
+            };
+            let low: Vec<u64> = (0..97u64)
+                .map(|i| i.wrapping_mul(0x9E37_79B9_7F4A_7C15) & ((1 << d) - 1))
+                .collect();
+            let rows = t.rows(&low).into_iter().flatten().flatten().map(|w| w.0);
+            let powers = t.powers(&low).into_iter().flatten().map(|p| p as u64);
+            assert_eq!(fnv(rows.chain(powers)), want, "d = {d}, scale {scale}");
+        }
+    }
+
+    const ROWS_17: u64 = 0xCED8_F706_59B7_D3CB;
+    const ROWS_31: u64 = 0x4B99_8134_A316_17D6;
+    const ROWS_22: u64 = 0x7D98_2EB1_5A2F_14ED;
+
+    /// FNV-1a over the bytes of words.
+    pub(in super::super) fn fnv(words: impl Iterator<Item = u64>) -> u64 {
+        words
+            .flat_map(u64::to_le_bytes)
+            .fold(0xCBF2_9CE4_8422_2325, |h, byte| {
+                (h ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
+            })
+    }
 }

@@ -281,3 +281,64 @@ async fn two_sided(strand: &Strand<'_>, p: Words, k: u32) -> Result<Words> {
         Held::Pair { common, .. } => common,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::convert::to_arithmetic;
+    use super::super::uniform::opened;
+    use super::*;
+
+    /// Golden words: the coefficients and factors that all parties must have alike, folded by FNV-1a.
+    #[test]
+    fn r7_coefficients_and_factors_are_these_words_on_every_build() {
+        use super::super::lookup::tests::fnv;
+        let functions = [
+            Scaled::Reciprocal,
+            Scaled::InverseRoot,
+            Scaled::Root,
+            Scaled::Ln,
+        ];
+        let got = functions.map(|of| {
+            let t = Normalised::new(of, -14, 14, 18).unwrap();
+            let factors = t.position.of.iter().chain(&t.factor.of).chain([&t.base]);
+            fnv(t.table.coefficient_bits().chain(factors.map(|w| w.0)))
+        });
+        assert_eq!(got, NORMALISED, "{got:#x?}");
+    }
+
+    const NORMALISED: [u64; 4] = [
+        0x5CD8_E56C_92A8_23A6,
+        0xF4DF_0310_907C_A7D2,
+        0xC2F4_AFE6_934D_8469,
+        0xC4AD_021B_0CA0_E3E0,
+    ];
+
+    /// How many of the n_i are set, opened, tells the place of the leading bit: against the executable specification.
+    #[test]
+    fn leading_bits_are_those_of_the_executable_specification() {
+        let lines = include_str!("../../tests/spec/vectors.txt").lines();
+        let rows: Vec<Vec<i64>> = lines
+            .filter_map(|line| line.strip_prefix("leading "))
+            .map(|line| line.split(' ').map(|w| w.parse().unwrap()).collect())
+            .collect();
+        for f in [16, 18, 20] {
+            let rows: Vec<_> = rows.iter().filter(|r| r[0] == i64::from(f)).collect();
+            let x: Vec<u64> = rows.iter().map(|r| r[1] as u64).collect();
+            let t = Normalised::new(Scaled::Ln, -8, 12, f).unwrap();
+            let sums = opened(&x, 9, async |strand, held| {
+                let mut sum: Option<Held<Words>> = None;
+                for bit in below(strand, &held.side(), &t).await? {
+                    let bit = to_arithmetic(strand, &bit).await?;
+                    sum = Some(match sum {
+                        None => bit,
+                        Some(sum) => sum.zip(&bit, |a, b| super::super::held::add(a, b)),
+                    });
+                }
+                Ok(sum.unwrap())
+            });
+            for (row, below) in rows.iter().zip(&sums) {
+                assert_eq!(i64::from(t.top) - 1 - *below as i64, row[2], "{row:?}");
+            }
+        }
+    }
+}

@@ -79,53 +79,18 @@ pub(crate) async fn truncate(
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use tacit_mpc::simulate::{mem, simulate_seeded};
 
-    use super::super::share::{open, share_chunks};
+    use super::super::uniform::opened;
     use super::*;
-
-    /// Shares uniform over the ring, the same at all parties: share j of value i is a hash of (i, j).
-    fn uniform_share(x: &[i64], j: usize, seed: u64) -> Words {
-        let hash = |i: usize, j: u64| {
-            let mut z = seed
-                ^ (i as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
-                ^ j.wrapping_mul(0xD1B5_4A32_D192_ED03);
-            z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-            z ^ z >> 31
-        };
-        let share = |(i, &x): (usize, &i64)| match j % 3 {
-            0 => Wrapping(hash(i, 0)),
-            1 => Wrapping(hash(i, 1)),
-            _ => Wrapping((x as u64).wrapping_sub(hash(i, 0)).wrapping_sub(hash(i, 1))),
-        };
-        x.iter().enumerate().map(share).collect()
-    }
 
     /// T1 of x over Z_2^k by p bits, opened.
     fn truncated(x: &[i64], k: u32, p: u32, seed: u64) -> Vec<i64> {
-        let opened = simulate_seeded(mem(), seed, |s| {
-            let (own, next) = (
-                uniform_share(x, s.me(), seed),
-                uniform_share(x, s.me() + 1, seed),
-            );
-            let y = share_chunks(&s, &[x.len()], async |strand| {
-                let range = strand.chunk().start..strand.chunk().end;
-                let held = Held::from_party_order(
-                    strand.role(),
-                    own[range.clone()].to_vec(),
-                    next[range].to_vec(),
-                );
-                let side: Words = held.side().iter().map(|&w| w & mask(k)).collect();
-                Ok(truncate(&strand, &side, k, p)
-                    .await?
-                    .into_party_order(strand.role()))
-            })
-            .unwrap();
-            s.begin_run().unwrap();
-            open(&s, &y).unwrap()
+        let words: Vec<u64> = x.iter().map(|&x| x as u64).collect();
+        let opened = opened(&words, seed, async |strand, held| {
+            let side: Words = held.side().iter().map(|&w| w & mask(k)).collect();
+            truncate(strand, &side, k, p).await
         });
-        opened[0].iter().map(|w| w.0 as i64).collect()
+        opened.into_iter().map(|w| w as i64).collect()
     }
 
     /// Error above the floor, in units.
