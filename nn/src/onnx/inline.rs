@@ -11,7 +11,7 @@ use super::{
 /// Functions may call functions; a cycle would not end.
 const MAX_DEPTH: usize = 64;
 /// A few bytes can define a body of any size by calling twice what calls twice.
-const MAX_NODES: usize = 1 << 20;
+const MAX_NODES: usize = 1 << 16;
 
 /// The nodes with all functions inlined, each with the version of its operator set.
 pub(super) fn expand(

@@ -200,6 +200,17 @@ fn convert(ctx: &mut Ctx<'_>, to: Element, data_type: Option<i64>) -> Lowering<V
     let edge = ctx.edge(0)?;
     let edge = match (from, to) {
         (from, to) if from == to => return Ok(ctx.val(0).clone()),
+        (Element::Float, Element::Int) => {
+            // Toward zero: the floor of the magnitude, with the sign.
+            let (sign, magnitude) = (ctx.g.sign(edge)?, ctx.g.abs(edge)?);
+            let whole = ctx.g.floor(magnitude)?;
+            ctx.g.mul(sign, whole)?
+        }
+        (Element::Float | Element::Int, Element::Bool) => {
+            let zero = ctx.g.fill(&[], 0.0);
+            let is_zero = ctx.g.equal(edge, zero)?;
+            ctx.g.not(is_zero)?
+        }
         (Element::Bool | Element::Int, Element::Int | Element::Float) => edge,
         (from, to) => return refuse(format!("a private {from} is not converted to {to}")),
     };
