@@ -64,6 +64,11 @@ impl Constant {
         }
     }
 
+    /// Whether a constant of the file counts as a weight: real numbers that are more than one number.
+    pub(crate) fn is_weight(&self) -> bool {
+        matches!(self, Self::Float(x) if x.ndim() > 0)
+    }
+
     /// Its entries as numbers; `None` for text.
     #[must_use]
     pub fn numbers(&self) -> Option<ArrayD<f64>> {

@@ -30,8 +30,9 @@ pub enum Feed {
 pub enum Weights {
     /// Everybody: they are constants of the graph.
     Public,
-    /// One party: what depends on weights of real numbers alone is folded and becomes inputs of the graph. Numbers that
-    /// decide the structure of the graph (bounds of Clip, exponents, scales of Resize, constants inside nodes) and integers are public.
+    /// One party: what depends on weights of real numbers alone is folded and becomes inputs of the graph. Weights are the
+    /// initializers, the values of Constant nodes and the coefficients of ai.onnx.ml operators; those that have no axes, and
+    /// what decides the structure of the graph (bounds of Clip, exponents, scales of Resize), are public, as integers are.
     Private,
     /// The named ones are trained: they are inputs of the graph, and nothing is folded through them. All others are public.
     Trained(BTreeSet<String>),
@@ -176,7 +177,7 @@ impl Model {
             } else {
                 Val::Known {
                     value: Arc::new(i.value.clone()),
-                    secret: float,
+                    secret: i.value.is_weight(),
                 }
             };
             values.insert(i.name.clone(), val);

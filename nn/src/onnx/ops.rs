@@ -9,9 +9,11 @@ mod depth;
 mod dropout;
 mod einsum;
 mod gather;
+mod labels;
 mod layout;
 mod logic;
 mod matmul;
+mod ml;
 mod norm;
 mod order;
 mod pad;
@@ -33,9 +35,11 @@ pub(super) const TABLES: &[&[OpSpec]] = &[
     dropout::OPS,
     einsum::OPS,
     gather::OPS,
+    labels::OPS,
     layout::OPS,
     logic::OPS,
     matmul::OPS,
+    ml::OPS,
     norm::OPS,
     order::OPS,
     pad::OPS,

@@ -34,7 +34,12 @@ pub(super) const OPS: &[OpSpec] = &[
     ),
     op("Gelu", 20, gelu, "both forms"),
     op("HardSigmoid", 6, hard_sigmoid, ""),
-    op("HardSwish", 14, |ctx, _| by_clear(ctx, Graph::hard_swish), ""),
+    op(
+        "HardSwish",
+        14,
+        |ctx, _| by_clear(ctx, Graph::hard_swish),
+        "",
+    ),
     op("IsInf", 10, never, "private: no value is infinite"),
     op("IsNaN", 9, never, "private: every value is a number"),
     op("LeakyRelu", 6, leaky_relu, ""),
@@ -52,7 +57,12 @@ pub(super) const OPS: &[OpSpec] = &[
         |ctx, _| unary(ctx, f64::recip, Graph::reciprocal_of),
         "private: |x| < 2^-14 counts as 2^-14",
     ),
-    op("Relu", 6, |ctx, _| unary(ctx, |x| x.max(0.0), Graph::relu), ""),
+    op(
+        "Relu",
+        6,
+        |ctx, _| unary(ctx, |x| x.max(0.0), Graph::relu),
+        "",
+    ),
     op(
         "Round",
         11,

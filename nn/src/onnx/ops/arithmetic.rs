@@ -18,14 +18,30 @@ use crate::{
 
 pub(super) const OPS: &[OpSpec] = &[
     op("Add", 7, add, ""),
-    op("Div", 7, div, "private divisors: 2^-14 <= |y| < 2^17; integers only by a public number"),
+    op(
+        "Div",
+        7,
+        div,
+        "private divisors: 2^-14 <= |y| < 2^17; integers only by a public number",
+    ),
     op("Max", 6, |ctx, _| extreme(ctx, true), ""),
     op("Mean", 6, mean, ""),
     op("Min", 6, |ctx, _| extreme(ctx, false), ""),
-    op("Mod", 10, modulo, "private: integers by one positive number").public("B"),
+    op(
+        "Mod",
+        10,
+        modulo,
+        "private: integers by one positive number",
+    )
+    .public("B"),
     op("Mul", 7, mul, ""),
     op("PRelu", 7, prelu, ""),
-    op("Pow", 7, pow, "a private exponent, or one that is neither an integer up to 64 nor a half, wants a positive base"),
+    op(
+        "Pow",
+        7,
+        pow,
+        "a private exponent, or one that is neither an integer up to 64 nor a half, wants a positive base",
+    ),
     op("Sub", 7, sub, ""),
     op("Sum", 6, sum, ""),
 ];
@@ -69,7 +85,9 @@ pub(super) fn zip<A: Clone, B: Clone, C>(
     let misfit = || Fault::Shape(format!("{:?} and {:?} do not fit", x.shape(), y.shape()));
     let x = x.broadcast(IxDyn(shape)).ok_or_else(misfit)?;
     let y = y.broadcast(IxDyn(shape)).ok_or_else(misfit)?;
-    Ok(Zip::from(&x).and(&y).map_collect(|a, b| f(a.clone(), b.clone())))
+    Ok(Zip::from(&x)
+        .and(&y)
+        .map_collect(|a, b| f(a.clone(), b.clone())))
 }
 
 /// The one number of operand i, if it is public and has no more axes than operand `other`.
@@ -225,10 +243,20 @@ fn modulo(ctx: &mut Ctx<'_>, node: &Node) -> Lowering<Vec<Val>> {
     {
         return refuse("an integer is divided by 0");
     }
-    let real = |x: f64, y: f64| if c_style { x % y } else { x - y * (x / y).floor() };
+    let real = |x: f64, y: f64| {
+        if c_style {
+            x % y
+        } else {
+            x - y * (x / y).floor()
+        }
+    };
     let integer = |x: i64, y: i64| {
         let rest = x.wrapping_rem(y);
-        if !c_style && rest != 0 && (rest < 0) != (y < 0) { rest + y } else { rest }
+        if !c_style && rest != 0 && (rest < 0) != (y < 0) {
+            rest + y
+        } else {
+            rest
+        }
     };
     if let Some(val) = known_pair(ctx, real, integer)? {
         return Ok(vec![val]);
@@ -236,7 +264,9 @@ fn modulo(ctx: &mut Ctx<'_>, node: &Node) -> Lowering<Vec<Val>> {
     ctx.must_know(1, "the divisor")?;
     let n = scalar(ctx, 1, 0)?.filter(|n| *n >= 1.0 && *n < 2f64.powi(15) && n.fract() == 0.0);
     let (Some(n), false, Element::Int) = (n, c_style, kind(ctx)?) else {
-        return refuse("of private values only the rest of integers by one positive integer below 2^15 is supported");
+        return refuse(
+            "of private values only the rest of integers by one positive integer below 2^15 is supported",
+        );
     };
     let x = ctx.edge(0)?;
     let middle = ctx.g.linear(&[(1, x)], 0.5)?;
@@ -252,15 +282,17 @@ fn pow(ctx: &mut Ctx<'_>, _: &Node) -> Lowering<Vec<Val>> {
         return Ok(vec![val]);
     }
     let element = kind(ctx)?;
-    if let Some(p) = scalar(ctx, 1, 0)? {
+    // Exponents decide what is computed and are public, also where weights are not.
+    if let Some(p) = ctx
+        .known_numbers(1)
+        .filter(|p| p.len() == 1 && p.ndim() <= ctx.shape(0).map_or(0, |s| s.len()))
+    {
         let x = ctx.edge(0)?;
-        let edge = ctx.g.pow(x, p)?;
+        let edge = ctx.g.pow(x, p.first().copied().unwrap_or(1.0))?;
         return Ok(vec![Val::Edge { edge, element }]);
     }
     let edge = match (ctx.known_numbers(0), ctx.known_numbers(1)) {
-        (None, Some(p)) if !(ctx.is_secret(1) && *ctx.weights == Weights::Private) => {
-            powers(ctx, &p)?
-        }
+        (None, Some(p)) => powers(ctx, &p)?,
         (Some(base), None) if base.iter().all(|v| *v > 0.0) => {
             let y = ctx.edge(1)?;
             let logarithm = Val::Known {
@@ -277,7 +309,11 @@ fn pow(ctx: &mut Ctx<'_>, _: &Node) -> Lowering<Vec<Val>> {
             ctx.g.pow_edge(x, y)?
         }
     };
-    let edge = if element == Element::Int { ctx.g.round(edge)? } else { edge };
+    let edge = if element == Element::Int {
+        ctx.g.round(edge)?
+    } else {
+        edge
+    };
     Ok(vec![Val::Edge { edge, element }])
 }
 
@@ -289,7 +325,9 @@ fn powers(ctx: &mut Ctx<'_>, p: &ArrayD<f64>) -> Lowering<Edge> {
     let x = ctx.g.broadcast(x, &shape)?;
     let n = shape.iter().product();
     let x = ctx.reshape_edge(x, &[n])?;
-    let exponents = p.broadcast(IxDyn(&shape)).map(|p| p.iter().copied().collect::<Vec<f64>>());
+    let exponents = p
+        .broadcast(IxDyn(&shape))
+        .map(|p| p.iter().copied().collect::<Vec<f64>>());
     let exponents = exponents.unwrap_or_default();
     let mut distinct = exponents.clone();
     distinct.sort_by(f64::total_cmp);
@@ -316,7 +354,9 @@ fn powers(ctx: &mut Ctx<'_>, p: &ArrayD<f64>) -> Lowering<Edge> {
 /// The kind that all operands have, and their edges.
 fn edges(ctx: &mut Ctx<'_>) -> Lowering<(Element, Vec<Edge>)> {
     let element = kind(ctx)?;
-    let edges = (0..ctx.len()).map(|i| ctx.edge(i)).collect::<Lowering<Vec<Edge>>>()?;
+    let edges = (0..ctx.len())
+        .map(|i| ctx.edge(i))
+        .collect::<Lowering<Vec<Edge>>>()?;
     Ok((element, edges))
 }
 
@@ -327,7 +367,11 @@ fn extreme(ctx: &mut Ctx<'_>, most: bool) -> Lowering<Vec<Val>> {
     };
     let mut edge = first;
     for &x in rest {
-        edge = if most { ctx.g.max(edge, x)? } else { ctx.g.min(edge, x)? };
+        edge = if most {
+            ctx.g.max(edge, x)?
+        } else {
+            ctx.g.min(edge, x)?
+        };
     }
     Ok(vec![Val::Edge { edge, element }])
 }
@@ -352,7 +396,9 @@ fn prelu(ctx: &mut Ctx<'_>, _: &Node) -> Lowering<Vec<Val>> {
     let (x, slope) = (ctx.edge(0)?, ctx.edge(1)?);
     let (of_x, of_slope) = (ctx.g.shape(x)?.to_vec(), ctx.g.shape(slope)?.to_vec());
     if common_shape(&of_x, &of_slope)? != of_x {
-        return Err(Fault::Shape(format!("slopes of shape {of_slope:?} for a tensor of shape {of_x:?}")));
+        return Err(Fault::Shape(format!(
+            "slopes of shape {of_slope:?} for a tensor of shape {of_x:?}"
+        )));
     }
     let slope = ctx.g.broadcast(slope, &of_x)?;
     Ok(vec![Val::float(ctx.g.prelu(x, slope)?)])

@@ -1,5 +1,7 @@
 //! Constants, and what depends on shapes alone: known while the graph is made.
 
+use std::sync::Arc;
+
 use ndarray::{ArrayD, IxDyn};
 
 use crate::onnx::{
@@ -193,7 +195,7 @@ fn convert(ctx: &mut Ctx<'_>, to: Element, data_type: Option<i64>) -> Lowering<V
     let from = ctx.element(0)?;
     if let Val::Known { value, secret } = ctx.val(0) {
         return Ok(Val::Known {
-            value: std::sync::Arc::new(converted(value, to, data_type)?),
+            value: Arc::new(converted(value, to, data_type)?),
             secret: *secret,
         });
     }

@@ -19,9 +19,16 @@ pub(super) const OPS: &[OpSpec] = &[op(
 .public("ratio, training_mode")];
 
 fn dropout(ctx: &mut Ctx<'_>, node: &Node) -> Lowering<Vec<Val>> {
-    let ratio = if ctx.has(1) { ctx.float(1, "the ratio")? } else { node.float_or("ratio", 0.5)? };
+    let ratio = if ctx.has(1) {
+        ctx.float(1, "the ratio")?
+    } else {
+        node.float_or("ratio", 0.5)?
+    };
     if !(0.0..1.0).contains(&ratio) {
-        return Err(Fault::Attribute("ratio".into(), format!("is {ratio}; it must be from 0 up to 1")));
+        return Err(Fault::Attribute(
+            "ratio".into(),
+            format!("is {ratio}; it must be from 0 up to 1"),
+        ));
     }
     let off = ctx.has(2) && ctx.ints(2, "the training mode")?.iter().all(|&v| v == 0);
     let shape = ctx.shape(0)?;

@@ -26,7 +26,11 @@ pub(super) const OPS: &[OpSpec] = &[
 
 /// A position that may count from the end.
 fn position(i: i64, length: usize) -> Lowering<usize> {
-    let from_start = if i < 0 { i.saturating_add(length as i64) } else { i };
+    let from_start = if i < 0 {
+        i.saturating_add(length as i64)
+    } else {
+        i
+    };
     let position = usize::try_from(from_start).ok().filter(|&k| k < length);
     position.ok_or_else(|| Fault::Shape(format!("index {i} of an axis of length {length}")))
 }
@@ -52,12 +56,19 @@ fn gather(ctx: &mut Ctx<'_>, node: &Node) -> Lowering<Vec<Val>> {
     let shape = ctx.shape(0)?;
     let axis = ctx.axis(node.int_or("axis", 0)?, shape.len())?;
     let at = indices(ctx, 1)?;
-    let index = at.iter().map(|&i| position(i, shape[axis])).collect::<Lowering<Vec<usize>>>()?;
+    let index = at
+        .iter()
+        .map(|&i| position(i, shape[axis]))
+        .collect::<Lowering<Vec<usize>>>()?;
     let target = [&shape[..axis], at.shape(), &shape[axis + 1..]].concat();
     ctx.check_size(&target)?;
     let x = ctx.val(0).clone();
     let whole = index.len() == shape[axis] && index.iter().enumerate().all(|(k, &i)| k == i);
-    let taken = if whole { x } else { ctx.layout(&x, Layout::Gather { axis, index })? };
+    let taken = if whole {
+        x
+    } else {
+        ctx.layout(&x, Layout::Gather { axis, index })?
+    };
     Ok(vec![ctx.reshape(&taken, &target)?])
 }
 
@@ -74,14 +85,21 @@ fn gather_elements(ctx: &mut Ctx<'_>, node: &Node) -> Lowering<Vec<Val>> {
 
 /// For each entry of `at` the position in a tensor of `shape` that it names along the axis.
 fn elements(at: &ArrayD<i64>, shape: &[usize], axis: usize) -> Lowering<Vec<usize>> {
-    let fits = at.ndim() == shape.len() && (0..shape.len()).all(|a| a == axis || at.shape()[a] <= shape[a]);
+    let fits = at.ndim() == shape.len()
+        && (0..shape.len()).all(|a| a == axis || at.shape()[a] <= shape[a]);
     if !fits {
-        return Err(Fault::Shape(format!("indices of shape {:?} for a tensor of shape {shape:?}", at.shape())));
+        return Err(Fault::Shape(format!(
+            "indices of shape {:?} for a tensor of shape {shape:?}",
+            at.shape()
+        )));
     }
     at.indexed_iter()
         .map(|(here, &i)| {
             let i = position(i, shape[axis])?;
-            Ok(offset((0..shape.len()).map(|a| if a == axis { i } else { here[a] }), shape))
+            Ok(offset(
+                (0..shape.len()).map(|a| if a == axis { i } else { here[a] }),
+                shape,
+            ))
         })
         .collect()
 }
@@ -92,7 +110,9 @@ fn parts(at: &ArrayD<i64>, shape: &[usize]) -> Lowering<(Vec<usize>, Vec<usize>)
         return refuse("its indices have no axes");
     };
     if depth > shape.len() {
-        return Err(Fault::Shape(format!("indices of {depth} axes for a tensor of shape {shape:?}")));
+        return Err(Fault::Shape(format!(
+            "indices of {depth} axes for a tensor of shape {shape:?}"
+        )));
     }
     let (named, rest) = shape.split_at(depth);
     let size: usize = rest.iter().product();
@@ -104,7 +124,9 @@ fn parts(at: &ArrayD<i64>, shape: &[usize]) -> Lowering<(Vec<usize>, Vec<usize>)
     let mut index = Vec::with_capacity(count * size);
     for k in 0..count {
         let here = flat[k * depth..][..depth].iter().zip(named);
-        let here = here.map(|(&i, &n)| position(i, n)).collect::<Lowering<Vec<usize>>>()?;
+        let here = here
+            .map(|(&i, &n)| position(i, n))
+            .collect::<Lowering<Vec<usize>>>()?;
         let start = offset(here, named) * size;
         index.extend(start..start + size);
     }
@@ -131,7 +153,9 @@ fn replaced(ctx: &mut Ctx<'_>, node: &Node, index: &[usize]) -> Lowering<Vec<Val
     let (x, updates) = (ctx.val(0).clone(), ctx.val(2).clone());
     let (x, updates) = (flat(ctx, &x)?, flat(ctx, &updates)?);
     if ctx.shape_of(&updates)? != Some(vec![index.len()]) {
-        return Err(Fault::Shape("there are not as many updates as indices".into()));
+        return Err(Fault::Shape(
+            "there are not as many updates as indices".into(),
+        ));
     }
     let n = shape.iter().product();
     let mut from: Vec<usize> = (0..n).collect();
@@ -139,7 +163,13 @@ fn replaced(ctx: &mut Ctx<'_>, node: &Node, index: &[usize]) -> Lowering<Vec<Val
         from[at] = n + k;
     }
     let both = ctx.concat(0, &[x, updates])?;
-    let taken = ctx.layout(&both, Layout::Gather { axis: 0, index: from })?;
+    let taken = ctx.layout(
+        &both,
+        Layout::Gather {
+            axis: 0,
+            index: from,
+        },
+    )?;
     Ok(vec![ctx.reshape(&taken, &shape)?])
 }
 
@@ -164,9 +194,14 @@ fn compress(ctx: &mut Ctx<'_>, node: &Node) -> Lowering<Vec<Val>> {
             0
         }
     };
-    let length = ctx.shape_of(&x)?.and_then(|s| s.get(axis).copied()).unwrap_or(0);
+    let length = ctx
+        .shape_of(&x)?
+        .and_then(|s| s.get(axis).copied())
+        .unwrap_or(0);
     let keep = ctx.ints(1, "the condition")?;
-    let index: Vec<usize> = (0..length.min(keep.len())).filter(|&k| keep[k] != 0).collect();
+    let index: Vec<usize> = (0..length.min(keep.len()))
+        .filter(|&k| keep[k] != 0)
+        .collect();
     Ok(vec![ctx.layout(&x, Layout::Gather { axis, index })?])
 }
 
@@ -176,12 +211,21 @@ fn reverse_sequence(ctx: &mut Ctx<'_>, node: &Node) -> Lowering<Vec<Val>> {
     let (batch, time) = (ctx.axis(batch, shape.len())?, ctx.axis(time, shape.len())?);
     let ends = lengths(&ctx.ints(1, "the lengths")?, "the lengths")?;
     if ends.len() != shape[batch] || ends.iter().any(|&n| n > shape[time]) {
-        return Err(Fault::Shape(format!("the lengths {ends:?} do not fit the shape {shape:?}")));
+        return Err(Fault::Shape(format!(
+            "the lengths {ends:?} do not fit the shape {shape:?}"
+        )));
     }
     let index = ndarray::indices(IxDyn(&shape)).into_iter().map(|at| {
         let end = ends[at[batch]];
-        let t = if at[time] < end { end - 1 - at[time] } else { at[time] };
-        offset((0..shape.len()).map(|a| if a == time { t } else { at[a] }), &shape)
+        let t = if at[time] < end {
+            end - 1 - at[time]
+        } else {
+            at[time]
+        };
+        offset(
+            (0..shape.len()).map(|a| if a == time { t } else { at[a] }),
+            &shape,
+        )
     });
     let index = index.collect();
     let x = ctx.val(0).clone();
@@ -203,7 +247,9 @@ fn slice(ctx: &mut Ctx<'_>, node: &Node) -> Lowering<Vec<Val>> {
     let axes = given(3, "axes")?.unwrap_or_else(|| (0..starts.len() as i64).collect());
     let steps = given(4, "steps")?.unwrap_or_else(|| vec![1; starts.len()]);
     if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] {
-        return Err(Fault::Shape("starts, ends, axes and steps are not equally many".into()));
+        return Err(Fault::Shape(
+            "starts, ends, axes and steps are not equally many".into(),
+        ));
     }
     ctx.axes(&axes, shape.len())?;
     let mut x = ctx.val(0).clone();
@@ -220,7 +266,10 @@ fn slice(ctx: &mut Ctx<'_>, node: &Node) -> Lowering<Vec<Val>> {
             }
             step => {
                 let (low, high) = if step > 0 { (0, n) } else { (-1, n - 1) };
-                let (mut at, end) = (from_start(start).clamp(low, high), from_start(end).clamp(low, high));
+                let (mut at, end) = (
+                    from_start(start).clamp(low, high),
+                    from_start(end).clamp(low, high),
+                );
                 let mut index = Vec::new();
                 while if step > 0 { at < end } else { at > end } {
                     index.push(at as usize);

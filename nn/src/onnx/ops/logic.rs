@@ -17,16 +17,61 @@ use crate::{
 };
 
 pub(super) const OPS: &[OpSpec] = &[
-    op("And", 7, |ctx, _| compare(ctx, |x, y| x != 0.0 && y != 0.0, Graph::and), ""),
-    op("Equal", 7, equal, "private real numbers are equal if their fixed-point forms are; text only where it is known"),
-    op("Greater", 7, |ctx, _| compare(ctx, |x, y| x > y, Graph::greater), ""),
-    op("GreaterOrEqual", 12, |ctx, _| compare(ctx, |x, y| x >= y, Graph::greater_equal), ""),
-    op("Less", 7, |ctx, _| compare(ctx, |x, y| x < y, Graph::less), ""),
-    op("LessOrEqual", 12, |ctx, _| compare(ctx, |x, y| x <= y, Graph::less_equal), ""),
+    op(
+        "And",
+        7,
+        |ctx, _| compare(ctx, |x, y| x != 0.0 && y != 0.0, Graph::and),
+        "",
+    ),
+    op(
+        "Equal",
+        7,
+        equal,
+        "private real numbers are equal if their fixed-point forms are; text only where it is known",
+    ),
+    op(
+        "Greater",
+        7,
+        |ctx, _| compare(ctx, |x, y| x > y, Graph::greater),
+        "",
+    ),
+    op(
+        "GreaterOrEqual",
+        12,
+        |ctx, _| compare(ctx, |x, y| x >= y, Graph::greater_equal),
+        "",
+    ),
+    op(
+        "Less",
+        7,
+        |ctx, _| compare(ctx, |x, y| x < y, Graph::less),
+        "",
+    ),
+    op(
+        "LessOrEqual",
+        12,
+        |ctx, _| compare(ctx, |x, y| x <= y, Graph::less_equal),
+        "",
+    ),
     op("Not", 1, not, ""),
-    op("Or", 7, |ctx, _| compare(ctx, |x, y| x != 0.0 || y != 0.0, Graph::or), ""),
-    op("Where", 9, choose, "a private condition: |X - Y| < 2^26 unless it is a comparison of the result's shape"),
-    op("Xor", 7, |ctx, _| compare(ctx, |x, y| (x != 0.0) != (y != 0.0), Graph::xor), ""),
+    op(
+        "Or",
+        7,
+        |ctx, _| compare(ctx, |x, y| x != 0.0 || y != 0.0, Graph::or),
+        "",
+    ),
+    op(
+        "Where",
+        9,
+        choose,
+        "a private condition: |X - Y| < 2^26 unless it is a comparison of the result's shape",
+    ),
+    op(
+        "Xor",
+        7,
+        |ctx, _| compare(ctx, |x, y| (x != 0.0) != (y != 0.0), Graph::xor),
+        "",
+    ),
 ];
 
 fn compare(
@@ -76,7 +121,10 @@ fn not(ctx: &mut Ctx<'_>, _: &Node) -> Lowering<Vec<Val>> {
 }
 
 fn choose(ctx: &mut Ctx<'_>, _: &Node) -> Lowering<Vec<Val>> {
-    let shape = common_shape(&common_shape(&ctx.shape(0)?, &ctx.shape(1)?)?, &ctx.shape(2)?)?;
+    let shape = common_shape(
+        &common_shape(&ctx.shape(0)?, &ctx.shape(1)?)?,
+        &ctx.shape(2)?,
+    )?;
     ctx.check_size(&shape)?;
     let (x, y) = (ctx.val(1).clone(), ctx.val(2).clone());
     if let Some(c) = ctx.known_numbers(0) {
@@ -86,7 +134,9 @@ fn choose(ctx: &mut Ctx<'_>, _: &Node) -> Lowering<Vec<Val>> {
                 (Constant::Int(x), Constant::Int(y)) => Constant::Int(pick(&c, x, y, &shape)?),
                 (Constant::Bool(x), Constant::Bool(y)) => Constant::Bool(pick(&c, x, y, &shape)?),
                 (Constant::Text(x), Constant::Text(y)) => Constant::Text(pick(&c, x, y, &shape)?),
-                (Constant::Float(x), Constant::Float(y)) => Constant::Float(pick(&c, x, y, &shape)?),
+                (Constant::Float(x), Constant::Float(y)) => {
+                    Constant::Float(pick(&c, x, y, &shape)?)
+                }
                 _ => return refuse("its alternatives are of different kinds"),
             };
             let value = Arc::new(value);
@@ -94,7 +144,13 @@ fn choose(ctx: &mut Ctx<'_>, _: &Node) -> Lowering<Vec<Val>> {
         }
         // The same alternative everywhere.
         let all = |v: bool| c.iter().all(|&c| (c != 0.0) == v);
-        if let Some(one) = if all(true) { Some(&x) } else if all(false) { Some(&y) } else { None } {
+        if let Some(one) = if all(true) {
+            Some(&x)
+        } else if all(false) {
+            Some(&y)
+        } else {
+            None
+        } {
             return Ok(vec![ctx.layout(one, crate::Layout::Broadcast(shape))?]);
         }
     }
@@ -108,8 +164,17 @@ fn choose(ctx: &mut Ctx<'_>, _: &Node) -> Lowering<Vec<Val>> {
 }
 
 /// x where c is not 0, else y.
-fn pick<T: Clone>(c: &ArrayD<f64>, x: &ArrayD<T>, y: &ArrayD<T>, shape: &[usize]) -> Lowering<ArrayD<T>> {
-    let c = c.broadcast(shape).ok_or_else(|| Fault::Shape("the condition does not fit".into()))?;
+fn pick<T: Clone>(
+    c: &ArrayD<f64>,
+    x: &ArrayD<T>,
+    y: &ArrayD<T>,
+    shape: &[usize],
+) -> Lowering<ArrayD<T>> {
+    let c = c
+        .broadcast(shape)
+        .ok_or_else(|| Fault::Shape("the condition does not fit".into()))?;
     let pairs = zip(x, y, shape, |x, y| (x, y))?;
-    Ok(ndarray::Zip::from(&c).and(&pairs).map_collect(|&c, (x, y)| if c == 0.0 { y.clone() } else { x.clone() }))
+    Ok(ndarray::Zip::from(&c)
+        .and(&pairs)
+        .map_collect(|&c, (x, y)| if c == 0.0 { y.clone() } else { x.clone() }))
 }

@@ -19,12 +19,14 @@ pub(super) const OPS: &[OpSpec] = &[
     op("MatMul", 1, matmul, "real numbers and integers"),
 ];
 
-/// A known value times a number; others by the graph. Factors other than 1 go into what is known, where they cost nothing.
-fn times(ctx: &mut Ctx<'_>, val: &Val, c: f64) -> Lowering<Option<Val>> {
+/// A known value times a number; `None` for others. Factors other than 1 go into what is known, where they cost nothing.
+fn times(val: &Val, c: f64) -> Lowering<Option<Val>> {
     Ok(match val {
         _ if c == 1.0 => Some(val.clone()),
         Val::Known { value, secret } => {
-            let x = value.numbers().ok_or_else(|| Fault::Refused("text is not multiplied".into()))?;
+            let x = value
+                .numbers()
+                .ok_or_else(|| Fault::Refused("text is not multiplied".into()))?;
             Some(Val::Known {
                 value: Arc::new(Constant::Float(x * c)),
                 secret: *secret,
@@ -44,7 +46,9 @@ fn gemm(ctx: &mut Ctx<'_>, node: &Node) -> Lowering<Vec<Val>> {
     for (i, val) in [&a, &b].into_iter().enumerate() {
         let shape = ctx.shape_of(val)?.unwrap_or_default();
         if shape.len() != 2 {
-            return Err(Fault::Shape(format!("operand {i} has shape {shape:?}, not two axes")));
+            return Err(Fault::Shape(format!(
+                "operand {i} has shape {shape:?}, not two axes"
+            )));
         }
     }
     if node.flag("transA", false)? {
@@ -63,17 +67,20 @@ fn gemm(ctx: &mut Ctx<'_>, node: &Node) -> Lowering<Vec<Val>> {
             *name = format!("{c}·{name}");
         }
     };
-    let scaled = times(ctx, &b, alpha)?;
+    let scaled = times(&b, alpha)?;
     let late = if scaled.is_some() { 1.0 } else { alpha };
     if scaled.is_some() {
         factor(&mut names[1], alpha);
     }
-    let (x, y) = (ctx.edge_of(&a, &names[0])?, ctx.edge_of(&scaled.unwrap_or(b), &names[1])?);
+    let (x, y) = (
+        ctx.edge_of(&a, &names[0])?,
+        ctx.edge_of(&scaled.unwrap_or(b), &names[1])?,
+    );
     let product = ctx.g.matmul(x, y)?;
     let mut sum = ctx.g.scale_exact(product, late)?;
     if ctx.has(2) && beta != 0.0 {
         let c = ctx.val(2).clone();
-        let c = match times(ctx, &c, beta)? {
+        let c = match times(&c, beta)? {
             Some(c) => {
                 factor(&mut names[2], beta);
                 ctx.edge_of(&c, &names[2])?
@@ -108,13 +115,27 @@ fn product(ctx: &mut Ctx<'_>, a: Edge, b: Edge) -> Lowering<Edge> {
         return Err(Fault::Shape("an operand has no axes".into()));
     }
     let (row, column) = (left.len() == 1, right.len() == 1);
-    let left = if row { [&[1], &left[..]].concat() } else { left };
-    let right = if column { [&right[..], &[1]].concat() } else { right };
+    let left = if row {
+        [&[1], &left[..]].concat()
+    } else {
+        left
+    };
+    let right = if column {
+        [&right[..], &[1]].concat()
+    } else {
+        right
+    };
     let (a, b) = (ctx.reshape_edge(a, &left)?, ctx.reshape_edge(b, &right)?);
-    let (batch_a, [m, k]) = left.split_at(left.len() - 2) else { return refuse("too few axes") };
-    let (batch_b, [l, n]) = right.split_at(right.len() - 2) else { return refuse("too few axes") };
+    let (batch_a, [m, k]) = left.split_at(left.len() - 2) else {
+        return refuse("too few axes");
+    };
+    let (batch_b, [l, n]) = right.split_at(right.len() - 2) else {
+        return refuse("too few axes");
+    };
     if k != l {
-        return Err(Fault::Shape(format!("matrices of shapes {left:?} and {right:?} have no product")));
+        return Err(Fault::Shape(format!(
+            "matrices of shapes {left:?} and {right:?} have no product"
+        )));
     }
     let batch = common_shape(batch_a, batch_b)?;
     let edge = if batch_b.iter().all(|&n| n == 1) && !left.contains(&0) {

@@ -14,10 +14,31 @@ use crate::{
 pub(super) const OPS: &[OpSpec] = &[
     op("ArgMax", 1, |ctx, node| index(ctx, node, Graph::argmax), ""),
     op("ArgMin", 1, |ctx, node| index(ctx, node, Graph::argmin), ""),
-    op("Hardmax", 1, |ctx, node| soft(ctx, node, Graph::hardmax), ""),
-    op("LogSoftmax", 1, |ctx, node| soft(ctx, node, Graph::log_softmax), ""),
-    op("Softmax", 1, |ctx, node| soft(ctx, node, Graph::softmax), ""),
-    op("TopK", 1, top_k, "always sorted; one pass for each of the K").public("K"),
+    op(
+        "Hardmax",
+        1,
+        |ctx, node| soft(ctx, node, Graph::hardmax),
+        "",
+    ),
+    op(
+        "LogSoftmax",
+        1,
+        |ctx, node| soft(ctx, node, Graph::log_softmax),
+        "",
+    ),
+    op(
+        "Softmax",
+        1,
+        |ctx, node| soft(ctx, node, Graph::softmax),
+        "",
+    ),
+    op(
+        "TopK",
+        1,
+        top_k,
+        "always sorted; one pass for each of the K",
+    )
+    .public("K"),
 ];
 
 fn index(
@@ -67,7 +88,11 @@ fn top_k(ctx: &mut Ctx<'_>, node: &Node) -> Lowering<Vec<Val>> {
     };
     let length = shape[axis];
     let k = usize::try_from(k).ok().filter(|&k| k <= length);
-    let k = k.ok_or_else(|| Fault::Shape(format!("K must be from 0 to {length}, the length of the axis")))?;
+    let k = k.ok_or_else(|| {
+        Fault::Shape(format!(
+            "K must be from 0 to {length}, the length of the axis"
+        ))
+    })?;
     let element = ctx.element(0)?;
     if element == Element::Text {
         return refuse("text has no order here");
@@ -75,8 +100,20 @@ fn top_k(ctx: &mut Ctx<'_>, node: &Node) -> Lowering<Vec<Val>> {
     let x = ctx.edge(0)?;
     if k == 0 {
         let none = ctx.g.slice(x, axis, 0..0)?;
-        return Ok(vec![Val::Edge { edge: none, element }, Val::int(none)]);
+        return Ok(vec![
+            Val::Edge {
+                edge: none,
+                element,
+            },
+            Val::int(none),
+        ]);
     }
     let (values, indices) = ctx.g.top_k(x, k, axis, node.flag("largest", true)?)?;
-    Ok(vec![Val::Edge { edge: values, element }, Val::int(indices)])
+    Ok(vec![
+        Val::Edge {
+            edge: values,
+            element,
+        },
+        Val::int(indices),
+    ])
 }

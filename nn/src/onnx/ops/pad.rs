@@ -29,11 +29,18 @@ fn pad(ctx: &mut Ctx<'_>, node: &Node) -> Lowering<Vec<Val>> {
         None => node.required("pads", node.ints("pads")?)?.to_vec(),
     };
     let axes = match ctx.optional_ints(3, "the axes")? {
-        Some(axes) => axes.iter().map(|&a| ctx.axis(a, shape.len())).collect::<Lowering<Vec<usize>>>()?,
+        Some(axes) => axes
+            .iter()
+            .map(|&a| ctx.axis(a, shape.len()))
+            .collect::<Lowering<Vec<usize>>>()?,
         None => (0..shape.len()).collect(),
     };
     if pads.len() != 2 * axes.len() {
-        return Err(Fault::Shape(format!("{} pads for {} axes", pads.len(), axes.len())));
+        return Err(Fault::Shape(format!(
+            "{} pads for {} axes",
+            pads.len(),
+            axes.len()
+        )));
     }
     let mode = node.text_or("mode", "constant")?;
     let fill = if ctx.has(2) {
@@ -74,7 +81,7 @@ fn padded(
         let (start, end) = ((-pads.0).clamp(0, n), n - (-pads.1).clamp(0, n));
         let (start, end) = (start as usize, end.max(start) as usize);
         let middle = ctx.layout(x, Layout::Slice { axis, start, end })?;
-        let mut block = |count: i64| -> Lowering<Option<Val>> {
+        let block = |count: i64| -> Lowering<Option<Val>> {
             let mut shape = shape.clone();
             shape[axis] = count.max(0) as usize;
             Ok(if count > 0 {
@@ -88,7 +95,9 @@ fn padded(
         return ctx.concat(axis, &parts);
     }
     if n == 0 {
-        return Err(Fault::Shape("an axis without entries has nothing to repeat".into()));
+        return Err(Fault::Shape(
+            "an axis without entries has nothing to repeat".into(),
+        ));
     }
     let place = |k: i64| match mode {
         "edge" => Ok(k.clamp(0, n - 1)),
@@ -99,9 +108,14 @@ fn padded(
             let k = k.rem_euclid(period);
             Ok(k.min(period - k))
         }
-        _ => Err(Fault::Attribute("mode".into(), format!("is {mode:?}; constant, reflect, edge and wrap exist"))),
+        _ => Err(Fault::Attribute(
+            "mode".into(),
+            format!("is {mode:?}; constant, reflect, edge and wrap exist"),
+        )),
     };
-    let index = (-pads.0..n + pads.1).map(|k| Ok(place(k)? as usize)).collect::<Lowering<Vec<usize>>>()?;
+    let index = (-pads.0..n + pads.1)
+        .map(|k| Ok(place(k)? as usize))
+        .collect::<Lowering<Vec<usize>>>()?;
     ctx.layout(x, Layout::Gather { axis, index })
 }
 
@@ -120,7 +134,7 @@ fn cum_sum(ctx: &mut Ctx<'_>, node: &Node) -> Lowering<Vec<Val>> {
     if reverse {
         x = ctx.g.gather(x, axis, &backwards)?;
     }
-    let mut shifted = |ctx: &mut Ctx<'_>, x, by: usize| -> Lowering<_> {
+    let shifted = |ctx: &mut Ctx<'_>, x, by: usize| -> Lowering<_> {
         let mut shape = shape.clone();
         shape[axis] = by;
         let zeros = ctx.g.fill(&shape, 0.0);
@@ -181,7 +195,9 @@ fn one_hot(ctx: &mut Ctx<'_>, node: &Node) -> Lowering<Vec<Val>> {
 fn trilu(ctx: &mut Ctx<'_>, node: &Node) -> Lowering<Vec<Val>> {
     let shape = ctx.shape(0)?;
     let [.., rows, columns] = shape[..] else {
-        return Err(Fault::Shape(format!("a tensor of shape {shape:?} has no last two axes")));
+        return Err(Fault::Shape(format!(
+            "a tensor of shape {shape:?} has no last two axes"
+        )));
     };
     let k = if ctx.has(1) { ctx.int(1, "k")? } else { 0 };
     let upper = node.flag("upper", true)?;
@@ -202,13 +218,18 @@ fn trilu(ctx: &mut Ctx<'_>, node: &Node) -> Lowering<Vec<Val>> {
         });
         let value = masked.and_then(|x| Constant::of_numbers(element, &x));
         let value = Arc::new(value.ok_or_else(|| Fault::Refused("text has no zero".into()))?);
-        return Ok(vec![Val::Known { value, secret: *secret }]);
+        return Ok(vec![Val::Known {
+            value,
+            secret: *secret,
+        }]);
     }
     let element = ctx.element(0)?;
     if element == Element::Text {
         return refuse("text has no zero");
     }
-    let mask = ArrayD::from_shape_fn(IxDyn(&[rows, columns]), |at| f64::from(u8::from(kept(at[0], at[1]))));
+    let mask = ArrayD::from_shape_fn(IxDyn(&[rows, columns]), |at| {
+        f64::from(u8::from(kept(at[0], at[1])))
+    });
     let (x, mask) = (ctx.edge(0)?, ctx.g.public(mask));
     let edge = ctx.g.mul(x, mask)?;
     Ok(vec![Val::Edge { edge, element }])

@@ -16,15 +16,76 @@ use crate::{
 
 pub(super) const OPS: &[OpSpec] = &[
     op("ReduceL1", 1, |ctx, node| reduce(ctx, node, 0.0, l1), "").public("axes"),
-    op("ReduceL2", 1, |ctx, node| reduce(ctx, node, 0.0, l2), "private: the sum of squares is below 2^23").public("axes"),
-    op("ReduceLogSum", 1, |ctx, node| reduce(ctx, node, f64::NEG_INFINITY, log_sum), "as Log").public("axes"),
-    op("ReduceLogSumExp", 1, |ctx, node| reduce(ctx, node, f64::NEG_INFINITY, log_sum_exp), "").public("axes"),
-    op("ReduceMax", 1, |ctx, node| reduce(ctx, node, f64::NEG_INFINITY, |g, x, a| Ok(g.max_over(x, a)?)), "").public("axes"),
-    op("ReduceMean", 1, |ctx, node| reduce(ctx, node, f64::NAN, |g, x, a| Ok(g.mean_over(x, a)?)), "real numbers").public("axes"),
-    op("ReduceMin", 1, |ctx, node| reduce(ctx, node, f64::INFINITY, |g, x, a| Ok(g.min_over(x, a)?)), "").public("axes"),
-    op("ReduceProd", 1, |ctx, node| reduce(ctx, node, 1.0, product), "private: every partial product is below 2^26").public("axes"),
-    op("ReduceSum", 1, |ctx, node| reduce(ctx, node, 0.0, |g, x, a| Ok(g.sum_over(x, a)?)), "").public("axes"),
-    op("ReduceSumSquare", 1, |ctx, node| reduce(ctx, node, 0.0, sum_square), "").public("axes"),
+    op(
+        "ReduceL2",
+        1,
+        |ctx, node| reduce(ctx, node, 0.0, l2),
+        "private: the sum of squares is below 2^23",
+    )
+    .public("axes"),
+    op(
+        "ReduceLogSum",
+        1,
+        |ctx, node| reduce(ctx, node, f64::NEG_INFINITY, log_sum),
+        "as Log",
+    )
+    .public("axes"),
+    op(
+        "ReduceLogSumExp",
+        1,
+        |ctx, node| reduce(ctx, node, f64::NEG_INFINITY, log_sum_exp),
+        "",
+    )
+    .public("axes"),
+    op(
+        "ReduceMax",
+        1,
+        |ctx, node| {
+            reduce(
+                ctx,
+                node,
+                f64::NEG_INFINITY,
+                |g, x, a| Ok(g.max_over(x, a)?),
+            )
+        },
+        "",
+    )
+    .public("axes"),
+    op(
+        "ReduceMean",
+        1,
+        |ctx, node| reduce(ctx, node, f64::NAN, |g, x, a| Ok(g.mean_over(x, a)?)),
+        "real numbers",
+    )
+    .public("axes"),
+    op(
+        "ReduceMin",
+        1,
+        |ctx, node| reduce(ctx, node, f64::INFINITY, |g, x, a| Ok(g.min_over(x, a)?)),
+        "",
+    )
+    .public("axes"),
+    op(
+        "ReduceProd",
+        1,
+        |ctx, node| reduce(ctx, node, 1.0, product),
+        "private: every partial product is below 2^26",
+    )
+    .public("axes"),
+    op(
+        "ReduceSum",
+        1,
+        |ctx, node| reduce(ctx, node, 0.0, |g, x, a| Ok(g.sum_over(x, a)?)),
+        "",
+    )
+    .public("axes"),
+    op(
+        "ReduceSumSquare",
+        1,
+        |ctx, node| reduce(ctx, node, 0.0, sum_square),
+        "",
+    )
+    .public("axes"),
 ];
 
 /// What reduces axes, which stay with length 1.
@@ -45,15 +106,24 @@ fn reduce(ctx: &mut Ctx<'_>, node: &Node, empty: f64, word: Word) -> Lowering<Ve
     let keep = node.flag("keepdims", true)?;
     let length = |a: usize| if axes.contains(&a) { 1 } else { shape[a] };
     let reduced: Vec<usize> = (0..shape.len()).map(length).collect();
-    let left: Vec<usize> = (0..shape.len()).filter(|a| keep || !axes.contains(a)).map(length).collect();
+    let left: Vec<usize> = (0..shape.len())
+        .filter(|a| keep || !axes.contains(a))
+        .map(length)
+        .collect();
     if axes.iter().any(|&a| shape[a] == 0) {
         let value = ArrayD::from_elem(IxDyn(&left), empty);
         let value = Constant::of_numbers(element, &value);
-        return Ok(vec![Val::known(value.ok_or_else(|| Fault::Refused("text has no sum".into()))?)]);
+        return Ok(vec![Val::known(
+            value.ok_or_else(|| Fault::Refused("text has no sum".into()))?,
+        )]);
     }
     let x = ctx.edge(0)?;
     // Even over no axes the function of a single entry is applied: the root of its square, and so on.
-    let edge = if reduced.contains(&0) { ctx.reshape_edge(x, &reduced)? } else { word(&mut ctx.g, x, &axes)? };
+    let edge = if reduced.contains(&0) {
+        ctx.reshape_edge(x, &reduced)?
+    } else {
+        word(&mut ctx.g, x, &axes)?
+    };
     let edge = ctx.reshape_edge(edge, &left)?;
     if element == Element::Int && node.op == "ReduceMean" {
         return refuse("the mean of integers is not supported");
@@ -100,7 +170,10 @@ fn product(g: &mut Graph, x: Edge, axes: &[usize]) -> Lowering<Edge> {
             if n <= 1 {
                 break;
             }
-            let (left, right) = (g.slice(x, axis, 0..n / 2)?, g.slice(x, axis, n / 2..n / 2 * 2)?);
+            let (left, right) = (
+                g.slice(x, axis, 0..n / 2)?,
+                g.slice(x, axis, n / 2..n / 2 * 2)?,
+            );
             let pairs = g.mul(left, right)?;
             x = if n % 2 == 1 {
                 let last = g.slice(x, axis, n - 1..n)?;
