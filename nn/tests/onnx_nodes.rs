@@ -1,13 +1,49 @@
 //! The node tests of the ONNX project on the plaintext engine.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use tacit_nn::{
     Plain,
-    onnx::conformance::{Outcome, Tolerance, cases},
+    onnx::{
+        conformance::{OUTSIDE, Outcome, Tolerance, cases},
+        reference_page,
+    },
     run,
 };
+
+/// Operators that are not there yet; their cases are counted apart. A test asserts that each is still missing.
+const PENDING: &[&str] = &[
+    "Attention",
+    "AveragePool",
+    "BatchNormalization",
+    "Conv",
+    "ConvTranspose",
+    "DepthToSpace",
+    "GRU",
+    "GlobalMaxPool",
+    "GroupNormalization",
+    "InstanceNormalization",
+    "LRN",
+    "LSTM",
+    "LayerNormalization",
+    "MaxPool",
+    "MeanVarianceNormalization",
+    "RMSNormalization",
+    "RNN",
+    "Resize",
+    "RotaryEmbedding",
+    "SpaceToDepth",
+];
+
+#[test]
+fn operators_that_are_there_are_not_pending() {
+    let page = reference_page();
+    for op in PENDING {
+        let there = page.contains(&format!("| {op} | ai.onnx |"));
+        assert!(!there, "{op} is supported now: take it off the list");
+    }
+}
 
 #[test]
 fn nodes_give_what_the_project_expects() {
@@ -27,8 +63,9 @@ fn nodes_give_what_the_project_expects() {
         absolute: 1e-6,
         relative: 1e-3,
     };
-    let (mut passed, mut failed, mut refused) = (0, Vec::new(), Vec::new());
-    for case in cases(&folder).unwrap() {
+    let cases = cases(&folder).unwrap();
+    let (mut passed, mut failed, mut refused, mut pending) = (0, Vec::new(), Vec::new(), 0);
+    for case in &cases {
         let outcome = case.run(tolerance, &mut |graph, inputs| {
             let inputs: Vec<_> = inputs.iter().map(|x| x.mapv(|v| v as f32)).collect();
             let outputs = run(graph, &mut Plain, &inputs).map_err(|e| e.to_string())?;
@@ -36,20 +73,48 @@ fn nodes_give_what_the_project_expects() {
         });
         match outcome {
             Outcome::Passed => passed += 1,
-            Outcome::Failed(why) => failed.push((case.name, why)),
-            Outcome::Refused(why) => refused.push((case.name, why)),
+            Outcome::Failed(why) => failed.push((case.name.as_str(), why)),
+            Outcome::Refused(why)
+                if PENDING
+                    .iter()
+                    .any(|op| why.contains(&format!("the operator {op} of ai.onnx ("))) =>
+            {
+                pending += 1;
+            }
+            Outcome::Refused(why) => refused.push((case.name.as_str(), why)),
         }
     }
     for (kind, list) in [("failed", &failed), ("refused", &refused)] {
         for (name, why) in list {
-            let end = why.find("; supported are").unwrap_or(why.len());
-            println!("{kind} {name}: {}", &why[..end]);
+            println!(
+                "{kind} {name}: {}",
+                why.split("; supported are").next().unwrap()
+            );
         }
     }
     println!(
-        "{passed} passed, {} failed, {} refused",
+        "{passed} passed, {} failed, {} refused; {pending} wait for their operator",
         failed.len(),
         refused.len()
     );
-    assert!(passed >= 40);
+    let outside: BTreeSet<&str> = failed
+        .iter()
+        .chain(&refused)
+        .map(|(name, _)| *name)
+        .collect();
+    let listed: BTreeSet<&str> = OUTSIDE
+        .iter()
+        .filter(|o| !o.private_only)
+        .map(|o| o.case)
+        .collect();
+    assert_eq!(
+        outside, listed,
+        "left: cases outside; right: the list with the reasons"
+    );
+    assert!(
+        cases.len() >= 356 && passed >= 200,
+        "of {} cases",
+        cases.len()
+    );
+    assert!(passed * 100 >= (cases.len() - pending) * 95);
 }

@@ -352,6 +352,7 @@ fn apply(
     ctx.inputs = node.inputs.iter().map(value).collect();
     ctx.names.clone_from(&node.inputs);
     let known = |val: &Val| !matches!(val, Val::Edge { .. });
+    let from = ctx.g.len();
     let folded = if ctx.inputs.iter().all(known) {
         match fold(ctx, node, spec.lower) {
             Err(Fault::NotConstant) => None,
@@ -364,10 +365,8 @@ fn apply(
         Some(made) => made,
         None => (spec.lower)(ctx, node)?,
     };
-    for val in &made {
-        if let Some(shape) = ctx.shape_of(val)? {
-            ctx.check_size(&shape)?;
-        }
+    for node in &ctx.g.nodes[from..] {
+        ctx.check_size(&node.shape)?;
     }
     let names = node.outputs.iter().cloned();
     Ok(names
@@ -396,6 +395,9 @@ fn fold(ctx: &mut Ctx<'_>, node: &Node, lower: registry::Lower) -> Lowering<Vec<
         })
         .collect();
     edges.iter().for_each(|&(edge, _)| scratch.output(edge));
+    for node in &scratch.nodes {
+        ctx.check_size(&node.shape)?;
+    }
     let results = if edges.is_empty() {
         Vec::new()
     } else {

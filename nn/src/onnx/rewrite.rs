@@ -285,6 +285,7 @@ mod tests {
     }
 
     fn model(node: Vec<NodeProto>, initializer: Vec<TensorProto>) -> Model {
+        let node_output = node[0].output[0].clone();
         let file = ModelProto {
             ir_version: 8,
             opset_import: vec![OperatorSetIdProto {
@@ -295,7 +296,7 @@ mod tests {
                 node,
                 initializer,
                 input: vec![port("x")],
-                output: vec![port("y")],
+                output: vec![port(&node_output)],
                 ..GraphProto::default()
             }),
             ..ModelProto::default()
@@ -326,9 +327,14 @@ mod tests {
             tensor("m", &[2], &[3.0, -3.0]),
             tensor("v", &[2], &[4.0, 0.25]),
         ];
-        let model = model(vec![gemm, normalisation], weights);
-        let (nodes, _) = rewrite(&model, &Options::default());
+        let mut model = model(vec![gemm], weights);
+        model
+            .nodes
+            .push(Node::decode(&normalisation, 1, 17).unwrap());
+        model.outputs[0].name = "y".into();
+        let (nodes, made) = rewrite(&model, &Options::default());
         assert_eq!(ops(&nodes), ["Gemm"]);
+        assert_eq!(nodes[0].outputs, ["y"]);
         let training = Options {
             training: true,
             ..Options::default()
@@ -345,30 +351,27 @@ mod tests {
             ops(&rewrite(&model, &trained).0),
             ["Gemm", "BatchNormalization"]
         );
-        // Against the definition, with private weights.
-        let private = Options {
-            weights: Weights::Private,
-            training: false,
+        // Against the definition.
+        let new = |i: usize| match &made[&nodes[0].inputs[i]] {
+            Val::Known {
+                value,
+                secret: true,
+            } => value.numbers().unwrap(),
+            other => panic!("{other:?}"),
         };
-        let lowered = model.lower(&[Feed::Private(vec![1, 3])], &private).unwrap();
-        let x = ndarray::array![[1.0, -1.0, 2.0]].into_dyn();
-        let inputs: Vec<_> = lowered
-            .sources
-            .iter()
-            .map(|s| match s {
-                Source::Weight { value, .. } => value.clone(),
-                _ => x.clone(),
-            })
-            .collect();
-        assert_eq!(inputs.len(), 3);
-        assert_eq!(lowered.outputs[0].value, Value::Edge(0));
-        let y = run(&lowered.graph, &mut Clear, &inputs).unwrap();
-        let z = [1.0 - 3.0 + 10.0 + 1.0, 2.0 - 4.0 + 12.0 - 1.0];
-        let want = [
-            2.0 * (z[0] - 3.0) / (4.0f64 + 1e-5).sqrt() + 1.0,
-            0.5 * (z[1] + 3.0) / (0.25f64 + 1e-5).sqrt() + 2.0,
-        ];
-        for (got, want) in y[0].iter().zip(want) {
+        let (weight, bias) = (new(1), new(2));
+        let x = [1.0, -1.0, 2.0];
+        for (j, (beta_c, [s, b, m, v])) in [
+            (1.0, [2.0, 1.0, 3.0, 4.0f64]),
+            (-1.0, [0.5, 2.0, -3.0, 0.25]),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let product = |w: &dyn Fn(usize) -> f64| (0..3).map(|i| x[i] * w(i)).sum::<f64>();
+            let z = product(&|i| f64::from(w[2 * i + j])) + beta_c;
+            let want = s * (z - m) / (v + f64::from(1e-5f32)).sqrt() + b;
+            let got = product(&|i| weight[[i, j]]) + bias[j];
             assert!((got - want).abs() < 1e-6, "{got} {want}");
         }
     }

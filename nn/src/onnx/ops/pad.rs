@@ -70,6 +70,11 @@ fn padded(
 ) -> Lowering<Val> {
     let mut shape = ctx.shape_of(x)?.unwrap_or_default();
     let n = shape[axis] as i64;
+    if [pads.0, pads.1].iter().any(|p| p.unsigned_abs() > 1 << 40) {
+        return Err(Fault::Shape(format!(
+            "pads {pads:?} of an axis of length {n}"
+        )));
+    }
     if pads == (0, 0) {
         return Ok(x.clone());
     }
