@@ -4,8 +4,6 @@
 //! shapes, with everything folded that does not depend on a private value; [`Model::with_parameters`] writes the same file
 //! with other weights. What is supported, and within which limits, is in `docs/onnx.md`, which [`reference_page`] makes.
 
-#![allow(dead_code, reason = "operators are being added")]
-
 pub mod conformance;
 mod constant;
 mod context;
