@@ -237,16 +237,9 @@ mod tests {
     use prost::Message;
 
     use super::*;
-    use crate::{
-        Clear,
-        onnx::{
-            Feed, Source, Value,
-            format::{
-                AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
-                TypeProto, ValueInfoProto, attribute_proto::AttributeType, type_proto,
-            },
-        },
-        run,
+    use crate::onnx::format::{
+        AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
+        TypeProto, ValueInfoProto, attribute_proto::AttributeType, type_proto,
     };
 
     fn node(op: &str, input: &[&str], output: &str) -> NodeProto {
