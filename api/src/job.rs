@@ -1,5 +1,7 @@
 //! The job file: what is trained, on whose rows, and who receives what.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Deserializer};
 use sha2::{Digest, Sha256};
 
@@ -92,14 +94,29 @@ impl std::fmt::Display for Kind {
 pub struct DataSpec {
     /// A name that each contributor maps to a file of its own.
     pub dataset: String,
-    /// The column that holds the class, an integer from 0.
+    /// The column that holds what is learned: the class, an integer from 0, or a number.
     pub label: String,
-    /// How many classes there are.
+    /// How many classes there are; none where a number is learned.
+    #[serde(default)]
     pub classes: usize,
+    /// The least and the greatest number that the label can be, where a number is learned.
+    pub label_bounds: Option<Bounds>,
     /// Every contributor pads its rows to this number, so that nobody learns how many it has.
     pub pad_rows: Option<usize>,
     /// The columns that the model sees, in order.
     pub features: Vec<Feature>,
+}
+
+/// The range of a column: public knowledge, not an extreme over anyone's rows.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bounds {
+    /// The smallest value that can occur.
+    #[serde(deserialize_with = "number")]
+    pub min: f64,
+    /// The largest value that can occur.
+    #[serde(deserialize_with = "number")]
+    pub max: f64,
 }
 
 /// One input column.
@@ -126,6 +143,11 @@ pub struct ModelSpec {
     /// The model's ONNX file, from the job file's directory on, instead of `hidden`. Its bytes travel with the job and are
     /// signed with it.
     pub onnx: Option<String>,
+    /// The output of the file that the loss of a training is computed from; its first, where none is named.
+    pub output: Option<String>,
+    /// The bytes of the ONNX file, once they are there.
+    #[serde(skip)]
+    pub file: Option<ModelFile>,
     /// Who knows the weights of a model that is served.
     #[serde(default)]
     pub weights: Weights,
@@ -183,7 +205,24 @@ fn default_bits() -> u32 {
     18
 }
 
-/// Stochastic gradient descent with momentum.
+/// The bytes of a model file.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ModelFile(Arc<[u8]>);
+
+impl ModelFile {
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for ModelFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ModelFile({} bytes)", self.0.len())
+    }
+}
+
+/// How the network is trained.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainingSpec {
@@ -191,20 +230,104 @@ pub struct TrainingSpec {
     pub epochs: usize,
     /// Rows a step.
     pub batch: usize,
-    /// The step size.
+    /// What is made small; the cross-entropy for classes and the mean square for numbers, where the file does not say.
+    pub loss: Option<Loss>,
+    /// What becomes of gradients.
+    pub optimizer: Optimizer,
+    /// The step size; 0.1 for gradient descent and 0.001 for the others, where the file does not say.
+    #[serde(deserialize_with = "perhaps")]
+    pub learning_rate: Option<f64>,
+    /// How the step size changes.
+    pub schedule: Schedule,
+    /// The first so many steps rise evenly to the step size.
+    pub warmup_steps: usize,
+    /// How much of the last step gradient descent keeps; 0.9 where the file does not say.
+    #[serde(deserialize_with = "perhaps")]
+    pub momentum: Option<f64>,
+    /// Whether gradient descent looks ahead.
+    pub nesterov: bool,
+    /// Adam's decay of the mean of gradients, 0.9 where the file does not say.
+    #[serde(deserialize_with = "perhaps")]
+    pub beta1: Option<f64>,
+    /// Adam's decay of the mean of squares, 0.999 where the file does not say.
+    #[serde(deserialize_with = "perhaps")]
+    pub beta2: Option<f64>,
+    /// What keeps Adam's steps small where gradients are, 2^-15 where the file does not say.
+    #[serde(deserialize_with = "perhaps")]
+    pub epsilon: Option<f64>,
+    /// The part of a parameter that is added to its gradient; with `adamw` it shrinks the parameter by itself.
     #[serde(deserialize_with = "number")]
-    pub learning_rate: f64,
-    /// How much of the last step is kept.
-    #[serde(deserialize_with = "number")]
-    pub momentum: f64,
+    pub weight_decay: f64,
+    /// The greatest norm of the gradient; longer ones are shortened.
+    #[serde(deserialize_with = "perhaps")]
+    pub clip_norm: Option<f64>,
+    /// The tensors of a model file that are trained, by name or by what their names begin with; all weights, where it is
+    /// empty.
+    pub train: Vec<String>,
     /// The share of the rows that is held out and on which metrics are computed.
     #[serde(deserialize_with = "number")]
     pub test_fraction: f64,
-    /// Any text; it decides the initial weights, which are public. Which rows train is decided by a coin that the computing
-    /// parties toss, so that no submitter can choose them.
+    /// Any text; it decides the initial weights of a perceptron and what is dropped, which are public. Which rows train is
+    /// decided by a coin that the computing parties toss, so that no submitter can choose them.
     pub seed: String,
     /// Fractional bits of the fixed-point numbers.
     pub fraction_bits: u32,
+}
+
+/// What is made small.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Loss {
+    /// The cross-entropy of a sigmoid (one logit a class, two classes having one together) or of a softmax.
+    CrossEntropy,
+    /// The mean square.
+    Mse,
+    /// The mean absolute difference.
+    L1,
+    /// The square near zero, a line beyond (Huber).
+    Huber {
+        /// Where the line begins.
+        #[serde(deserialize_with = "number")]
+        delta: f64,
+    },
+}
+
+/// What becomes of gradients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Optimizer {
+    /// Stochastic gradient descent with momentum.
+    #[default]
+    Sgd,
+    /// Adam.
+    Adam,
+    /// Adam, dividing by the greatest mean of squares so far.
+    AmsGrad,
+    /// Adam with weight decay apart from the gradient.
+    AdamW,
+}
+
+/// How the step size changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Schedule {
+    /// Not at all.
+    #[default]
+    Constant,
+    /// Times `factor` after every `epochs` epochs.
+    Step {
+        /// Epochs between two changes.
+        epochs: usize,
+        /// In (0, 1].
+        factor: f64,
+    },
+    /// Times `factor` after every epoch.
+    Exponential {
+        /// In (0, 1].
+        factor: f64,
+    },
+    /// Along half a cosine to nothing.
+    Cosine {},
 }
 
 impl Default for TrainingSpec {
@@ -212,8 +335,19 @@ impl Default for TrainingSpec {
         Self {
             epochs: 10,
             batch: 32,
-            learning_rate: 0.1,
-            momentum: 0.9,
+            loss: None,
+            optimizer: Optimizer::Sgd,
+            learning_rate: None,
+            schedule: Schedule::Constant,
+            warmup_steps: 0,
+            momentum: None,
+            nesterov: false,
+            beta1: None,
+            beta2: None,
+            epsilon: None,
+            weight_decay: 0.0,
+            clip_norm: None,
+            train: Vec::new(),
             test_fraction: 0.25,
             seed: "tacit".into(),
             fraction_bits: 18,
@@ -225,6 +359,16 @@ impl TrainingSpec {
     /// The seed text as 32 bytes.
     pub fn seed_bytes(&self) -> [u8; 32] {
         Sha256::digest(self.seed.as_bytes()).into()
+    }
+
+    /// The step size.
+    pub fn step_size(&self) -> f64 {
+        let usual = if self.optimizer == Optimizer::Sgd {
+            0.1
+        } else {
+            0.001
+        };
+        self.learning_rate.unwrap_or(usual)
     }
 }
 
@@ -246,6 +390,10 @@ pub enum Metric {
     Accuracy,
     /// The area under the ROC curve; for several classes the mean of one against the rest.
     Auc,
+    /// The mean loss.
+    Loss,
+    /// The root of the mean squared difference between the number and what is predicted.
+    Rmse,
 }
 
 impl std::fmt::Display for Metric {
@@ -253,6 +401,8 @@ impl std::fmt::Display for Metric {
         f.write_str(match self {
             Self::Accuracy => "accuracy",
             Self::Auc => "auc",
+            Self::Loss => "loss",
+            Self::Rmse => "rmse",
         })
     }
 }
@@ -295,6 +445,19 @@ impl JobSpec {
         })
     }
 
+    /// Reads and checks the bytes of a job file and those of the model file that it names, which are empty if it names none.
+    ///
+    /// # Errors
+    /// As for [`Self::parse`]; [`JobError::Field`] where the model file is missing, too large or not asked for.
+    pub fn with_model(bytes: &[u8], model: &[u8]) -> Result<Self, JobError> {
+        let mut job = Self::from_bytes(bytes)?;
+        job.check_model(model)?;
+        if !model.is_empty() {
+            job.model.file = Some(ModelFile(model.into()));
+        }
+        Ok(job)
+    }
+
     /// Everyone who takes part: the computing parties, then the contributors that do not compute, in the order of
     /// their indices in a session.
     pub fn parties(&self) -> Vec<&str> {
@@ -311,6 +474,11 @@ impl JobSpec {
 }
 
 impl DataSpec {
+    /// Columns of the label: one for two classes or a number, else one a class.
+    pub fn label_width(&self) -> usize {
+        if self.classes > 2 { self.classes } else { 1 }
+    }
+
     /// Reads and checks the `[data]` table of a job file. Whatever else the file holds is not looked at, so that it may
     /// be a whole job or that table alone.
     pub fn parse(text: &str) -> Result<Self, JobError> {
@@ -353,6 +521,11 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     })
 }
 
+/// A real number that may be left out.
+fn perhaps<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    number(deserializer).map(Some)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -389,10 +562,59 @@ epoch_loss = true
     fn a_full_job_is_read_with_defaults_for_the_rest() {
         let job = JobSpec::parse(FULL).unwrap();
         assert_eq!(job.data.features[0].max, 30.5);
-        assert_eq!(job.training.learning_rate, 1.0);
+        assert_eq!(job.training.step_size(), 1.0);
         assert_eq!((job.training.batch, job.training.fraction_bits), (32, 18));
         assert_eq!(job.parties(), ["north", "west", "south", "east"]);
         assert_eq!(job.release.metrics, [Metric::Accuracy, Metric::Auc]);
+    }
+
+    #[test]
+    fn optimizers_schedules_and_losses_are_read() {
+        let read = |lines: &str| {
+            let text = FULL.replace("learning_rate = 1\n", &format!("{lines}\n"));
+            JobSpec::parse(&text).map(|job| job.training)
+        };
+        let training = read(
+            "optimizer = \"adamw\"\nschedule = { kind = \"step\", epochs = 2, factor = 0.5 }\nweight_decay = 1e-2",
+        );
+        let training = training.unwrap();
+        assert_eq!(training.optimizer, Optimizer::AdamW);
+        assert_eq!((training.step_size(), training.weight_decay), (0.001, 0.01));
+        let halves = Schedule::Step {
+            epochs: 2,
+            factor: 0.5,
+        };
+        assert_eq!(training.schedule, halves);
+        let cosine = read("schedule = { kind = \"cosine\" }\nclip_norm = 1").unwrap();
+        assert_eq!(cosine.schedule, Schedule::Cosine {});
+        assert_eq!((cosine.step_size(), cosine.clip_norm), (0.1, Some(1.0)));
+        assert!(read("schedule = { kind = \"cosine\", factor = 1 }").is_err());
+        assert!(
+            read("optimizer = \"lion\"")
+                .unwrap_err()
+                .to_string()
+                .contains("lion")
+        );
+
+        let text = FULL
+            .replace("classes = 2", "label_bounds = { min = 0, max = 9.5 }")
+            .replace("hidden = [16]", "onnx = \"m.onnx\"")
+            .replace("[training]", "[training]\nloss = { huber = { delta = 2 } }")
+            .replace("\"accuracy\", \"auc\"", "\"rmse\"");
+        let job = JobSpec::with_model(text.as_bytes(), b"onnx").unwrap();
+        assert_eq!(job.training.loss, Some(Loss::Huber { delta: 2.0 }));
+        assert_eq!(
+            (job.data.label_width(), job.model.file.is_some()),
+            (1, true)
+        );
+        let refused = |text: &str, model: &[u8]| {
+            JobSpec::with_model(text.as_bytes(), model)
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(refused(&text, b"").contains("m.onnx"));
+        assert!(refused(FULL, b"onnx").contains("model.onnx"));
+        assert!(refused(&text, &vec![0; MAX_MODEL_BYTES + 1]).contains("at most 32 MiB"));
     }
 
     #[test]

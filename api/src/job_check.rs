@@ -3,12 +3,21 @@
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
-use crate::job::{DataSpec, JobError, JobSpec, Kind, Weights};
+use crate::job::{
+    Bounds, DataSpec, JobError, JobSpec, Kind, Loss, Metric, Optimizer, Schedule, TrainingSpec,
+    Weights,
+};
 use crate::name;
 use crate::roster::COORDINATOR;
 
 /// Magnitudes beyond this one leave no precision for the difference of two bounds.
 const MAX_BOUND: f64 = 1e12;
+
+/// Features that are not scaled stay below this: products with weights must be representable.
+const MAX_RAW: f64 = 65_536.0;
+
+/// Numbers that are learned stay below this: squares of differences must be representable.
+const MAX_LABEL: f64 = 1000.0;
 
 /// Checks every field; the error names the first that is wrong.
 pub(crate) fn check(job: &JobSpec) -> Result<(), JobError> {
@@ -22,26 +31,127 @@ pub(crate) fn check(job: &JobSpec) -> Result<(), JobError> {
         return Err(wrong("service", "a job that trains serves nothing".into()));
     }
     columns(&job.data)?;
-    within(
-        "model.hidden (number of layers)",
-        job.model.hidden.len(),
-        0..=8,
-    )?;
-    for &width in &job.model.hidden {
-        within("model.hidden", width, 1..=4096)?;
+    network(job)?;
+    training(&job.training)?;
+    let classes = job.data.classes > 0;
+    for metric in &job.release.metrics {
+        let by_class = matches!(metric, Metric::Accuracy | Metric::Auc);
+        if *metric != Metric::Loss && by_class != classes {
+            let of = if classes { "numbers" } else { "classes" };
+            let problem = format!("{metric} is for labels that are {of}");
+            return Err(wrong("release.metrics", problem));
+        }
     }
-    let training = &job.training;
+    unique("release.metrics", job.release.metrics.iter())
+}
+
+fn network(job: &JobSpec) -> Result<(), JobError> {
+    let model = &job.model;
+    if model.onnx.is_none() {
+        within("model.hidden (number of layers)", model.hidden.len(), 0..=8)?;
+        for &width in &model.hidden {
+            within("model.hidden", width, 1..=4096)?;
+        }
+        for (given, field) in [
+            (model.output.is_some(), "model.output"),
+            (!job.training.train.is_empty(), "training.train"),
+        ] {
+            if given {
+                return Err(wrong(field, "is for a model file, model.onnx".into()));
+            }
+        }
+        let problem = match job.training.loss {
+            _ if job.data.classes == 0 => "a number is learned by a model file, model.onnx",
+            None | Some(Loss::CrossEntropy) => return Ok(()),
+            Some(_) => "a perceptron is trained by its cross-entropy",
+        };
+        return Err(wrong("model.hidden", problem.into()));
+    }
+    // Features are not scaled for a model file, and fixed point holds them as they are.
+    for feature in &job.data.features {
+        let field = format!("the bounds of {:?} in data.features", feature.name);
+        within(&field, feature.min, -MAX_RAW..=MAX_RAW)?;
+        within(&field, feature.max, -MAX_RAW..=MAX_RAW)?;
+    }
+    let classes = job.data.classes > 0;
+    match job.training.loss {
+        Some(loss) if classes != (loss == Loss::CrossEntropy) => {
+            let problem = "cross-entropy is for classes, the others are for numbers";
+            Err(wrong("training.loss", problem.into()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn training(training: &TrainingSpec) -> Result<(), JobError> {
     within("training.epochs", training.epochs, 1..=10_000)?;
     within("training.batch", training.batch, 1..=65_536)?;
+    let rate = training.step_size();
+    within("training.learning_rate", rate, 1e-5..=10.0)?;
     within(
-        "training.learning_rate",
-        training.learning_rate,
-        1e-4..=10.0,
+        "training.momentum",
+        training.momentum.unwrap_or(0.0),
+        0.0..=0.99,
     )?;
-    within("training.momentum", training.momentum, 0.0..=0.99)?;
+    within("training.weight_decay", training.weight_decay, 0.0..=1.0)?;
+    within(
+        "training.warmup_steps",
+        training.warmup_steps,
+        0..=1_000_000,
+    )?;
+    within("training.beta1", training.beta1.unwrap_or(0.9), 0.0..=0.99)?;
+    within(
+        "training.beta2",
+        training.beta2.unwrap_or(0.999),
+        0.5..=0.9995,
+    )?;
+    within(
+        "training.epsilon",
+        training.epsilon.unwrap_or(1e-3),
+        1e-5..=1.0,
+    )?;
+    within(
+        "training.clip_norm",
+        training.clip_norm.unwrap_or(1.0),
+        1e-3..=1000.0,
+    )?;
+    if let Some(Loss::Huber { delta }) = training.loss {
+        within("training.loss (delta)", delta, 1e-3..=1e6)?;
+    }
+    match training.schedule {
+        Schedule::Step { epochs, factor } => {
+            within("training.schedule (epochs)", epochs, 1..=10_000)?;
+            within("training.schedule (factor)", factor, 1e-3..=1.0)?;
+        }
+        Schedule::Exponential { factor } => {
+            within("training.schedule (factor)", factor, 1e-3..=1.0)?;
+        }
+        Schedule::Constant | Schedule::Cosine {} => {}
+    }
+    let sgd = training.optimizer == Optimizer::Sgd;
+    for (given, field, of_sgd) in [
+        (training.momentum.is_some(), "training.momentum", true),
+        (training.nesterov, "training.nesterov", true),
+        (training.beta1.is_some(), "training.beta1", false),
+        (training.beta2.is_some(), "training.beta2", false),
+        (training.epsilon.is_some(), "training.epsilon", false),
+    ] {
+        if given && of_sgd != sgd {
+            let of = if of_sgd {
+                "sgd"
+            } else {
+                "adam, amsgrad and adamw"
+            };
+            return Err(wrong(field, format!("is for the optimizer {of}")));
+        }
+    }
+    within(
+        "training.train (number of names)",
+        training.train.len(),
+        0..=10_000,
+    )?;
     within("training.test_fraction", training.test_fraction, 0.01..=0.9)?;
-    within("training.fraction_bits", training.fraction_bits, 12..=20)?;
-    unique("release.metrics", job.release.metrics.iter())
+    within("training.fraction_bits", training.fraction_bits, 12..=20)
 }
 
 fn model(job: &JobSpec) -> Result<(), JobError> {
@@ -146,7 +256,23 @@ pub(crate) fn columns(data: &DataSpec) -> Result<(), JobError> {
             return Err(wrong(&field, "min must be less than max".into()));
         }
     }
-    within("data.classes", data.classes, 2..=1000)?;
+    match data.label_bounds {
+        None => within("data.classes", data.classes, 2..=1000)?,
+        Some(_) if data.classes != 0 => {
+            let problem = "the label is either one of data.classes or a number with bounds";
+            return Err(wrong("data.label_bounds", problem.into()));
+        }
+        Some(Bounds { min, max }) => {
+            within("data.label_bounds", min, -MAX_LABEL..=MAX_LABEL)?;
+            within("data.label_bounds", max, -MAX_LABEL..=MAX_LABEL)?;
+            if min >= max {
+                return Err(wrong(
+                    "data.label_bounds",
+                    "min must be less than max".into(),
+                ));
+            }
+        }
+    }
     if let Some(rows) = data.pad_rows {
         within("data.pad_rows", rows, 1..=10_000_000)?;
     }
@@ -299,6 +425,47 @@ minutes = 60
             ("epochs = 3", "batch = 0", "training.batch"),
             ("epochs = 3", "learning_rate = 0", "training.learning_rate"),
             ("epochs = 3", "momentum = 1", "training.momentum"),
+            ("epochs = 3", "clip_norm = 0", "training.clip_norm"),
+            ("epochs = 3", "weight_decay = -1", "training.weight_decay"),
+            ("epochs = 3", "beta1 = 0.5", "training.beta1"),
+            (
+                "epochs = 3",
+                "optimizer = \"adam\"\nmomentum = 0.5",
+                "training.momentum",
+            ),
+            ("epochs = 3", "train = [\"fc\"]", "training.train"),
+            ("epochs = 3", "loss = \"mse\"", "model.hidden"),
+            (
+                "hidden = [8]",
+                "hidden = [8]\nonnx = \"m.onnx\"",
+                "model.hidden",
+            ),
+            (
+                "hidden = [8]",
+                "hidden = [8]\noutput = \"y\"",
+                "model.output",
+            ),
+            ("hidden = [8]", "onnx = \"\"", "model.onnx"),
+            (
+                "classes = 2",
+                "classes = 2\nlabel_bounds = { min = 0, max = 1 }",
+                "data.label_bounds",
+            ),
+            (
+                "classes = 2",
+                "label_bounds = { min = 1, max = 1 }",
+                "data.label_bounds",
+            ),
+            (
+                "classes = 2",
+                "label_bounds = { min = 0, max = 1 }",
+                "model.hidden",
+            ),
+            (
+                "[model]",
+                "[release]\nmetrics = [\"rmse\"]\n[model]",
+                "release.metrics",
+            ),
             (
                 "epochs = 3",
                 "test_fraction = nan",

@@ -34,6 +34,11 @@ pub struct Policy {
     pub metrics: Vec<Metric>,
     /// Whether the training loss of every epoch may be released.
     pub epoch_loss: bool,
+    /// Whether jobs may bring a network of their own, as a model file. Its author decides what it keeps of single rows: one
+    /// can be built to remember some of them.
+    pub onnx: bool,
+    /// The most numbers that a model may have: a large one can remember single rows.
+    pub max_parameters: usize,
     /// The fewest contributors of rows.
     pub min_contributors: usize,
     /// The fewest rows of all contributors together.
@@ -64,6 +69,8 @@ impl Default for Policy {
             max_minutes: 24 * 60,
             metrics: Vec::new(),
             epoch_loss: false,
+            onnx: false,
+            max_parameters: 1_000_000,
             min_contributors: 3,
             min_rows: 100,
             min_rows_of_others: 50,
@@ -91,6 +98,17 @@ pub enum Refusal {
     /// The job asks for the training loss.
     #[error("my policy does not release the training loss of single epochs")]
     EpochLoss,
+    /// The job brings a model file.
+    #[error("my policy does not train model files that a job brings (policy.onnx)")]
+    Onnx,
+    /// The model is too large.
+    #[error("my policy allows models of at most {max} numbers, and this one has {found}")]
+    TooManyParameters {
+        /// The limit.
+        max: usize,
+        /// What the model has.
+        found: usize,
+    },
     /// A number is below the party's floor.
     #[error("my policy demands at least {floor} {what}, and this job has {found}")]
     TooFew {
@@ -165,6 +183,9 @@ impl Policy {
         if job.release.epoch_loss && !self.epoch_loss {
             return Err(Refusal::EpochLoss);
         }
+        if job.model.onnx.is_some() && !self.onnx {
+            return Err(Refusal::Onnx);
+        }
         at_least(
             "contributors",
             self.min_contributors,
@@ -194,6 +215,17 @@ impl Policy {
             });
         }
         Ok(())
+    }
+
+    /// Checks the number of parameters of the model that is released.
+    pub fn check_parameters(&self, found: usize) -> Result<(), Refusal> {
+        if found <= self.max_parameters {
+            return Ok(());
+        }
+        Err(Refusal::TooManyParameters {
+            max: self.max_parameters,
+            found,
+        })
     }
 
     /// Checks the number of jobs that have run on this party's rows, whatever became of them.
@@ -366,6 +398,26 @@ epoch_loss = true
         );
         let limit = "epoch_loss = true\nmax_epochs = 9";
         assert!(refusal("epoch_loss = true", limit, "analyst").contains("at most 9 epochs"));
+    }
+
+    #[test]
+    fn models_have_limits() {
+        let mut job = JobSpec::parse(JOB).unwrap();
+        job.model.onnx = Some("m.onnx".into());
+        let refused = policy("", "").check_job(&job, "analyst").unwrap_err();
+        assert_eq!(refused, Refusal::Onnx);
+        let open = policy(
+            "epoch_loss = true",
+            "epoch_loss = true\nonnx = true\nmax_parameters = 9",
+        );
+        open.check_job(&job, "analyst").unwrap();
+        open.check_parameters(9).unwrap();
+        assert!(
+            open.check_parameters(10)
+                .unwrap_err()
+                .to_string()
+                .contains("at most 9 numbers")
+        );
     }
 
     #[test]

@@ -89,9 +89,7 @@ pub fn verify_job(job: &SignedJob, roster: &Roster) -> Result<JobSpec, Signature
     let key = submitter.certificate().key();
     key.verify_strict(&message(job), &signature)
         .map_err(|_| refused())?;
-    let spec = JobSpec::from_bytes(&job.toml)?;
-    spec.check_model(&job.model)?;
-    Ok(spec)
+    Ok(JobSpec::with_model(&job.toml, &job.model)?)
 }
 
 /// The job's identifier, for people and lists: 32 hexadecimal digits of its [`job_digest`]. Half of a hash: a
@@ -188,6 +186,7 @@ model = { hidden = [] }
         };
         let spec = verify(&named, Some(b"the file")).unwrap();
         assert_eq!(spec.model.onnx.as_deref(), Some("net.onnx"));
+        assert_eq!(spec.model.file.unwrap().bytes(), b"the file");
         for (toml, model) in [(JOB, Some(&b"the file"[..])), (&named, None)] {
             assert!(matches!(verify(toml, model), Err(SignatureError::Job(_))));
         }

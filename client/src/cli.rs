@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand};
 use crate::connection::Connection;
 use crate::home::{Home, Member};
 use crate::watch::{Display, follow};
-use crate::{ask, bench, check, demo, fetch, infer, jobs, process, release};
+use crate::{ask, bench, check, demo, fetch, infer, jobs, process, release, train};
 
 /// Train neural networks together without showing each other the data.
 #[derive(Parser)]
@@ -47,6 +47,8 @@ enum Command {
         #[arg(long)]
         name: String,
     },
+    /// Train on this machine what a job file describes
+    Train(train::Args),
     /// Sign a job file and put it into the coordinator's queue
     Submit {
         #[command(flatten)]
@@ -148,6 +150,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return tacit_coordinator::cli::run(named("coordinator", args));
         }
         Command::Init { me, name } => init(&me.home(), &name),
+        Command::Train(args) => train::run(&args),
         Command::Submit {
             me,
             job,
@@ -215,10 +218,9 @@ async fn open(home: &Home) -> Result<(Member, Connection)> {
 }
 
 async fn submit(home: &Home, file: &Path, watched: bool, json: bool) -> Result<()> {
-    let toml = jobs::read(file)?;
+    let job = jobs::JobFile::read(file)?;
     let (member, mut connection) = open(home).await?;
-    let directory = file.parent().unwrap_or(Path::new("."));
-    let id = jobs::submit(home, &member, &mut connection, &toml, directory)
+    let id = jobs::submit(home, &member, &mut connection, &job)
         .await
         .with_context(|| file.display().to_string())?;
     if !json {

@@ -138,7 +138,7 @@ async fn train(
     toml: &str,
     files: &[PathBuf; 2],
 ) -> Result<(Summary, Score, [u8; 32])> {
-    let id = jobs::submit(home, member, connection, toml, Path::new(".")).await?;
+    let id = jobs::submit(home, member, connection, &toml.into()).await?;
     let job = JobSpec::parse(toml)?;
     let mut display = Display::new(&job.name);
     let summary = follow(member, connection, &id, Some(job), &mut display).await?;

@@ -5,7 +5,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use ndarray::ArrayD;
 use serde_json::{Map, Value, json};
-use tacit_nn::model_file::{Feature, Model};
+use tacit_nn::model_file::{Feature, Model, tensors_to_safetensors};
+use tacit_party::train_job::Plan;
 
 use crate::release::Opened;
 
@@ -23,11 +24,19 @@ pub fn model(opened: &Opened) -> Result<Model> {
     )?)
 }
 
-/// Writes the model as safetensors and, if asked, as ONNX.
+/// Writes the model as safetensors and, if asked, as ONNX: the file that came with the job, with other weights, or a
+/// perceptron's own.
 pub fn save(opened: &Opened, safetensors: &Path, onnx: Option<&Path>) -> Result<()> {
+    let file = |onnx_bytes: &dyn Fn() -> Result<Vec<u8>>| {
+        onnx.map_or(Ok(()), |file| write(file, &onnx_bytes()?))
+    };
+    if let Plan::Model { network, .. } = Plan::of(&opened.job)? {
+        write(safetensors, &tensors_to_safetensors(&opened.tensors)?)?;
+        return file(&|| Ok(network.write(&opened.tensors)?));
+    }
     let model = model(opened)?;
     write(safetensors, &model.to_safetensors()?)?;
-    onnx.map_or(Ok(()), |file| write(file, &model.to_onnx()))
+    file(&|| Ok(model.to_onnx()))
 }
 
 fn write(file: &Path, bytes: &[u8]) -> Result<()> {

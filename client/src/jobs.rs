@@ -5,43 +5,80 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use tacit_api::job::JobSpec;
+use tacit_api::job::{JobSpec, Kind};
 use tacit_api::proto::Job;
 use tacit_api::sign::sign_job;
+use tacit_party::train_job::Plan;
 
 use crate::connection::Connection;
 use crate::home::{Home, Member};
 use crate::text;
 
-/// Signs the text of a job file, and the model file that it names, and puts them into the queue; the job's identifier.
-/// The model file is looked for from `directory` on.
+/// A job file, and the model file that it names.
+pub struct JobFile {
+    /// The text.
+    pub toml: String,
+    /// The bytes of the model file; empty where it names none.
+    pub model: Vec<u8>,
+}
+
+impl JobFile {
+    /// Reads both. The path of the model file counts from the folder of the job file.
+    ///
+    /// # Errors
+    /// Names the file that cannot be read, or the line that is wrong.
+    pub fn read(file: &Path) -> Result<Self> {
+        let shown = || file.display().to_string();
+        let toml = std::fs::read_to_string(file).with_context(shown)?;
+        let job = JobSpec::parse(&toml).with_context(shown)?;
+        let model = match &job.model.onnx {
+            None => Vec::new(),
+            Some(path) => {
+                let path = file.parent().unwrap_or_else(|| Path::new("")).join(path);
+                std::fs::read(&path).with_context(|| path.display().to_string())?
+            }
+        };
+        Ok(Self { toml, model })
+    }
+
+    /// Checks both.
+    ///
+    /// # Errors
+    /// Says what is wrong with them, or with each other.
+    pub fn check(&self) -> Result<JobSpec> {
+        let job = JobSpec::with_model(self.toml.as_bytes(), &self.model)?;
+        if job.kind == Kind::Train {
+            Plan::of(&job)?;
+        }
+        Ok(job)
+    }
+}
+
+impl From<&str> for JobFile {
+    /// A job without a model file.
+    fn from(toml: &str) -> Self {
+        Self {
+            toml: toml.into(),
+            model: Vec::new(),
+        }
+    }
+}
+
+/// Signs a job and puts it into the queue; the job's identifier.
 ///
-/// The text is checked here first, so that a mistake in it is named by line and column before anybody else sees it.
+/// It is checked here first, so that a mistake in it is named before anybody else sees it.
 pub async fn submit(
     home: &Home,
     member: &Member,
     connection: &mut Connection,
-    toml: &str,
-    directory: &Path,
+    job: &JobFile,
 ) -> Result<String> {
-    let job = JobSpec::parse(toml)?;
-    let model = match &job.model.onnx {
-        Some(file) => {
-            let path = directory.join(file);
-            Some(std::fs::read(&path).with_context(|| path.display().to_string())?)
-        }
-        None => None,
-    };
-    job.check_model(model.as_deref().unwrap_or_default())?;
-    let signed = sign_job(&member.identity, &member.roster, toml, model.as_deref())?;
+    job.check()?;
+    let model = (!job.model.is_empty()).then_some(&job.model[..]);
+    let signed = sign_job(&member.identity, &member.roster, &job.toml, model)?;
     let job_id = connection.submit(signed).await?;
-    home.remember(&job_id, toml)?;
+    home.remember(&job_id, &job.toml)?;
     Ok(job_id)
-}
-
-/// Reads a job file.
-pub fn read(file: &Path) -> Result<String> {
-    std::fs::read_to_string(file).with_context(|| file.display().to_string())
 }
 
 /// The list of jobs as lines for people.

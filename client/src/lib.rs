@@ -10,6 +10,7 @@
 //! | [`release`], [`fetch`] | from sealed shares to numbers, and to files |
 //! | [`infer`](mod@infer), [`check`](mod@check) | `infer` and `check`: a model on private inputs, and where it departs from plaintext |
 //! | [`local`], [`npy`] | all parties on this machine; arrays in files |
+//! | [`train`](mod@train) | `train --local`: a job on this machine |
 //! | [`demo`] | `demo`: a whole consortium on one machine |
 //! | [`bench`](mod@bench) | `bench`: what gates cost |
 //! | [`process`] | children that end with this process |
@@ -29,6 +30,7 @@ pub mod npy;
 pub mod process;
 pub mod release;
 pub mod text;
+pub mod train;
 mod usage;
 pub mod watch;
 

@@ -7,7 +7,7 @@ use tacit_api::proto::Release;
 use tacit_api::seal::{self, RESULT};
 use tacit_api::sign::{job_id, verify_job};
 use tacit_nn::fixed;
-use tacit_party::train_job;
+use tacit_party::train_job::{self, Plan};
 
 use crate::home::Member;
 
@@ -16,7 +16,7 @@ use crate::home::Member;
 pub struct Opened {
     /// The job, as its submitter signed it.
     pub job: JobSpec,
-    /// Names and tensors of the model, on features in [-1, 1].
+    /// Names and tensors of the model: of a perceptron, on features in [-1, 1]; of a model file, those that were trained.
     pub tensors: Vec<(String, ArrayD<f64>)>,
     /// Names and values of the metrics.
     pub metrics: Vec<(String, f64)>,
@@ -57,7 +57,7 @@ pub fn open(member: &Member, id: &str, release: &Release) -> Result<Opened> {
 
 /// Cuts the words of a result into tensors, metrics and coin.
 fn decode(job: JobSpec, words: &[u64]) -> Result<Opened> {
-    let parts = train_job::released(&job);
+    let parts = Plan::of(&job)?.released()?;
     ensure!(
         words.len() == parts.words(),
         "the result has {} numbers, but one of this job has {}",

@@ -1,5 +1,6 @@
 //! The network as a graph: one description that every engine runs. Shapes are inferred and checked while it is built.
 
+mod append;
 mod builder;
 mod functions;
 

@@ -2,7 +2,7 @@
 //!
 //! Every metric takes optional row weights of 0 or 1, so that padding rows do not count.
 
-use crate::{Edge, Function, Graph, Result, loss::Loss, mean::RowMean, program::Scaled};
+use crate::{Edge, Graph, Result, loss::Loss, mean::RowMean};
 
 /// What is measured on the held-out rows, in the order in which it is released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -89,14 +89,7 @@ pub fn rmse(
 ) -> Result<Edge> {
     let squares = Loss::MeanSquared.of_rows(g, outputs, targets)?;
     let square = mean(g, squares, weights, rows)?;
-    // s·(1/√s), where the added bit keeps 0 in range.
-    let (low, high) = (-17, 26);
-    let under = g.linear(&[(1, square)], 2f64.powi(low))?;
-    let inverse = g.map(
-        Function::Scaled(Scaled::InverseRoot, low - 1, high),
-        &[under],
-    )?;
-    g.mul(square, inverse)
+    g.sqrt(square)
 }
 
 /// The area under the ROC curve, \[1, 1\]: the part of the pairs of a positive and a negative row that the score puts in the

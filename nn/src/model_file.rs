@@ -7,6 +7,8 @@ mod weights;
 
 use ndarray::{Array2, ArrayD, Axis, Ix2};
 
+pub use weights::tensors_to_safetensors;
+
 use crate::{Error, Result, evaluate};
 
 /// A column of the data, and the public bounds by which it was scaled to [-1, 1] for training.

@@ -20,9 +20,11 @@ mod rewrite;
 mod skeleton;
 mod splice;
 mod tensor;
+mod training;
 
 pub use constant::{Constant, Element};
 pub use error::Error;
 pub use lower::{Feed, Lowered, Options, Output, Source, Value, Weights};
 pub use model::{Dim, Model, Port};
 pub use reference::reference_page;
+pub use training::{Choice, Trainable};

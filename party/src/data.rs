@@ -11,7 +11,7 @@ use std::fs::File;
 use std::path::Path;
 
 use ndarray::Array2;
-use tacit_api::job::{DataSpec, Feature};
+use tacit_api::job::{Bounds, DataSpec, Feature};
 use zeroize::Zeroize;
 
 pub use error::{Error, Fault};
@@ -20,7 +20,7 @@ pub use error::{Error, Fault};
 pub struct Rows {
     /// `[rows, features]`, in [-1, 1].
     pub x: Array2<f64>,
-    /// `[rows, 1]` in {0, 1} for two classes, one-hot `[rows, classes]` for more.
+    /// `[rows, 1]` in {0, 1} for two classes, one-hot `[rows, classes]` for more; `[rows, 1]` for numbers, as they are.
     pub y: Array2<f64>,
     /// `[rows, 1]`: 1 for a row of the file, 0 for padding; `None` if nothing was padded.
     pub weights: Option<Array2<f64>>,
@@ -45,6 +45,17 @@ impl Rows {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Features as they stand in the file, for models that bring their own scaling; padding stays 0.
+    pub fn unscale(&mut self, schema: &DataSpec) {
+        for (mut column, feature) in self.x.columns_mut().into_iter().zip(&schema.features) {
+            let (middle, half) = halves(feature);
+            column.mapv_inplace(|v| middle + half * v);
+        }
+        if let Some(weights) = &self.weights {
+            self.x *= weights;
+        }
     }
 
     /// Appends rows of zeros and weight 0 up to `bound` rows, so that their number says nothing about the file.
@@ -112,14 +123,7 @@ fn parse(source: impl std::io::Read, schema: &DataSpec) -> Result<Rows, Fault> {
     let header = csv.headers().map_err(malformed)?.clone();
     let roles = roles(&header, schema)?;
 
-    let (width, label_width) = (
-        schema.features.len(),
-        if schema.classes == 2 {
-            1
-        } else {
-            schema.classes
-        },
-    );
+    let (width, label_width) = (schema.features.len(), schema.label_width());
     let (mut x, mut y) = (Vec::new(), Vec::new());
     let mut record = csv::StringRecord::new();
     while csv.read_record(&mut record).map_err(malformed)? {
@@ -130,6 +134,9 @@ fn parse(source: impl std::io::Read, schema: &DataSpec) -> Result<Rows, Fault> {
         for ((field, column), role) in record.iter().zip(&header).zip(&roles) {
             match *role {
                 Role::Feature(k) => x[row_x + k] = scaled(field, line, &schema.features[k])?,
+                Role::Label if let Some(bounds) = schema.label_bounds => {
+                    y[row_y] = target(field, line, column, bounds)?;
+                }
                 Role::Label => match class(field, line, column, schema.classes)? {
                     class if schema.classes == 2 => y[row_y] = class as f64,
                     class => y[row_y + class] = 1.0,
@@ -209,8 +216,28 @@ fn scaled(field: &str, line: u64, feature: &Feature) -> Result<f64, Fault> {
             max,
         });
     }
-    let (middle, half) = ((max + min) / 2.0, (max - min) / 2.0);
+    let (middle, half) = halves(feature);
     Ok(((value - middle) / half).clamp(-1.0, 1.0))
+}
+
+/// The middle of a feature's bounds, and half their distance.
+fn halves(feature: &Feature) -> (f64, f64) {
+    let Feature { min, max, .. } = *feature;
+    ((max + min) / 2.0, (max - min) / 2.0)
+}
+
+/// A label that is a number, within its bounds.
+fn target(field: &str, line: u64, column: &str, bounds: Bounds) -> Result<f64, Fault> {
+    let value = number(field, line, column)?;
+    if value < bounds.min || value > bounds.max {
+        return Err(Fault::OutOfRange {
+            line,
+            column: column.into(),
+            min: bounds.min,
+            max: bounds.max,
+        });
+    }
+    Ok(value)
 }
 
 /// A label as the number of its class.

@@ -101,6 +101,10 @@ impl Dataset {
             (asked.dataset == declared.dataset, "data.dataset"),
             (asked.label == declared.label, "data.label"),
             (asked.classes == declared.classes, "data.classes"),
+            (
+                asked.label_bounds == declared.label_bounds,
+                "data.label_bounds",
+            ),
             (asked.pad_rows == declared.pad_rows, "data.pad_rows"),
         ] {
             if !same {

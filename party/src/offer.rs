@@ -20,7 +20,7 @@ use crate::party::Party;
 use crate::row_count::most_rows;
 use crate::seats::Seats;
 use crate::serve::{Held, ModelError, Served, Terms};
-use crate::train_job;
+use crate::train_job::Plan;
 
 /// A job that this party has agreed to, ready to start.
 pub(crate) struct Accepted {
@@ -34,8 +34,8 @@ pub(crate) struct Accepted {
 
 /// What a party brings to a job.
 pub(crate) enum Work {
-    /// Its rows, if it contributes to a training.
-    Train(Option<Rows>),
+    /// What is trained, and its rows, if it contributes.
+    Train(Box<Plan>, Option<Rows>),
     /// The model that it serves, with its weights if it knows them.
     Serve(Box<Served>, Terms),
 }
@@ -111,7 +111,7 @@ pub(crate) fn consider(party: &Party, offer: &Offer) -> Result<Accepted, Decline
     let seats = Seats::new(&job, &party.name).ok_or(Declined::NoPart)?;
     let work = match &job.service {
         Some(service) => serve(party, &job, service, &signed.model)?,
-        None => Work::Train(train(party, &id, &job, &seats)?),
+        None => train(party, &id, &job, &seats)?,
     };
     Ok(Accepted {
         id,
@@ -164,19 +164,20 @@ fn serve(
 }
 
 /// What this party brings to a training.
-fn train(party: &Party, id: &str, job: &JobSpec, seats: &Seats) -> Result<Option<Rows>, Declined> {
-    train_job::spec(job)
-        .validate()
-        .map_err(Declined::Training)?;
+fn train(party: &Party, id: &str, job: &JobSpec, seats: &Seats) -> Result<Work, Declined> {
+    let plan = Plan::of(job).map_err(Declined::Training)?;
+    let parameters = plan.parameters().map_err(Declined::Training)?;
+    party.policy.check_parameters(parameters)?;
     let most = most_rows(job);
     if job.data.pad_rows.is_some_and(|rows| rows > most) {
         return Err(Declined::TooManyRows(most));
     }
-    if seats.contributes() {
-        read_rows(party, id, job, most).map(Some)
+    let rows = if seats.contributes() {
+        Some(read_rows(party, id, job, most)?)
     } else {
-        Ok(None)
-    }
+        None
+    };
+    Ok(Work::Train(Box::new(plan), rows))
 }
 
 /// This party's rows for the job `id`: at most `most` of them.
@@ -187,10 +188,13 @@ fn read_rows(party: &Party, id: &str, job: &JobSpec, most: usize) -> Result<Rows
         .get(name)
         .ok_or_else(|| Declined::Undeclared(name.clone()))?;
     let agreed = dataset.agree(&job.data)?;
-    let rows = dataset.read(&agreed).map_err(|error| {
+    let mut rows = dataset.read(&agreed).map_err(|error| {
         tracing::error!(job = id, "{error}");
         Declined::Unusable
     })?;
+    if job.model.onnx.is_some() {
+        rows.unscale(&agreed);
+    }
     if rows.len() > most {
         let file = dataset.file();
         tracing::error!(

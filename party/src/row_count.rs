@@ -31,7 +31,7 @@ pub(crate) fn most_rows(job: &JobSpec) -> usize {
 
 fn most_rows_of_all(job: &JobSpec) -> usize {
     // Features, label or one-hot labels, weight.
-    MOST_CELLS / (job.data.features.len() + job.data.classes + 1)
+    MOST_CELLS / (job.data.features.len() + job.data.label_width().max(job.data.classes) + 1)
 }
 
 /// The numbers of rows, as a computing party knows them.

@@ -123,7 +123,7 @@ const REPORT: Duration = Duration::from_secs(1);
 /// draw alike in every step.
 fn program(digest: &[u8; 32], version: &str) -> [u8; 32] {
     Sha256::new()
-        .chain_update(b"tacit train rep3 v1")
+        .chain_update(b"tacit train rep3 v2")
         .chain_update(digest)
         .chain_update(version)
         .finalize()
@@ -181,8 +181,8 @@ fn attend(
         )
     };
 
-    let rows = match work {
-        Work::Train(rows) => rows,
+    let (plan, rows) = match work {
+        Work::Train(plan, rows) => (plan, rows),
         Work::Serve(served, terms) => {
             let service = Service {
                 connector: &party.connector,
@@ -219,6 +219,7 @@ fn attend(
     };
     let training = Training {
         job: &job,
+        plan: &plan,
         seats: &seats,
         policy: &party.policy,
         binding: &binding,

@@ -19,7 +19,7 @@ use tacit_api::policy::{Policy, Refusal};
 use tacit_mpc::keys::{Binding, agree};
 use tacit_mpc::net::Transport;
 use tacit_mpc::{PartyId, Session, kernels};
-use tacit_nn::train::{Data, Split, train};
+use tacit_nn::train::{Data, Split};
 use tacit_nn::{Engine, fixed};
 use tacit_protocols::rep3::{Rep3Engine, Value, contribute};
 use zeroize::Zeroizing;
@@ -29,7 +29,7 @@ use crate::data::Rows;
 use crate::link_speed;
 use crate::row_count::{self, RowCounts};
 use crate::seats::Seats;
-use crate::train_job::{coin_words, spec};
+use crate::train_job::{Plan, coin_words};
 
 /// A training session failed here.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +88,7 @@ impl From<tacit_mpc::net::Error> for TrainError {
 /// What is trained, by whom and under which rules.
 pub(crate) struct Training<'a> {
     pub(crate) job: &'a JobSpec,
+    pub(crate) plan: &'a Plan,
     pub(crate) seats: &'a Seats,
     pub(crate) policy: &'a Policy,
     pub(crate) binding: &'a Binding,
@@ -105,7 +106,7 @@ pub(crate) struct Epoch {
 
 /// What a computing party ends with.
 pub(crate) struct Outcome {
-    /// Its share of the words that [`crate::train_job::released`] describes.
+    /// Its share of the words that [`Plan::released`] describes.
     pub(crate) words: Zeroizing<Vec<u64>>,
     /// Rounds in all.
     pub(crate) rounds: u64,
@@ -148,26 +149,22 @@ impl Training<'_> {
         self.policy.check_rows(self.job, counts.total, own)?;
 
         let data = self.collect_rows(&mut engine, &**net, rows, &counts)?;
-        let spec = spec(self.job);
         let coin = coin::toss(&**net, &self.binding.session)?;
-        let split = Split::new(spec.recipe.test_fraction, coin, counts.shared());
-        let released = train(
-            &mut engine,
-            &spec,
-            &data,
-            &split,
-            &mut |engine, number, loss| {
-                let loss = loss
-                    .map(|loss| engine.release(&[loss]))
-                    .transpose()?
-                    .map(Zeroizing::new);
-                observer(Epoch {
-                    number,
-                    rounds: engine.session().cost().rounds,
-                    loss,
-                })
-            },
-        )?;
+        let test_fraction = self.plan.recipe().test_fraction;
+        let split = Split::new(test_fraction, coin, counts.shared());
+        let released =
+            self.plan
+                .train(&mut engine, &data, &split, &mut |engine, number, loss| {
+                    let loss = loss
+                        .map(|loss| engine.release(&[loss]))
+                        .transpose()?
+                        .map(Zeroizing::new);
+                    observer(Epoch {
+                        number,
+                        rounds: engine.session().cost().rounds,
+                        loss,
+                    })
+                })?;
         let values: Vec<&Value> = released
             .model
             .iter()
@@ -209,11 +206,11 @@ impl Training<'_> {
             let joined = engine.concat(0, &shares.iter().collect::<Vec<_>>())?;
             Ok::<_, TrainError>(joined)
         };
-        let spec = spec(self.job);
+        let columns = &self.job.data;
         let rows = rows.as_ref();
         Ok(Data {
-            x: part(rows.map(|rows| &rows.x), spec.features)?,
-            y: part(rows.map(|rows| &rows.y), spec.label_shape(1)[1])?,
+            x: part(rows.map(|rows| &rows.x), columns.features.len())?,
+            y: part(rows.map(|rows| &rows.y), columns.label_width())?,
             weights: counts.weights.clone(),
         })
     }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use ndarray::Array2;
+use ndarray::{Array2, ArrayD};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use super::{Dense, Model};
@@ -18,27 +18,19 @@ impl Model {
     /// # Errors
     /// [`Error::Invalid`] where the format cannot hold it.
     pub fn to_safetensors(&self) -> Result<Vec<u8>> {
-        let bytes = |m: &Array2<f32>| m.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
         let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = self
             .layers
             .iter()
             .enumerate()
             .flat_map(|(k, layer)| {
-                [("weight", &layer.weight), ("bias", &layer.bias)]
-                    .map(|(part, m)| (format!("layer{k}.{part}"), m.shape().to_vec(), bytes(m)))
-            })
-            .collect();
-        let views: Result<Vec<(&str, TensorView<'_>)>> = tensors
-            .iter()
-            .map(|(name, shape, data)| {
-                Ok((
-                    name.as_str(),
-                    TensorView::new(Dtype::F32, shape.clone(), data).map_err(malformed)?,
-                ))
+                [("weight", &layer.weight), ("bias", &layer.bias)].map(|(part, m)| {
+                    let name = format!("layer{k}.{part}");
+                    (name, m.shape().to_vec(), bytes(m.iter().copied()))
+                })
             })
             .collect();
         let metadata = HashMap::from([(FEATURES.to_string(), self.features.join("\n"))]);
-        safetensors::serialize(views?, Some(metadata)).map_err(malformed)
+        serialize(&tensors, Some(metadata))
     }
 
     /// The model of a safetensors file.
@@ -83,6 +75,39 @@ impl Model {
     }
 }
 
+/// Tensors by name as a safetensors file of 32-bit floats.
+///
+/// # Errors
+/// [`Error::Invalid`] where the format cannot hold them.
+pub fn tensors_to_safetensors(tensors: &[(String, ArrayD<f64>)]) -> Result<Vec<u8>> {
+    let tensors: Vec<_> = tensors
+        .iter()
+        .map(|(name, x)| {
+            let data = bytes(x.iter().map(|&v| v as f32));
+            (name.clone(), x.shape().to_vec(), data)
+        })
+        .collect();
+    serialize(&tensors, None)
+}
+
+fn bytes(values: impl Iterator<Item = f32>) -> Vec<u8> {
+    values.flat_map(f32::to_le_bytes).collect()
+}
+
+fn serialize(
+    tensors: &[(String, Vec<usize>, Vec<u8>)],
+    metadata: Option<HashMap<String, String>>,
+) -> Result<Vec<u8>> {
+    let views: Result<Vec<(&str, TensorView<'_>)>> = tensors
+        .iter()
+        .map(|(name, shape, data)| {
+            let view = TensorView::new(Dtype::F32, shape.clone(), data);
+            Ok((name.as_str(), view.map_err(malformed)?))
+        })
+        .collect();
+    safetensors::serialize(views?, metadata).map_err(malformed)
+}
+
 fn malformed(why: impl std::fmt::Display) -> Error {
     Error::Invalid(format!("the safetensors file is not a model: {why}"))
 }
@@ -110,6 +135,19 @@ mod tests {
                 "the same model gives the same bytes"
             );
         }
+    }
+
+    #[test]
+    fn tensors_of_any_shape_keep_their_names() {
+        let x = ArrayD::from_shape_fn(vec![2, 1, 3], |i| (i[0] * 3 + i[2]) as f64 / 4.0);
+        let file = tensors_to_safetensors(&[("conv.weight".into(), x)]).unwrap();
+        let tensors = SafeTensors::deserialize(&file).unwrap();
+        let tensor = tensors.tensor("conv.weight").unwrap();
+        assert_eq!(
+            (tensor.shape(), tensor.dtype()),
+            (&[2, 1, 3][..], Dtype::F32)
+        );
+        assert_eq!(tensor.data()[4..8], 0.25f32.to_le_bytes());
     }
 
     #[test]

@@ -7,16 +7,16 @@
 //! (1-β₂) = 0.001 a small square would vanish. What is left of the averaging and of the correction of the bias is one public
 //! factor a step, lr·(1-β₁)/(1-β₁ᵗ)·√((1-β₂ᵗ)/(1-β₂)), and w ← w - factor·M/√(U + ε'). So ε is added under the root, to the
 //! sum, with ε' = (2^8·ε)²/(1-β₂): gradients well below ε move a parameter less than they do in floating point, where ε is
-//! 1e-8 as a rule. It must be at least [`least_epsilon`], so that the root keeps some bits of the smallest sum; the largest
-//! mean gradient of a parameter that the squares represent is 2^5.
+//! 1e-8 as a rule. It must be at least [`least_epsilon`], so that the root keeps some bits of the smallest sum; and the
+//! root of the mean square of the gradient of a parameter must stay below 2^4.
 
 use super::{Clock, MASTER_SCALE, Step, times};
 use crate::{Edge, Function, Graph, Result, fixed, program::Scaled};
 
 /// Sums of squares are at least 2^LOG2_LEAST with what ε adds.
 const LOG2_LEAST: i32 = -6;
-/// Squares are below 2^26, and a sum holds at most 2^13 of them.
-const LOG2_MOST: i32 = 39;
+/// … and below this: more binades do not fit into 64 bits.
+const LOG2_MOST: i32 = 34;
 
 /// The factor of the loss.
 pub(super) const LOSS_SCALE: f64 = MASTER_SCALE as f64;

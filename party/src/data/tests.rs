@@ -12,6 +12,7 @@ fn schema(classes: usize) -> DataSpec {
         dataset: "ward".into(),
         label: "ill".into(),
         classes,
+        label_bounds: None,
         pad_rows: None,
         features: vec![feature("age", 0.0, 100.0), feature("dose", -1.0, 3.0)],
     }
@@ -19,6 +20,34 @@ fn schema(classes: usize) -> DataSpec {
 
 fn fault(csv: impl AsRef<[u8]>) -> Fault {
     parse(csv.as_ref(), &schema(2)).unwrap_err()
+}
+
+#[test]
+fn numbers_are_taken_as_they_are() {
+    let bounds = Bounds {
+        min: -2.0,
+        max: 10.0,
+    };
+    let numbers = DataSpec {
+        label_bounds: Some(bounds),
+        ..schema(0)
+    };
+    let mut rows = parse(&b"age,dose,ill\n25,0.5,-1.5\n100,3,9.75\n"[..], &numbers).unwrap();
+    assert_eq!(rows.y, ndarray::array![[-1.5], [9.75]]);
+    rows.pad(3).unwrap();
+    rows.unscale(&numbers);
+    assert_eq!(
+        rows.x,
+        ndarray::array![[25.0, 0.5], [100.0, 3.0], [0.0, 0.0]]
+    );
+    let outside = parse(&b"age,dose,ill\n25,0.5,10.5\n"[..], &numbers).unwrap_err();
+    let want = Fault::OutOfRange {
+        line: 2,
+        column: "ill".into(),
+        min: -2.0,
+        max: 10.0,
+    };
+    assert_eq!(outside, want);
 }
 
 #[test]

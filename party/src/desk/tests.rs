@@ -116,7 +116,8 @@ fn a_job_runs_from_offer_to_sealed_result() {
             .collect()
     };
     let result = open(RESULT, &results);
-    assert_eq!(result.len(), crate::train_job::released(&job).words());
+    let plan = crate::train_job::Plan::of(&job).unwrap();
+    assert_eq!(result.len(), plan.released().unwrap().words());
     let [accuracy, auc, _, _, _, _] = result[result.len() - 6..] else {
         panic!()
     };

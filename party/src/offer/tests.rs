@@ -7,7 +7,7 @@ use crate::test_party::{ROWS, Trial, offer};
 
 fn rows(accepted: Accepted) -> Option<Rows> {
     match accepted.work {
-        Work::Train(rows) => rows,
+        Work::Train(_, rows) => rows,
         Work::Serve(..) => panic!("this job trains"),
     }
 }

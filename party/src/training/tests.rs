@@ -7,7 +7,7 @@ use super::*;
 use crate::data;
 use crate::row_count::most_rows;
 use crate::test_job::{csv, job};
-use crate::train_job::{coin, released};
+use crate::train_job::coin;
 
 fn rows(job: &JobSpec, count: usize, seed: usize) -> Rows {
     let folder = tempfile::tempdir().unwrap();
@@ -62,8 +62,10 @@ fn session_with(
                     let own = job.contributors.iter().position(|other| other == name);
                     let own = own.map(rows);
                     let policy = policies(index);
+                    let plan = Plan::of(job).unwrap();
                     let training = Training {
                         job,
+                        plan: &plan,
                         seats: &seats,
                         policy: &policy,
                         binding,
@@ -114,7 +116,10 @@ fn trained(job: &JobSpec, counts: &[usize]) -> (Vec<f64>, Vec<f64>, Coin) {
         shares.map(|shares| open(&shares, bits)[0])
     });
     let losses = losses.collect();
-    assert_eq!(words[0].len(), released(job).words());
+    assert_eq!(
+        words[0].len(),
+        Plan::of(job).unwrap().released().unwrap().words()
+    );
     let (numbers, tossed) = words[0].split_at(words[0].len() - 4);
     for others in &words[1..] {
         assert_eq!(others[numbers.len()..], [0; 4]);
@@ -151,14 +156,10 @@ fn in_the_clear(job: &JobSpec, counts: &[usize], coin: Coin) -> Vec<f64> {
         coin,
         all.iter().map(Rows::len).sum(),
     );
-    let done = train(
-        &mut engine,
-        &spec(job),
-        &data,
-        &split,
-        &mut |_, _, _| Ok(()),
-    );
-    let released = done.unwrap();
+    let plan = Plan::of(job).unwrap();
+    let released = plan
+        .train(&mut engine, &data, &split, &mut |_, _, _| Ok(()))
+        .unwrap();
     released
         .model
         .iter()
