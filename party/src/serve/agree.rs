@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 
-use tacit_mpc::{Error, PartyId, Result, Session, Strand};
+use tacit_mpc::{Error, Label, PartyId, Result, Session, Strand};
 
 /// A question: which client asked it, and the client's number for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -107,6 +107,11 @@ fn decode(bytes: &[u8; TICKET]) -> Ticket {
     }
 }
 
+/// Sends bytes that are there already.
+fn send(strand: &Strand<'_>, to: PartyId, label: Label, bytes: &[u8]) -> Result<()> {
+    strand.send(to, label, bytes.len(), |out| out.copy_from_slice(bytes))
+}
+
 /// The leader tells the others `len` bytes.
 fn tell(session: &Session, own: Option<impl AsRef<[u8]>>, len: usize) -> Result<Vec<u8>> {
     let own = own.as_ref().map(AsRef::as_ref);
@@ -116,7 +121,7 @@ fn tell(session: &Session, own: Option<impl AsRef<[u8]>>, len: usize) -> Result<
             _ if len == 0 => Ok(Vec::new()),
             Some(bytes) => {
                 for peer in [1, 2] {
-                    strand.send(peer, label, bytes)?;
+                    send(&strand, peer, label, bytes)?;
                 }
                 Ok(bytes.to_vec())
             }
@@ -144,7 +149,7 @@ fn compare(
     let theirs = session.fan_out(1, async |strand: Strand<'_>| {
         let label = strand.next_gate()?;
         for peer in peers {
-            strand.send(peer, label, &ours(peer))?;
+            send(&strand, peer, label, &ours(peer))?;
         }
         let mut theirs = Vec::new();
         for peer in peers {
@@ -168,7 +173,7 @@ fn answer(session: &Session, own: &[u8]) -> Result<Vec<Vec<u8>>> {
     let heard = session.fan_out(1, async |strand: Strand<'_>| {
         let label = strand.next_gate()?;
         if session.me() != LEADER {
-            strand.send(LEADER, label, own)?;
+            send(&strand, LEADER, label, own)?;
             return Ok(Vec::new());
         }
         let mut answers = Vec::new();
