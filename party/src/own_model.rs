@@ -32,7 +32,7 @@ pub enum OwnModelError {
         /// Its file.
         file: PathBuf,
         /// What the importer said.
-        source: onnx::Error,
+        source: Box<onnx::Error>,
     },
 }
 
@@ -56,7 +56,7 @@ impl OwnModel {
         let refused = |source| OwnModelError::Model {
             name: name.into(),
             file: file.into(),
-            source,
+            source: Box::new(source),
         };
         let model = onnx::Model::parse(&bytes).map_err(refused)?;
         let skeleton = model.skeleton().map_err(refused)?;

@@ -29,7 +29,7 @@ struct LeNet {
 
 impl LeNet {
     fn flat(&self) -> usize {
-        let pooled = |side: usize, kernel: usize| (side - kernel + 1) / 2;
+        let pooled = |side: usize, kernel: usize| (side - kernel).div_ceil(2);
         let side = pooled(pooled(self.side, self.kernels[0]), self.kernels[1]);
         self.channels[1] * side * side
     }
@@ -74,7 +74,7 @@ impl Network for LeNet {
             ..Window::new(&[2, 2])
         };
         for layer in pass.parameters[..4].chunks(2) {
-            let window = Window::new(&g.shape(layer[0])?[2..].to_vec());
+            let window = Window::new(&g.shape(layer[0])?[2..]);
             x = conv::conv(g, x, layer[0], Some(layer[1]), &window, 1)?;
             x = max_pool::max_pool(g, x, &pool)?;
             x = g.relu(x)?;

@@ -107,8 +107,8 @@ fn decode(bytes: &[u8; TICKET]) -> Ticket {
     }
 }
 
-/// Sends bytes that are there already.
-fn send(strand: &Strand<'_>, to: PartyId, label: Label, bytes: &[u8]) -> Result<()> {
+/// Sends bytes that are there.
+fn post(strand: &Strand<'_>, to: PartyId, label: Label, bytes: &[u8]) -> Result<()> {
     strand.send(to, label, bytes.len(), |out| out.copy_from_slice(bytes))
 }
 
@@ -121,7 +121,7 @@ fn tell(session: &Session, own: Option<impl AsRef<[u8]>>, len: usize) -> Result<
             _ if len == 0 => Ok(Vec::new()),
             Some(bytes) => {
                 for peer in [1, 2] {
-                    send(&strand, peer, label, bytes)?;
+                    post(&strand, peer, label, bytes)?;
                 }
                 Ok(bytes.to_vec())
             }
@@ -149,7 +149,7 @@ fn compare(
     let theirs = session.fan_out(1, async |strand: Strand<'_>| {
         let label = strand.next_gate()?;
         for peer in peers {
-            send(&strand, peer, label, &ours(peer))?;
+            post(&strand, peer, label, &ours(peer))?;
         }
         let mut theirs = Vec::new();
         for peer in peers {
@@ -173,7 +173,7 @@ fn answer(session: &Session, own: &[u8]) -> Result<Vec<Vec<u8>>> {
     let heard = session.fan_out(1, async |strand: Strand<'_>| {
         let label = strand.next_gate()?;
         if session.me() != LEADER {
-            send(&strand, LEADER, label, own)?;
+            post(&strand, LEADER, label, own)?;
             return Ok(Vec::new());
         }
         let mut answers = Vec::new();

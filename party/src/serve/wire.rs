@@ -116,7 +116,7 @@ impl Answer {
         }
         let number = frame.get_u64_le();
         let outcome = match frame.get_u8() {
-            0 if frame.len() % 8 == 0 => {
+            0 if frame.len().is_multiple_of(8) => {
                 let words = frame.as_chunks::<8>().0.iter();
                 Ok(words.map(|b| u64::from_le_bytes(*b)).collect())
             }
