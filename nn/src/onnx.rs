@@ -20,6 +20,8 @@ mod rewrite;
 mod skeleton;
 mod splice;
 mod tensor;
+#[cfg(test)]
+mod tests;
 mod training;
 
 pub use constant::{Constant, Element};
