@@ -132,7 +132,7 @@ fn publish(error: Error, ports: &[Port], public: &mut [bool]) -> Result<Vec<Stri
             *public = true;
             let name = &port.name;
             notes.push(format!(
-                "input {name} is public: node {node} takes from it {role}"
+                "input {name} is public: it decides {role} of node {node}"
             ));
         }
     }
