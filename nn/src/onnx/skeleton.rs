@@ -26,13 +26,23 @@ impl Model {
             self.with_parameters(&zeros.cloned().collect::<Vec<_>>())
         };
         let own = self.lower_private()?;
+        let finished = |bytes: Vec<u8>| {
+            let told = Self::parse(&bytes)?.lower_private()?;
+            match tells(&own, &told) {
+                None => Ok(bytes),
+                Some(name) => Err(Error::Feature {
+                    what: format!("the private weight {name} that the file holds inside a node"),
+                    advice: "export it as an initializer, or serve the model with public weights".into(),
+                }),
+            }
+        };
         let same = |bytes: &[u8]| {
             let other = Self::parse(bytes).and_then(|model| model.lower_private());
             other.is_ok_and(|other| same_structure(&own, &other))
         };
         let all = blank(&kept)?;
         if same(&all) {
-            return Ok(all);
+            return finished(all);
         }
         // Some weight decides the structure: find out which.
         for one in &private {
@@ -42,7 +52,7 @@ impl Model {
         }
         let rest = blank(&kept)?;
         if same(&rest) {
-            Ok(rest)
+            finished(rest)
         } else {
             Err(Error::Feature {
                 what: "a model whose weights decide together what is computed".into(),
@@ -68,6 +78,22 @@ impl Model {
         };
         self.lower(&feeds, &options)
     }
+}
+
+/// A private weight of more than one number that the other file still tells.
+fn tells(own: &Lowered, told: &Lowered) -> Option<String> {
+    let pairs = own.sources.iter().zip(&told.sources);
+    pairs
+        .filter_map(|pair| match pair {
+            (Source::Weight { name, value }, Source::Weight { value: other, .. }) => {
+                Some((name, value, other))
+            }
+            _ => None,
+        })
+        .find(|(_, value, other)| {
+            value.len() > 1 && value == other && value.iter().any(|&v| v != 0.0)
+        })
+        .map(|(name, ..)| name.clone())
 }
 
 /// Whether two graphs differ in nothing but the values of private weights.
