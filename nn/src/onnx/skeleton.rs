@@ -32,7 +32,8 @@ impl Model {
                 None => Ok(bytes),
                 Some(name) => Err(Error::Feature {
                     what: format!("the private weight {name} that the file holds inside a node"),
-                    advice: "export it as an initializer, or serve the model with public weights".into(),
+                    advice: "export it as an initializer, or serve the model with public weights"
+                        .into(),
                 }),
             }
         };
