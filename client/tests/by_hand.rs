@@ -38,6 +38,34 @@ fn a_consortium_by_hand_from_keys_to_model() {
     assert!(Path::new(&model).exists() && Path::new(&onnx).exists());
     assert!(said(&["jobs", "--dir", &home]).contains("done"));
 
+    // The model goes on learning from its file: a part of it, which returns in the same file.
+    let tuned = toml
+        .replace("hidden = []", "onnx = \"../model.onnx\"")
+        .replace(
+            "learning_rate = 0.1",
+            "learning_rate = 0.01\ntrain = [\"layer0.bias\"]",
+        )
+        .replace("momentum = 0.9", "optimizer = \"adam\"")
+        .replace("epochs = 10", "epochs = 1");
+    let id = world.submit(&tuned);
+    said(&["watch", "--dir", &home, &id]);
+    let [part, again] = ["part.safetensors", "tuned.onnx"].map(|name| world.path(name));
+    let fetched = said(&[
+        "fetch", "--dir", &home, &id, "-o", &part, "--onnx", &again, "--json",
+    ]);
+    let fetched: Value = serde_json::from_str(fetched.lines().last().unwrap()).unwrap();
+    assert!(
+        fetched["metrics"]["accuracy"].as_f64().unwrap() > 0.9,
+        "{fetched}"
+    );
+    let [before, after] = [&onnx, &again].map(|file| std::fs::read(file).unwrap());
+    assert_ne!(before, after);
+    let apart = before.iter().zip(&after).filter(|(a, b)| a != b).count();
+    assert!(
+        before.len() == after.len() && apart <= 4,
+        "only the bias is another: {apart} bytes"
+    );
+
     // One institution's policy is enough to stop a job, and the submitter learns whose it was and why.
     let long = toml.replace("epochs = 10", "epochs = 30");
     let refused = complaint(&["submit", "--dir", &home, &world.job(&long), "--watch"]);

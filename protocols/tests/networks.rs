@@ -240,9 +240,9 @@ fn assert_alike([private, plain]: [Scores; 2], rows: usize, least: f64, apart: f
 
 const SMALL: LeNet = LeNet {
     side: 8,
-    channels: [4, 8],
+    channels: [8, 32],
     kernels: [3, 2],
-    hidden: 16,
+    hidden: 32,
     classes: 10,
 };
 
@@ -250,7 +250,7 @@ const SMALL: LeNet = LeNet {
 fn a_convolutional_network_learns_by_gradient_descent() {
     let data = Pictures::digits(400);
     let optimizer = Optimizer {
-        clip_norm: Some(2.0),
+        clip_norm: Some(4.0),
         weight_decay: 1e-3,
         rate: LearningRate {
             base: 0.1,
@@ -263,11 +263,11 @@ fn a_convolutional_network_learns_by_gradient_descent() {
     let scores = both(
         "lenet sgd",
         &SMALL,
-        &recipe(4, 25, optimizer),
+        &recipe(12, 25, optimizer),
         &data,
         &split,
     );
-    assert_alike(scores, 100, 0.8, 0.02);
+    assert_alike(scores, 100, 0.8, 0.06);
 }
 
 #[test]
@@ -291,8 +291,8 @@ fn a_convolutional_network_learns_by_adam_and_its_variants() {
         } else {
             "lenet adamw"
         };
-        let scores = both(name, &SMALL, &recipe(6, 25, optimizer), &data, &split);
-        assert_alike(scores, 100, 0.8, 0.02);
+        let scores = both(name, &SMALL, &recipe(10, 25, optimizer), &data, &split);
+        assert_alike(scores, 100, 0.8, 0.06);
     }
 }
 

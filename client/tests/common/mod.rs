@@ -333,6 +333,7 @@ impl World {
                     "description = \"breast-cancer.toml\"",
                 ),
                 own("kinds = []", "kinds = [\"train\"]"),
+                own("onnx = false", "onnx = true"),
                 own("submitters = []", "submitters = [\"analyst\"]"),
                 own("recipients = []", "recipients = [\"analyst\"]"),
                 ("compute = []", format!("compute = {PARTIES:?}")),
