@@ -292,7 +292,7 @@ fn a_convolutional_network_learns_by_adam_and_its_variants() {
             "lenet adamw"
         };
         let scores = both(name, &SMALL, &recipe(10, 25, optimizer), &data, &split);
-        assert_alike(scores, 100, 0.8, 0.06);
+        assert_alike(scores, 100, 0.8, 0.03);
     }
 }
 
