@@ -1,5 +1,6 @@
 //! Local rearrangements: they move or add entries and need no communication on any linear representation.
 
+use std::borrow::Cow;
 use std::ops::Add;
 
 use ndarray::{ArrayD, Axis, IxDyn};
@@ -148,7 +149,9 @@ impl Layout {
                 .permuted_axes(IxDyn(p))
                 .as_standard_layout()
                 .into_owned(),
-            Self::Gather { axis, index } => x.select(Axis(*axis), index),
+            Self::Gather { axis, index } => {
+                Blocks::of(x, *axis).collect(&shape, index.iter().copied())
+            }
             Self::Scatter { axis, index, .. } => {
                 let mut sums = ArrayD::from_elem(IxDyn(&shape), T::default());
                 for (part, &to) in x.axis_iter(Axis(*axis)).zip(index) {
@@ -157,18 +160,115 @@ impl Layout {
                 }
                 sums
             }
-            Self::Slice { axis, start, end } => x
-                .slice_axis(Axis(*axis), (*start..*end).into())
-                .as_standard_layout()
-                .into_owned(),
-            Self::Sum { axis } => x
-                .fold_axis(Axis(*axis), T::default(), |&a, &b| a + b)
-                .insert_axis(Axis(*axis)),
+            Self::Slice { axis, start, end } => Blocks::of(x, *axis).collect(&shape, *start..*end),
+            Self::Sum { axis } => Blocks::of(x, *axis).sum(&shape),
             Self::Broadcast(_) => x
                 .broadcast(IxDyn(&shape))
                 .ok_or_else(misfit)?
                 .as_standard_layout()
                 .into_owned(),
         })
+    }
+}
+
+/// A tensor cut along an axis into blocks that lie one after the other: what is copied or added as a whole.
+struct Blocks<'x, T: Copy> {
+    entries: Cow<'x, [T]>,
+    /// Entries of a block: those that one position of the axis has, for one choice of the axes before it.
+    block: usize,
+    /// Positions of the axis.
+    positions: usize,
+}
+
+impl<'x, T: Copy + Default + Add<Output = T>> Blocks<'x, T> {
+    fn of(x: &'x ArrayD<T>, axis: usize) -> Self {
+        Self {
+            entries: x
+                .as_slice()
+                .map_or_else(|| x.iter().copied().collect(), Cow::Borrowed),
+            block: x.shape()[axis + 1..].iter().product(),
+            positions: x.shape()[axis],
+        }
+    }
+
+    /// One choice of the axes before it after the other.
+    fn groups(&self) -> impl Iterator<Item = &[T]> {
+        self.entries
+            .chunks_exact((self.positions * self.block).max(1))
+    }
+
+    /// The blocks at some positions of the axis.
+    fn collect(
+        &self,
+        shape: &[usize],
+        positions: impl Iterator<Item = usize> + Clone,
+    ) -> ArrayD<T> {
+        let mut out = Vec::with_capacity(shape.iter().product());
+        for group in self.groups() {
+            for k in positions.clone() {
+                out.extend_from_slice(&group[k * self.block..][..self.block]);
+            }
+        }
+        array(shape, out)
+    }
+
+    /// The sum of the blocks of all positions.
+    fn sum(&self, shape: &[usize]) -> ArrayD<T> {
+        let mut out = vec![T::default(); shape.iter().product()];
+        let sums = out.chunks_exact_mut(self.block.max(1));
+        for (group, sums) in self.groups().zip(sums) {
+            for block in group.chunks_exact(self.block.max(1)) {
+                sums.iter_mut().zip(block).for_each(|(s, &v)| *s = *s + v);
+            }
+        }
+        array(shape, out)
+    }
+}
+
+fn array<T>(shape: &[usize], entries: Vec<T>) -> ArrayD<T> {
+    ArrayD::from_shape_vec(IxDyn(shape), entries).expect("as many entries as the shape has")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(shape: &[usize]) -> ArrayD<i64> {
+        let mut k = 0;
+        ArrayD::from_shape_simple_fn(IxDyn(shape), || {
+            k += 1;
+            k
+        })
+    }
+
+    /// Whatever the order in which the entries lie, and with axes of length zero.
+    #[test]
+    fn blocks_are_what_the_array_library_says() {
+        for x in [
+            numbers(&[2, 3, 4]),
+            numbers(&[4, 3, 2]).reversed_axes(),
+            numbers(&[2, 0, 4]),
+            numbers(&[0, 3, 4]),
+            numbers(&[2, 3, 0]),
+        ] {
+            for axis in 0..3 {
+                let n = x.shape()[axis];
+                let index: Vec<usize> = (0..5).map(|k| (2 * k + 1) % n.max(1)).collect();
+                if n > 0 {
+                    let gather = Layout::Gather {
+                        axis,
+                        index: index.clone(),
+                    };
+                    assert_eq!(gather.apply(&x).unwrap(), x.select(Axis(axis), &index));
+                }
+                let (start, end) = (n / 2, n);
+                let slice = Layout::Slice { axis, start, end };
+                let want = x.slice_axis(Axis(axis), (start..end).into());
+                assert_eq!(slice.apply(&x).unwrap(), want);
+                let want = x.sum_axis(Axis(axis)).insert_axis(Axis(axis));
+                assert_eq!(Layout::Sum { axis }.apply(&x).unwrap(), want);
+            }
+        }
+        assert!(Layout::Sum { axis: 0 }.apply(&numbers(&[])).is_err());
     }
 }
