@@ -3,7 +3,12 @@
 use ndarray::{ArrayD, Axis, IxDyn};
 
 use super::*;
-use crate::{Plain, plain, spec::tests::spec};
+use crate::{
+    Graph, Metric, Plain,
+    network::{Applied, Mask, Parameter, Pass},
+    plain,
+    spec::tests::spec,
+};
 
 fn data(rows: usize) -> Data<plain::Value> {
     let x = ArrayD::from_shape_fn(IxDyn(&[rows, 2]), |i| ((3 * i[0] + i[1]) % 7) as f32 / 7.0);
@@ -144,4 +149,102 @@ fn the_observer_sees_every_epoch_and_can_stop() {
     .unwrap_err();
     assert_eq!(error.to_string(), "cancelled");
     assert_eq!(seen, [1, 2, 3].map(|epoch| (epoch, Some(vec![1, 1]))));
+}
+
+/// One logit, x·w with entries of x dropped; its state counts the entries that were kept.
+struct Dropping {
+    keep: f64,
+}
+
+impl Network for Dropping {
+    fn parameters(&self) -> Result<Vec<Parameter>> {
+        Ok(vec![Parameter {
+            name: "w".into(),
+            value: ArrayD::from_elem(IxDyn(&[2, 1]), 0.5),
+        }])
+    }
+
+    fn state(&self) -> Result<Vec<Parameter>> {
+        Ok(vec![Parameter {
+            name: "kept".into(),
+            value: ArrayD::zeros(IxDyn(&[1, 1])),
+        }])
+    }
+
+    fn apply(&self, g: &mut Graph, pass: &Pass<'_>) -> Result<Applied> {
+        let shape = g.shape(pass.x)?.to_vec();
+        let (mut x, mut state, mut masks) = (pass.x, vec![], vec![]);
+        if pass.training {
+            let mask = g.input(&shape);
+            x = g.mul(x, mask)?;
+            let rows = g.sum(mask, 0)?;
+            let all = g.sum(rows, 1)?;
+            state.push(g.add(pass.state[0], all)?);
+            masks.push(Mask {
+                shape,
+                keep: self.keep,
+            });
+        }
+        Ok(Applied {
+            outputs: g.matmul(x, pass.parameters[0])?,
+            state,
+            masks,
+        })
+    }
+}
+
+#[test]
+fn what_is_dropped_follows_from_the_seed_and_changes_every_step() {
+    let kept = |seed: u8, keep: f64, epochs: usize| {
+        let recipe = Recipe {
+            epochs,
+            batch: 20,
+            seed: [seed; 32],
+            metrics: [Metric::Loss].into(),
+            epoch_loss: false,
+            ..spec(2, 2, &[]).recipe
+        };
+        let rows: Vec<usize> = (0..60).collect();
+        let split = split(&rows[..40], &rows[40..]);
+        let network = Dropping { keep };
+        let data = data(60);
+        let released =
+            train_network(&mut Plain, &network, &recipe, &data, &split, &mut quiet).unwrap();
+        let names: Vec<&str> = released.model.iter().map(|(n, _)| n.as_str()).collect();
+        assert_eq!(names, ["w", "kept"]);
+        (released.model[1].1[[0, 0]], released.model[0].1.clone())
+    };
+    // Two steps an epoch, of 40 entries each.
+    assert_eq!(kept(1, 1.0, 3).0, 240.0);
+    assert_eq!(kept(1, 0.0, 3).0, 0.0);
+    let (count, w) = kept(1, 0.25, 25);
+    assert!((count / 2000.0 - 0.25).abs() < 0.05, "{count} of 2000");
+    assert_eq!(kept(1, 0.25, 25), (count, w.clone()));
+    assert_ne!(kept(2, 0.25, 25).1, w);
+    let first = kept(1, 0.25, 1).0;
+    assert!(
+        (first * 25.0 - count).abs() > 0.5,
+        "every step drops the same"
+    );
+
+    let padded = Data {
+        weights: Some(ArrayD::from_elem(IxDyn(&[60, 1]), 1.0)),
+        ..data(60)
+    };
+    let recipe = Recipe {
+        metrics: [].into(),
+        ..spec(2, 2, &[]).recipe
+    };
+    let network = Dropping { keep: 1.0 };
+    let mut observer = |_: &mut Plain, _: usize, _: Option<&_>| Ok(());
+    let split = split(&[0, 1], &[2]);
+    let refused = train_network(
+        &mut Plain,
+        &network,
+        &recipe,
+        &padded,
+        &split,
+        &mut observer,
+    );
+    assert!(refused.unwrap_err().to_string().contains("padded rows"));
 }
