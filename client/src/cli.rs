@@ -276,6 +276,13 @@ async fn fetched(
 ) -> Result<()> {
     let (member, mut connection) = open(home).await?;
     let opened = release::open(&member, id, &connection.fetch(id).await?)?;
+    if opened.job.service.is_some() {
+        for (name, count) in &opened.metrics {
+            println!("{name} {count}");
+        }
+        anyhow::ensure!(onnx.is_none(), "a service releases no model");
+        return Ok(());
+    }
     fetch::save(&opened, output, onnx)?;
     for (name, value) in &opened.metrics {
         println!("{name} {value:.4}");

@@ -20,7 +20,7 @@ pub struct Opened {
     pub tensors: Vec<(String, ArrayD<f64>)>,
     /// Names and values of the metrics.
     pub metrics: Vec<(String, f64)>,
-    /// The coin that the computing parties tossed. With it the split into training and held-out rows can be drawn again.
+    /// The coin that the computing parties tossed; zeros where nothing was trained. With it the split into training and held-out rows can be drawn again.
     pub coin: [u8; 32],
 }
 
@@ -57,6 +57,9 @@ pub fn open(member: &Member, id: &str, release: &Release) -> Result<Opened> {
 
 /// Cuts the words of a result into tensors, metrics and coin.
 fn decode(job: JobSpec, words: &[u64]) -> Result<Opened> {
+    if job.service.is_some() {
+        return tally(job, words);
+    }
     let parts = Plan::of(&job)?.released()?;
     ensure!(
         words.len() == parts.words(),
@@ -89,6 +92,24 @@ fn decode(job: JobSpec, words: &[u64]) -> Result<Opened> {
         tensors,
         metrics,
         coin,
+    })
+}
+
+/// What a service has done: there is no model to release.
+fn tally(job: JobSpec, words: &[u64]) -> Result<Opened> {
+    let names = ["questions", "rows", "batches"];
+    ensure!(
+        words.len() == names.len(),
+        "the tally of a service has {} numbers, not {}",
+        words.len(),
+        names.len()
+    );
+    let counts = words.iter().map(|&count| count as f64);
+    Ok(Opened {
+        job,
+        tensors: Vec::new(),
+        metrics: names.map(str::to_owned).into_iter().zip(counts).collect(),
+        coin: [0; 32],
     })
 }
 

@@ -6,7 +6,7 @@ mod view;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use tacit_api::job::JobSpec;
-use tacit_api::proto::JobState;
+use tacit_api::proto::{Event, JobState};
 
 use crate::connection::Connection;
 use crate::home::Member;
@@ -44,7 +44,7 @@ pub async fn follow(
         match (&end, &epoch) {
             (Some(end), _) => display.end(end, &view.totals()),
             (None, Some(epoch)) => display.epoch(epoch, &view.totals()),
-            (None, None) if event.progress.is_none() => display.say(&text::printable(&event.text)),
+            (None, None) if says(&event) => display.say(&text::printable(&event.text)),
             (None, None) => {} // one party's progress: the last of the three completes the epoch
         }
         if let Some(Epoch {
@@ -69,6 +69,11 @@ pub async fn follow(
         "the coordinator stopped telling what happens"
     ))
     .context("watch the job again later")
+}
+
+/// Whether an event says something by itself: one party's part of an epoch does not.
+fn says(event: &Event) -> bool {
+    event.progress.as_ref().is_none_or(|p| p.questions > 0)
 }
 
 /// Why a job did not get done, in one sentence.
