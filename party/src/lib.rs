@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`config`] | the party's configuration file |
 //! | [`cli`], [`setup`] | the command line, and what `party init` does |
-//! | [`serve`] | attending at the coordinator until told to stop |
+//! | [`serve()`] | attending at the coordinator until told to stop |
 //! | [`data`] | the institution's rows, held against the description of them |
 //! | [`net`] | the data plane: TLS links between parties |
 //! | [`train_job`] | what a job makes the engines do, and what its recipient gets |

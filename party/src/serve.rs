@@ -1,7 +1,7 @@
 //! Inference as a service over shares: three parties hold a model, clients share questions to them and alone get the answers.
 //!
 //! Each party takes the calls of clients on its own port; a client connects to all three and sends each its part of a
-//! question ([`wire`]). Questions wait in a queue; the parties agree on a batch ([`agree`]) and run the model on all its rows
+//! question ([`wire`]). Questions wait in a queue; the parties agree on a batch (`agree.rs`) and run the model on all its rows
 //! at once, in one session with one set of keys, whose shares of the weights are made once. Each party's words of an answer are re-randomised (requirement
 //! R15) and go to the client who asked, which adds them up.
 //!
