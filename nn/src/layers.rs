@@ -1,4 +1,4 @@
-//! Layers as builders over [`Graph`](crate::Graph): edges and public parameters in, edges out. They follow the operators of
+//! Layers as builders over [`Graph`]: edges and public parameters in, edges out. They follow the operators of
 //! ONNX, whose names and shapes they keep.
 
 pub mod attention;

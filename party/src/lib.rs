@@ -7,6 +7,7 @@
 //! | [`serve()`] | attending at the coordinator until told to stop |
 //! | [`data`] | the institution's rows, held against the description of them |
 //! | [`net`] | the data plane: TLS links between parties |
+//! | [`mod@serve`] | inference as a service |
 //! | [`train_job`] | what a job makes the engines do, and what its recipient gets |
 
 pub mod cli;

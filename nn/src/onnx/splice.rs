@@ -1,6 +1,6 @@
 //! Writes other weights into a file without touching anything else in it: messages are cut at their boundaries, and only
 //! the data of the named tensors and the lengths around them change. So fields that are not known here survive.
-//! The wire format: https://protobuf.dev/programming-guides/encoding/.
+//! The wire format: <https://protobuf.dev/programming-guides/encoding/>.
 
 use std::collections::BTreeMap;
 
