@@ -2,7 +2,7 @@
 //!
 //! Each party times answers of its successor: a few empty ones for the latency, one of a quarter of a mebibyte for the
 //! bandwidth. All tell each other what they found and take the slowest, so that all choose alike; a party that lies makes the
-//! session slower, and nothing else.
+//! session slower, or ends it where it tells its peers different things.
 
 use std::time::Instant;
 
