@@ -216,10 +216,12 @@ impl Graph {
         let mut found = BTreeSet::new();
         let mut open: Vec<usize> = self.outputs.iter().map(|x| x.node).collect();
         while let Some(node) = open.pop() {
-            let local = matches!(
-                self.nodes[node].op,
-                Op::Layout(_) | Op::Concat(_) | Op::Linear(..)
-            );
+            let local = match &self.nodes[node].op {
+                Op::Layout(_) | Op::Concat(_) | Op::Linear(..) => true,
+                // A relu or a choice hands on what was rounded before it.
+                Op::Map(f) => !f.program().rounds(),
+                _ => false,
+            };
             if found.insert(node) && local {
                 open.extend(self.nodes[node].inputs.iter().map(|x| x.node));
             }

@@ -190,6 +190,22 @@ impl Program {
         kept
     }
 
+    /// Whether some instruction rounds with a coin: only what comes before such a one is hidden behind its rounding.
+    #[must_use]
+    pub fn rounds(&self) -> bool {
+        self.code.iter().any(|i| {
+            matches!(
+                i,
+                Instr::Scale(..)
+                    | Instr::Mul(..)
+                    | Instr::ExpNeg(_)
+                    | Instr::Exp(_)
+                    | Instr::Scaled { .. }
+                    | Instr::Table(..)
+            )
+        })
+    }
+
     /// The inputs that it reads as numbers.
     #[must_use]
     pub fn number_inputs(&self) -> Vec<usize> {

@@ -93,6 +93,19 @@ fn r9_last_roundings_are_found_behind_local_nodes() {
     }
 }
 
+/// A graph may end in a function that does not round: the product before it is the last rounding then.
+#[test]
+fn r9_last_roundings_are_found_behind_functions_that_do_not_round() {
+    let mut g = Graph::new();
+    let x = g.input(&[2, 2]);
+    let product = g.matmul(x, x).unwrap();
+    let y = g.relu(product).unwrap();
+    g.output(y);
+    let op = |name: &str| (0..g.len()).find(|&n| g.op(n).unwrap().to_string() == name);
+    let last = g.last_roundings();
+    assert!(last.contains(&op("matmul").unwrap()) && last.contains(&op("relu").unwrap()));
+}
+
 /// T3 on products up to the bound, exactly the floor; bytes and rounds of the specification less 4.
 #[test]
 fn exact_products_are_floors_up_to_the_bound() {

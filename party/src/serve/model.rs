@@ -62,7 +62,8 @@ pub struct Served {
     fixed: Option<usize>,
     /// Whether rows of different clients may stand in one batch: no row sees another.
     rows_apart: bool,
-    graphs: HashMap<usize, Lowered>,
+    /// The graph for each number of rows, and whether no row of it sees another.
+    graphs: HashMap<usize, (Lowered, bool)>,
     weights: Vec<Value>,
 }
 
@@ -103,7 +104,7 @@ impl Served {
                 onnx::Value::Known(_) => Err(ModelError::Constant(output.name.clone())),
             })
             .collect::<Result<_, _>>()?;
-        served.rows_apart = fixed.is_none() && served.rows_are_apart()?;
+        served.rows_apart = fixed.is_none() && apart(&lowered, rows)?;
         Ok(served)
     }
 
@@ -140,7 +141,7 @@ impl Served {
     }
 
     /// The graph for so many rows.
-    fn graph(&mut self, rows: usize) -> Result<&Lowered, ModelError> {
+    fn graph(&mut self, rows: usize) -> Result<&(Lowered, bool), ModelError> {
         if !self.graphs.contains_key(&rows) {
             let lowered = self.lower(rows)?;
             let weights = lowered
@@ -150,7 +151,8 @@ impl Served {
             if weights.count() != self.weights.len() {
                 return Err(ModelError::Weights);
             }
-            self.graphs.insert(rows, lowered);
+            let apart = apart(&lowered, rows)?;
+            self.graphs.insert(rows, (lowered, apart));
         }
         Ok(&self.graphs[&rows])
     }
@@ -179,7 +181,27 @@ impl Served {
         let questions: Vec<&Question> = questions.collect();
         let asked: usize = questions.iter().map(|q| q.rows).sum();
         // Few sizes of batches, so that graphs are used again. The rows that fill up are zeros.
-        let rows = self.fixed.unwrap_or_else(|| asked.next_power_of_two());
+        let rows = asked.next_power_of_two();
+        if self.rows_apart && self.graph(rows)?.1 {
+            return self.answer_together(engine, &questions, rows);
+        }
+        // Rows that see each other see those of their own question only, and no row that fills up.
+        let mut answers = Vec::with_capacity(questions.len());
+        for question in questions {
+            let rows = self.fixed.unwrap_or(question.rows);
+            answers.extend(self.answer_together(engine, &[question], rows)?);
+        }
+        Ok(answers)
+    }
+
+    /// One run of the graph of so many rows for these questions.
+    fn answer_together(
+        &mut self,
+        engine: &mut Rep3Engine,
+        questions: &[&Question],
+        rows: usize,
+    ) -> Result<Vec<Vec<u64>>, ServeError> {
+        let asked: usize = questions.iter().map(|q| q.rows).sum();
         let mut inputs = Vec::with_capacity(self.inputs.len());
         for (k, port) in self.inputs.iter().enumerate() {
             let mut parts: Vec<Value> = questions
@@ -193,7 +215,7 @@ impl Served {
             inputs.push(engine.concat(0, &parts.iter().collect::<Vec<_>>())?);
         }
         let weights = self.weights.clone();
-        let lowered = self.graph(rows)?;
+        let (lowered, _) = self.graph(rows)?;
         let (mut inputs, mut weights) = (inputs.into_iter(), weights.into_iter());
         let fed: Option<Vec<Value>> = lowered
             .sources
@@ -221,14 +243,13 @@ impl Served {
         }
         Ok(answers)
     }
+}
 
-    /// Whether no answer depends on another row of the batch.
-    fn rows_are_apart(&self) -> Result<bool, ModelError> {
-        let lowered = self.lower(2)?;
-        let of_clients = |source: &Source| matches!(source, Source::Input(_));
-        let counts_rows: Vec<bool> = lowered.sources.iter().map(of_clients).collect();
-        rows_are_apart(&lowered.graph, &counts_rows).map_err(ModelError::Graph)
-    }
+/// Whether no row of the graph's answers depends on another row.
+fn apart(lowered: &Lowered, rows: usize) -> Result<bool, ModelError> {
+    let of_clients = |source: &Source| matches!(source, Source::Input(_));
+    let counts_rows: Vec<bool> = lowered.sources.iter().map(of_clients).collect();
+    rows_are_apart(&lowered.graph, &counts_rows, rows).map_err(ModelError::Graph)
 }
 
 fn lower(model: &Model, shapes: Vec<Vec<usize>>, held: Held) -> Result<Lowered, ModelError> {
