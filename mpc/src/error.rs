@@ -56,6 +56,16 @@ pub enum Error {
         /// The step.
         label: Label,
     },
+    /// A check that protects results and inputs failed: somebody cheated. The session is over and nothing of it was given out.
+    #[error(
+        "cheating was found in {what}; one of the parties {suspects:?} did it. The session is over: do not start again with the same three before this is understood"
+    )]
+    CheckFailed {
+        /// What was checked.
+        what: String,
+        /// The parties one of whom cheated.
+        suspects: Vec<PartyId>,
+    },
     /// The operating system gave no randomness.
     #[error("the operating system gave no randomness: {0}")]
     Randomness(String),
@@ -73,6 +83,7 @@ impl Error {
             Self::Shape { .. }
             | Self::Exhausted { .. }
             | Self::Reuse { .. }
+            | Self::CheckFailed { .. }
             | Self::Randomness(_) => None,
         }
     }

@@ -28,6 +28,18 @@ pub enum Purpose {
     Input = 4,
     /// Re-randomisation of what leaves for a recipient.
     Release = 5,
+    /// A half of a mask that one party knows (malicious truncation).
+    Mask = 6,
+    /// A part of a public coin.
+    Coin = 7,
+    /// The right verifier's share of the quotients of a proof.
+    Quotient = 8,
+    /// The right verifier's share of a polynomial of a proof.
+    Polynomial = 9,
+    /// The masking node of a proof on its prover's side of the left verifier.
+    LeftNode = 10,
+    /// The masking node of a proof on its prover's side of the right verifier.
+    RightNode = 11,
 }
 
 /// Blocks drawn from one key at most (R2).
@@ -135,7 +147,8 @@ impl Prss {
         out: &mut [R64],
     ) -> Result<()> {
         let key = &self.keys[(j + 3 - self.me) % 3];
-        let address = label.address(purpose);
+        // The index is part of the address: keys that a cheater made equal on its links give no equal masks.
+        let address = label.address(purpose) | (j as u128) << 38;
         key.fill(address, cast_slice_mut(out))?;
         #[cfg(any(test, feature = "test-util"))]
         self.probe.observe(j, address, out);

@@ -1,3 +1,4 @@
 //! Secure computation protocols, one folder each. A file is named after its functionality.
 
+pub mod malicious;
 pub mod rep3;

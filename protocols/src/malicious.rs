@@ -1,0 +1,21 @@
+//! Three-party replicated secret sharing over Z_2^64, honest majority, **malicious with abort**: one party of three may do
+//! whatever it likes, and no honest party gives out a wrong value.
+//!
+//! The sharing is that of [`crate::rep3`]: x = x_0 + x_1 + x_2, P_i holds x_i and x_{i+1}, and *index* j (share x_j, key k_j)
+//! is known to exactly P_j and P_{j-1}. What a party may lie about is reduced to one kind of message: the summand z_i of a
+//! product, from P_i to P_{i-1} (`product.rs`), the input of one party (`input.rs`), and the openings, which are compared with
+//! a hash of the other holder before anything else is sent (`open.rs`). Truncation and the conversions between words and bits
+//! are built from these (`truncate.rs`, `a2b.rs`, `b2a.rs`); nothing is dealt.
+//!
+//! What a party claims about its messages is a list of relations (`log.rs`), each with one half of its data known to P_{i-1}
+//! and the other to P_{i+1}. The proof (`proof.rs`) shows all of them at once, with a number of bytes that grows with the
+//! logarithm of the number of gates: a fully linear proof with two verifiers (Boneh, Boyle, Corrigan-Gibbs, Gilboa, Ishai,
+//! CRYPTO 2019; Boyle, Gilboa, Ishai, Nof, CCS 2019). The step from Z_2^64 to a field is **new, not peer reviewed**: SECURITY.md
+//! says what it assumes and what it rests on.
+
+mod circuit;
+mod input;
+mod log;
+mod open;
+mod pair;
+mod product;

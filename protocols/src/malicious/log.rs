@@ -1,0 +1,133 @@
+//! What has to be proved: one entry for each message on which a result depends.
+//!
+//! A relation of prover P_i says that data of index i, which P_{i-1} knows too, and data of index i + 1, which P_{i+1} knows
+//! too, fit together. All parties log the same relations in the same order; of each, a party has the data of its two indices.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use tacit_mpc::{Bilinear, PartyId, R64, Tensor};
+
+use super::pair::{Bits, Pair, Words};
+
+/// What is left of a relation beside its products: tL_j and tR_j at this party's indices.
+#[derive(Clone)]
+pub(crate) struct Rest<T> {
+    /// tL_j, which the left verifier P_{j-1} of prover P_j adds.
+    pub(crate) left: Pair<T>,
+    /// tR_j, which the right verifier P_j of prover P_{j-1} adds.
+    pub(crate) right: Pair<T>,
+}
+
+/// One entry of the log.
+pub(crate) enum Entry {
+    /// For every element Σ_t (x_i·y_{i+1} + y_i·x_{i+1}) + tL_i + tR_{i+1} = 0 mod 2^64, for all three provers P_i.
+    Products {
+        /// The factors.
+        terms: Vec<(Words, Words)>,
+        /// With tL_j = Σ_t x_j·y_j + a_j - z_j, tR_j = -a_j.
+        rest: Rest<Vec<R64>>,
+    },
+    /// The same with a matrix product or a convolution f in the place of the product.
+    Bilinear {
+        /// The map.
+        f: Bilinear,
+        /// The first operand.
+        x: Pair<Tensor>,
+        /// The second operand.
+        y: Pair<Tensor>,
+        /// a_j - z_j, of the shape of the result: f(x_j, y_j) is added where it is cheap, after compression.
+        left: Pair<Tensor>,
+        /// -a_j.
+        right: Pair<Tensor>,
+    },
+    /// The same over bits: x_i∧y_{i+1} ⊕ y_i∧x_{i+1} ⊕ tL_i ⊕ tR_{i+1} = 0 for every bit, 64 to a word.
+    Ands {
+        /// The first operand.
+        x: Bits,
+        /// The second operand.
+        y: Bits,
+        /// With tL_j = x_j∧y_j ⊕ a_j ⊕ z_j, tR_j = a_j.
+        rest: Rest<Vec<u64>>,
+    },
+    /// Relations of one prover about the bits of words.
+    BitDots(BitDots),
+}
+
+/// For every word and every relation: Σ_b w(b)·β_b·γ_b + tL + tR = 0 mod 2^64, where P_dealer knows everything, P_{dealer-1} has
+/// β and tL (index `dealer`) and P_{dealer+1} has γ and tR (index `dealer + 1`).
+pub(crate) struct BitDots {
+    /// The prover.
+    pub(crate) dealer: PartyId,
+    /// Number of words.
+    pub(crate) len: usize,
+    /// β, at the dealer and the party before it.
+    pub(crate) beta: Option<Rc<Vec<R64>>>,
+    /// γ, at the dealer and the party after it.
+    pub(crate) gamma: Option<Rc<Vec<R64>>>,
+    /// What holds for each word.
+    pub(crate) relations: Vec<BitRelation>,
+}
+
+/// One relation of [`BitDots`].
+pub(crate) struct BitRelation {
+    /// The weights of the bits.
+    pub(crate) weight: Weight,
+    /// tL, where β is known.
+    pub(crate) left: Option<Rc<Vec<R64>>>,
+    /// tR, where γ is known.
+    pub(crate) right: Option<Rc<Vec<R64>>>,
+}
+
+/// w(b) = 2^(b + up - from) for bits b >= from, else 0: a non-negative integer below 2^65, the same for both verifiers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Weight {
+    /// The lowest bit that counts.
+    pub(crate) from: u32,
+    /// log2 of its weight, at most 1 + `from`.
+    pub(crate) up: u32,
+}
+
+impl Weight {
+    /// log2 of the weight of bit b, where it is not zero.
+    pub(crate) fn log2(self, b: u32) -> Option<u32> {
+        (b >= self.from).then(|| b - self.from + self.up)
+    }
+}
+
+/// The relations since the last proof.
+#[derive(Default)]
+pub(crate) struct Log {
+    entries: RefCell<Vec<Entry>>,
+    /// Elements of products and positions of bit products in them; AND gates in words of 64.
+    words: Cell<usize>,
+    planes: Cell<usize>,
+}
+
+impl Log {
+    pub(crate) fn push(&self, entry: Entry) {
+        match &entry {
+            Entry::Products { terms, rest } => self
+                .words
+                .update(|n| n + terms.len() * rest.right.own.len()),
+            Entry::Bilinear { x, y, right, .. } => self
+                .words
+                .update(|n| n + x.own.len() + y.own.len() + right.own.len()),
+            Entry::Ands { x, .. } => self.planes.update(|n| n + x.own.len()),
+            Entry::BitDots(dots) => self.words.update(|n| n + 8 * dots.len),
+        }
+        self.entries.borrow_mut().push(entry);
+    }
+
+    /// Words held for the proof: what a limit of memory is about.
+    pub(crate) fn size(&self) -> usize {
+        8 * self.words.get() + 4 * self.planes.get()
+    }
+
+    /// Takes everything out, to be proved.
+    pub(crate) fn take(&self) -> Vec<Entry> {
+        self.words.set(0);
+        self.planes.set(0);
+        self.entries.take()
+    }
+}

@@ -1,0 +1,82 @@
+//! What one party holds of a shared vector: the two shares of its indices.
+
+use std::rc::Rc;
+
+use tacit_mpc::{PartyId, R64};
+
+/// The data of index `me` and of index `me + 1`. It is immutable and counted, so that what is proved later is what was computed.
+pub(crate) struct Pair<T> {
+    /// Index `me`, which P_{me-1} knows as well.
+    pub(crate) own: Rc<T>,
+    /// Index `me + 1`, which P_{me+1} knows as well.
+    pub(crate) next: Rc<T>,
+}
+
+impl<T> Clone for Pair<T> {
+    fn clone(&self) -> Self {
+        Self {
+            own: Rc::clone(&self.own),
+            next: Rc::clone(&self.next),
+        }
+    }
+}
+
+/// Shares of words: they add up.
+pub(crate) type Words = Pair<Vec<R64>>;
+
+/// Shares of bits in planes ([`crate::rep3`]'s bit slices), one after the other: their exclusive or is the bits.
+pub(crate) type Bits = Pair<Vec<u64>>;
+
+impl<T> Pair<T> {
+    pub(crate) fn new(own: T, next: T) -> Self {
+        Self {
+            own: Rc::new(own),
+            next: Rc::new(next),
+        }
+    }
+
+    /// The data of index `j` of party `me`, if it holds it.
+    pub(crate) fn at(&self, me: PartyId, j: PartyId) -> Option<&Rc<T>> {
+        match (j + 3 - me) % 3 {
+            0 => Some(&self.own),
+            1 => Some(&self.next),
+            _ => None,
+        }
+    }
+
+    /// The same local map on both.
+    pub(crate) fn each<U>(&self, f: impl Fn(&T) -> U) -> Pair<U> {
+        Pair::new(f(&self.own), f(&self.next))
+    }
+
+    /// The same local map of two sharings on both.
+    pub(crate) fn zip<U, V>(&self, other: &Pair<U>, f: impl Fn(&T, &U) -> V) -> Pair<V> {
+        Pair::new(f(&self.own, &other.own), f(&self.next, &other.next))
+    }
+}
+
+/// The sharing of a vector that P_j and P_{j-1} both know (`Some` there): share j is the vector, the others are zero. No message,
+/// and nothing to lie about.
+pub(crate) fn joint<W: Copy + Default>(
+    me: PartyId,
+    j: PartyId,
+    n: usize,
+    v: Option<Rc<Vec<W>>>,
+) -> Pair<Vec<W>> {
+    let zero = || Rc::new(vec![W::default(); n]);
+    let v = v.unwrap_or_else(zero);
+    match (j + 3 - me) % 3 {
+        0 => Pair {
+            own: v,
+            next: zero(),
+        },
+        1 => Pair {
+            own: zero(),
+            next: v,
+        },
+        _ => Pair {
+            own: zero(),
+            next: zero(),
+        },
+    }
+}

@@ -1,0 +1,170 @@
+//! Products: the only gate in which a party computes on shares of both others.
+//!
+//! z_i = Σ (x_i·(y_i + y_{i+1}) + x_{i+1}·y_i) + a_i - a_{i+1} goes from P_i to P_{i-1} (Araki, Furukawa, Lindell, Nof, Ohara,
+//! CCS 2016), a_j = F(k_j). A malicious P_i can send another z_i and nothing else: z_i reaches one honest party, so the two
+//! honest parties never hold different copies of a share, and what they hold is a sharing of the product plus an error that the
+//! cheater knows. Exactly this error is E_i in the relation that the gate logs (protocols-malicious, section 2). One round;
+//! 24 bytes a word, 3 bits a bit.
+
+use std::num::Wrapping;
+
+use tacit_mpc::{Label, PartyId, Purpose, R64, Result};
+
+use super::circuit::Circuit;
+use super::log::{Entry, Rest};
+use super::pair::{Bits, Pair, Words};
+
+/// Which shares of the operands can be other than zero: where many cannot, masks and messages are left out. The relations stay
+/// the same, a missing mask being zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Support {
+    /// All of them. 24 bytes.
+    Full,
+    /// x only at index j, y only at index j + 1: z_j = x_j·y_{j+1} - a_{j+1}, z_{j+1} = a_{j+1}, z_{j+2} = 0. 8 bytes.
+    Neighbours(PartyId),
+    /// x only at indices j + 1 and j + 2, y only at j: a_{j+2} = 0, P_{j+1} is silent. 16 bytes.
+    PairBySingle(PartyId),
+}
+
+impl Support {
+    /// Whether the mask a_j is used.
+    fn masks(self, index: PartyId) -> bool {
+        match self {
+            Self::Full => true,
+            Self::Neighbours(j) => index % 3 == (j + 1) % 3,
+            Self::PairBySingle(j) => index % 3 != (j + 2) % 3,
+        }
+    }
+
+    /// Whether P_i sends its summand.
+    fn sends(self, i: PartyId) -> bool {
+        match self {
+            Self::Full => true,
+            Self::Neighbours(j) => i % 3 == j % 3,
+            Self::PairBySingle(j) => i % 3 != (j + 1) % 3,
+        }
+    }
+}
+
+/// Σ x·y over pairs of factors of `n` words.
+pub(crate) async fn product(
+    c: &Circuit<'_>,
+    terms: &[(Words, Words)],
+    support: Support,
+) -> Result<Words> {
+    let label = c.strand.next_gate()?;
+    let n = terms.first().map_or(0, |(x, _)| x.own.len());
+    let masks = masks(c, label, support, n)?;
+    let mut z = vec![Wrapping(0); n];
+    for (x, y) in terms {
+        let factors = x.own.iter().zip(&*x.next).zip(y.own.iter().zip(&*y.next));
+        z.iter_mut()
+            .zip(factors)
+            .for_each(|(z, ((&x0, &x1), (&y0, &y1)))| *z += x0 * (y0 + y1) + x1 * y0);
+    }
+    z.iter_mut()
+        .zip(masks.own.iter().zip(&*masks.next))
+        .for_each(|(z, (&a, &b))| *z += a - b);
+    let z = send_summand(c, label, support, z, &masks).await?;
+    let left = |j: fn(&Words) -> &Vec<R64>| -> Vec<R64> {
+        let mut left: Vec<R64> = j(&masks).iter().zip(j(&z)).map(|(&a, &z)| a - z).collect();
+        for (x, y) in terms {
+            left.iter_mut()
+                .zip(j(x).iter().zip(j(y)))
+                .for_each(|(l, (&x, &y))| *l += x * y);
+        }
+        left
+    };
+    let rest = Rest {
+        left: Pair::new(left(|p| &p.own), left(|p| &p.next)),
+        right: masks.each(|a| a.iter().map(|&a| -a).collect()),
+    };
+    c.log.push(Entry::Products {
+        terms: terms.to_vec(),
+        rest,
+    });
+    Ok(z)
+}
+
+/// The masks a_j at this party's indices; zero where they are left out.
+fn masks(c: &Circuit<'_>, label: Label, support: Support, n: usize) -> Result<Words> {
+    let mask = |j: PartyId| {
+        if support.masks(j) {
+            c.strand.draw(j, label, Purpose::Zero, n)
+        } else {
+            Ok(vec![Wrapping(0); n])
+        }
+    };
+    Ok(Pair::new(mask(c.me())?, mask(c.me() + 1)?))
+}
+
+/// P_i sends z_i to P_{i-1}; who is silent has z_i = a_i.
+async fn send_summand(
+    c: &Circuit<'_>,
+    label: Label,
+    support: Support,
+    z: Vec<R64>,
+    masks: &Words,
+) -> Result<Words> {
+    let me = c.me();
+    if support.sends(me) {
+        c.send_words(me + 2, label, &z)?;
+    }
+    let next = if support.sends(me + 1) {
+        c.recv_words(me + 1, label, z.len()).await?
+    } else {
+        masks.next.to_vec()
+    };
+    Ok(Pair::new(z, next))
+}
+
+/// x ∧ y bit by bit, planes of the chunk's length one after the other. 3 bits a bit, 1 round.
+pub(crate) async fn and(c: &Circuit<'_>, x: &Bits, y: &Bits) -> Result<Bits> {
+    let label = c.strand.next_gate()?;
+    let (me, words) = (c.me(), x.own.len());
+    let planes = words / c.len().div_ceil(64).max(1);
+    // Bits past the end are not sent: they must be zero in what is proved as well.
+    let (x, y) = (without_tail(c, x), without_tail(c, y));
+    let mask = |j: PartyId| -> Result<Vec<u64>> {
+        let drawn = c.strand.draw(j, label, Purpose::Zero, words)?;
+        Ok(drawn.into_iter().map(|w| w.0).collect())
+    };
+    let masks = without_tail(c, &Pair::new(mask(me)?, mask(me + 1)?));
+    let factors = x.own.iter().zip(&*x.next).zip(y.own.iter().zip(&*y.next));
+    let z: Vec<u64> = factors
+        .zip(masks.own.iter().zip(&*masks.next))
+        .map(|(((x0, x1), (y0, y1)), (a, b))| (x0 & (y0 ^ y1)) ^ (x1 & y0) ^ a ^ b)
+        .collect();
+    c.send_planes(me + 2, label, planes, &z)?;
+    let z = Pair::new(z, c.recv_planes(me + 1, label, planes).await?);
+    let left = |x: &[u64], y: &[u64], a: &[u64], z: &[u64]| -> Vec<u64> {
+        let operands = x.iter().zip(y).zip(a.iter().zip(z));
+        operands.map(|((x, y), (a, z))| x & y ^ a ^ z).collect()
+    };
+    let rest = Rest {
+        left: Pair::new(
+            left(&x.own, &y.own, &masks.own, &z.own),
+            left(&x.next, &y.next, &masks.next, &z.next),
+        ),
+        right: masks,
+    };
+    c.log.push(Entry::Ands { x, y, rest });
+    Ok(z)
+}
+
+/// The planes with zeros past the end of the chunk.
+fn without_tail(c: &Circuit<'_>, bits: &Bits) -> Bits {
+    let (used, words) = (c.len() % 64, c.len().div_ceil(64));
+    if used == 0 {
+        return bits.clone();
+    }
+    bits.each(|planes| {
+        let mut planes = planes.clone();
+        for plane in planes.chunks_mut(words) {
+            if let Some(last) = plane.last_mut() {
+                *last &= (1 << used) - 1;
+            }
+        }
+        planes
+    })
+}
