@@ -120,6 +120,7 @@ pub struct Session {
     invocation: Cell<u32>,
     node: Cell<u32>,
     pass: Cell<u16>,
+    checks: Cell<u32>,
     nodes_run: RefCell<HashSet<u32>>,
     inbox: RefCell<HashMap<(PartyId, Label), Message>>,
     /// Messages and bytes of each peer in the inbox.
@@ -155,6 +156,7 @@ impl Session {
             invocation: Cell::new(0),
             node: Cell::new(0),
             pass: Cell::new(0),
+            checks: Cell::new(0),
             nodes_run: RefCell::default(),
             inbox: RefCell::default(),
             waiting: Default::default(),
@@ -225,6 +227,7 @@ impl Session {
                 what: "invocation numbers",
             })?;
         self.invocation.set(next);
+        self.checks.set(0);
         self.nodes_run.borrow_mut().clear();
         self.node.set(0);
         self.pass.set(0);
@@ -235,6 +238,20 @@ impl Session {
     pub fn begin_node(&self, node: u32) {
         self.node.set(node);
         self.pass.set(0);
+    }
+
+    /// Enters the next check of this run: nodes from 2^24 - 1 downwards, which no graph reaches.
+    ///
+    /// # Errors
+    /// [`Error::Exhausted`] after 2^20 checks in one run.
+    pub fn begin_check(&self) -> Result<()> {
+        let check = self.checks.get();
+        if check >= 1 << 20 {
+            return Err(Error::Exhausted { what: "checks" });
+        }
+        self.checks.set(check + 1);
+        self.begin_node((1 << 24) - 1 - check);
+        Ok(())
     }
 
     /// The label of the next pass over the strands of the current node.

@@ -19,3 +19,4 @@ mod log;
 mod open;
 mod pair;
 mod product;
+mod proof;

@@ -4,9 +4,10 @@
 //! too, fit together. All parties log the same relations in the same order; of each, a party has the data of its two indices.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use tacit_mpc::{Bilinear, PartyId, R64, Tensor};
+use tacit_mpc::{Bilinear, Error, Label, PartyId, R64, Result, Tensor};
 
 use super::pair::{Bits, Pair, Words};
 
@@ -98,14 +99,19 @@ impl Weight {
 /// The relations since the last proof.
 #[derive(Default)]
 pub(crate) struct Log {
-    entries: RefCell<Vec<Entry>>,
+    entries: RefCell<BTreeMap<Label, Entry>>,
     /// Elements of products and positions of bit products in them; AND gates in words of 64.
     words: Cell<usize>,
     planes: Cell<usize>,
 }
 
 impl Log {
-    pub(crate) fn push(&self, entry: Entry) {
+    /// Logs what the gate `label` owes. All parties prove in the order of labels: that in which strands come to their gates
+    /// differs from party to party.
+    ///
+    /// # Errors
+    /// [`Error::Reuse`] where the gate has logged already.
+    pub(crate) fn push(&self, label: Label, entry: Entry) -> Result<()> {
         match &entry {
             Entry::Products { terms, rest } => self
                 .words
@@ -116,7 +122,10 @@ impl Log {
             Entry::Ands { x, .. } => self.planes.update(|n| n + x.own.len()),
             Entry::BitDots(dots) => self.words.update(|n| n + 8 * dots.len),
         }
-        self.entries.borrow_mut().push(entry);
+        match self.entries.borrow_mut().insert(label, entry) {
+            Some(_) => Err(Error::Reuse { label }),
+            None => Ok(()),
+        }
     }
 
     /// Words held for the proof: what a limit of memory is about.
@@ -128,6 +137,6 @@ impl Log {
     pub(crate) fn take(&self) -> Vec<Entry> {
         self.words.set(0);
         self.planes.set(0);
-        self.entries.take()
+        self.entries.take().into_values().collect()
     }
 }

@@ -79,10 +79,8 @@ pub(crate) async fn product(
         left: Pair::new(left(|p| &p.own), left(|p| &p.next)),
         right: masks.each(|a| a.iter().map(|&a| -a).collect()),
     };
-    c.log.push(Entry::Products {
-        terms: terms.to_vec(),
-        rest,
-    });
+    let terms = terms.to_vec();
+    c.log.push(label, Entry::Products { terms, rest })?;
     Ok(z)
 }
 
@@ -148,7 +146,7 @@ pub(crate) async fn and(c: &Circuit<'_>, x: &Bits, y: &Bits) -> Result<Bits> {
         ),
         right: masks,
     };
-    c.log.push(Entry::Ands { x, y, rest });
+    c.log.push(label, Entry::Ands { x, y, rest })?;
     Ok(z)
 }
 

@@ -1,0 +1,242 @@
+//! GF(2^64) = GF(2)[X] / (X^64 + X^4 + X^3 + X + 1).
+
+use super::field::Field;
+
+/// The field. Addition is exclusive or; the i-th point is the polynomial with the bits of i.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Binary;
+
+/// A sum of products before the reduction.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct BinarySum(u128);
+
+impl Field for Binary {
+    type Sum = BinarySum;
+
+    #[inline(always)]
+    fn add(self, x: u64, y: u64) -> u64 {
+        x ^ y
+    }
+
+    #[inline(always)]
+    fn sub(self, x: u64, y: u64) -> u64 {
+        x ^ y
+    }
+
+    #[inline(always)]
+    fn mul(self, x: u64, y: u64) -> u64 {
+        reduce(carryless(x, y))
+    }
+
+    #[inline(always)]
+    fn accumulate(self, sum: &mut BinarySum, x: u64, y: u64) {
+        sum.0 ^= carryless(x, y);
+    }
+
+    fn reduce(self, sum: BinarySum) -> u64 {
+        reduce(sum.0)
+    }
+
+    fn point(self, i: usize) -> u64 {
+        i as u64
+    }
+
+    fn uniform(self, bits: [u64; 2]) -> u64 {
+        bits[0]
+    }
+
+    fn decode(self, word: u64) -> Option<u64> {
+        Some(word)
+    }
+
+    /// x^(2^64 - 2).
+    fn inverse(self, x: u64) -> u64 {
+        let (mut square, mut product) = (x, 1);
+        for _ in 1..64 {
+            square = self.mul(square, square);
+            product = self.mul(product, square);
+        }
+        product
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn gram(self, u: &[u64], v: &[u64], k: usize, out: &mut [BinarySum]) {
+        if x86::found() {
+            // SAFETY: the feature was found.
+            return unsafe { x86::gram(u, v, k, out) };
+        }
+        super::kernels::gram(self, u, v, k, out);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn combine(self, blocks: &[u64], coefficients: &[u64], out: &mut Vec<u64>) {
+        if x86::found() {
+            // SAFETY: the feature was found.
+            return unsafe { x86::combine(blocks, coefficients, out) };
+        }
+        super::kernels::combine(self, blocks, coefficients, out);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn scale(self, x: &mut [u64], y: &[u64]) {
+        if x86::found() {
+            // SAFETY: the feature was found.
+            return unsafe { x86::scale(x, y) };
+        }
+        super::kernels::scale(self, x, y);
+    }
+}
+
+/// Modulo X^64 + X^4 + X^3 + X + 1: X^64 = X^4 + X^3 + X + 1, applied to the upper half and to the four bits that overflow.
+#[inline(always)]
+fn reduce(x: u128) -> u64 {
+    let (low, high) = (x as u64, (x >> 64) as u64);
+    let overflow = high >> 63 ^ high >> 61 ^ high >> 60;
+    let fold = |h: u64| h ^ h << 1 ^ h << 3 ^ h << 4;
+    low ^ fold(high) ^ fold(overflow)
+}
+
+/// The product of two polynomials over GF(2), in the same time for all.
+#[inline(always)]
+fn carryless(x: u64, y: u64) -> u128 {
+    (0..64).fold(0, |product, i| {
+        let mask = 0u128.wrapping_sub(u128::from(y >> i & 1));
+        product ^ (u128::from(x) << i & mask)
+    })
+}
+
+/// The same field where the processor multiplies polynomials.
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::{_mm_clmulepi64_si128, _mm_set_epi64x, _mm_storeu_si128};
+
+    use super::super::kernels;
+    use super::{BinarySum, Field, reduce};
+
+    /// Only made where the instruction was found.
+    #[derive(Clone, Copy)]
+    struct Instruction;
+
+    #[inline(always)]
+    fn carryless(x: u64, y: u64) -> u128 {
+        let mut product = 0u128;
+        // SAFETY: an `Instruction` exists only below functions that were entered after the feature was found; the store goes
+        // to sixteen bytes of our own.
+        unsafe {
+            let (x, y) = (_mm_set_epi64x(0, x as i64), _mm_set_epi64x(0, y as i64));
+            _mm_storeu_si128((&raw mut product).cast(), _mm_clmulepi64_si128::<0>(x, y));
+        }
+        product
+    }
+
+    impl Field for Instruction {
+        type Sum = BinarySum;
+
+        #[inline(always)]
+        fn add(self, x: u64, y: u64) -> u64 {
+            x ^ y
+        }
+
+        #[inline(always)]
+        fn sub(self, x: u64, y: u64) -> u64 {
+            x ^ y
+        }
+
+        #[inline(always)]
+        fn mul(self, x: u64, y: u64) -> u64 {
+            reduce(carryless(x, y))
+        }
+
+        #[inline(always)]
+        fn accumulate(self, sum: &mut BinarySum, x: u64, y: u64) {
+            sum.0 ^= carryless(x, y);
+        }
+
+        #[inline(always)]
+        fn reduce(self, sum: BinarySum) -> u64 {
+            reduce(sum.0)
+        }
+
+        fn point(self, i: usize) -> u64 {
+            i as u64
+        }
+
+        fn uniform(self, bits: [u64; 2]) -> u64 {
+            bits[0]
+        }
+
+        fn decode(self, word: u64) -> Option<u64> {
+            Some(word)
+        }
+
+        fn inverse(self, x: u64) -> u64 {
+            super::Binary.inverse(x)
+        }
+    }
+
+    /// Whether the processor has the instruction.
+    pub(super) fn found() -> bool {
+        is_x86_feature_detected!("pclmulqdq")
+    }
+
+    #[target_feature(enable = "pclmulqdq")]
+    pub(super) fn gram(u: &[u64], v: &[u64], k: usize, out: &mut [BinarySum]) {
+        kernels::gram(Instruction, u, v, k, out);
+    }
+
+    #[target_feature(enable = "pclmulqdq")]
+    pub(super) fn combine(blocks: &[u64], coefficients: &[u64], out: &mut Vec<u64>) {
+        kernels::combine(Instruction, blocks, coefficients, out);
+    }
+
+    #[target_feature(enable = "pclmulqdq")]
+    pub(super) fn scale(x: &mut [u64], y: &[u64]) {
+        kernels::scale(Instruction, x, y);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::field::check_field;
+    use super::super::kernels;
+    use super::*;
+
+    #[test]
+    fn it_is_a_field() {
+        check_field(
+            Binary,
+            &[0, 1, 2, 3, 0x1B, 1 << 63, u64::MAX, 0x0123_4567_89AB_CDEF],
+        );
+    }
+
+    /// X^63·X = X^4 + X^3 + X + 1, and a product that overflows twice: X^63·X^63 = X^62·X^64.
+    #[test]
+    fn the_modulus_is_the_stated_one() {
+        assert_eq!(Binary.mul(1 << 63, 2), 0x1B);
+        let by_steps = (0..63).fold(1u64 << 63, |x, _| x << 1 ^ (x >> 63) * 0x1B);
+        assert_eq!(Binary.mul(1 << 63, 1 << 63), by_steps);
+    }
+
+    proptest! {
+        #[test]
+        fn the_instruction_gives_what_the_definition_gives(
+            u in prop::collection::vec(any::<u64>(), 32),
+            v in prop::collection::vec(any::<u64>(), 32),
+        ) {
+            let (mut fast, mut plain) = (vec![BinarySum::default(); 16], vec![BinarySum::default(); 16]);
+            Binary.gram(&u, &v, 4, &mut fast);
+            kernels::gram(Binary, &u, &v, 4, &mut plain);
+            prop_assert!(fast.iter().zip(&plain).all(|(a, b)| a.0 == b.0));
+            let (mut fast, mut plain) = (Vec::new(), Vec::new());
+            Binary.combine(&u, &v[..4], &mut fast);
+            kernels::combine(Binary, &u, &v[..4], &mut plain);
+            prop_assert_eq!(fast, plain);
+            let (mut fast, mut plain) = (u.clone(), u.clone());
+            Binary.scale(&mut fast, &v);
+            kernels::scale(Binary, &mut plain, &v);
+            prop_assert_eq!(fast, plain);
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Binary combinations: σ random bits a relation, and what is computed with them by tables over their bytes.
+
+use super::field::Field;
+use super::prime::Prime;
+
+/// Combinations: a relation that does not hold survives each with probability 1/2.
+pub(super) const SIGMA: usize = 48;
+/// Bytes of them.
+const BYTES: usize = SIGMA / 8;
+
+/// S_c = Σ_g τ_{g,c}·w_g for all c: each w_g is added once for each byte of τ_g, not once a bit.
+pub(super) struct Buckets(Vec<[u128; 256]>);
+
+impl Buckets {
+    pub(super) fn new() -> Self {
+        Self(vec![[0; 256]; BYTES])
+    }
+
+    /// Adds w with the combinations of the low bits of τ.
+    pub(super) fn add(&mut self, tau: u64, w: u128) {
+        for (bucket, byte) in self.0.iter_mut().zip(tau.to_le_bytes()) {
+            let sum = &mut bucket[usize::from(byte)];
+            *sum = sum.wrapping_add(w);
+        }
+    }
+
+    /// The sums.
+    pub(super) fn sums(&self) -> [u128; SIGMA] {
+        std::array::from_fn(|c| {
+            let bucket = &self.0[c / 8];
+            (0..256)
+                .filter(|byte| byte >> (c % 8) & 1 == 1)
+                .fold(0u128, |s, byte| s.wrapping_add(bucket[byte]))
+        })
+    }
+}
+
+/// λ = Σ_c θ_c·τ_c mod p by six look-ups.
+pub(super) struct Lambda {
+    f: Prime,
+    tables: Vec<[u64; 256]>,
+}
+
+impl Lambda {
+    pub(super) fn new(f: Prime, theta: &[u64]) -> Self {
+        let tables = theta
+            .chunks(8)
+            .map(|theta| subset_sums(theta, |x, y| f.add(x, y)))
+            .collect();
+        Self { f, tables }
+    }
+
+    /// The weight of a relation.
+    pub(super) fn of(&self, tau: u64) -> u64 {
+        // Six summands below 2^61 do not overflow.
+        let sum = self
+            .tables
+            .iter()
+            .zip(tau.to_le_bytes())
+            .map(|(t, byte)| t[usize::from(byte)])
+            .sum();
+        self.f.lift(sum)
+    }
+}
+
+/// For every byte the sum of those of up to eight values whose bit is set.
+pub(super) fn subset_sums(values: &[u64], add: impl Fn(u64, u64) -> u64) -> [u64; 256] {
+    let mut sums = [0; 256];
+    for (bit, &value) in values.iter().enumerate() {
+        for byte in 0..1 << bit {
+            sums[byte | 1 << bit] = add(sums[byte], value);
+        }
+    }
+    sums
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_give_the_sums_of_the_definition() {
+        let f = Prime::from_seed(&[3; 32]);
+        let theta: Vec<u64> = (0..SIGMA as u64)
+            .map(|i| f.uniform([i.wrapping_mul(0x9E37_79B9_7F4A_7C15), i]))
+            .collect();
+        let lambda = Lambda::new(f, &theta);
+        let mut buckets = Buckets::new();
+        let relations: Vec<(u64, u128)> = (1..500u64)
+            .map(|g| {
+                let tau = g.wrapping_mul(0xD1B5_4A32_D192_ED03) & ((1 << SIGMA) - 1);
+                (tau, u128::from(g) << 60 | u128::from(tau))
+            })
+            .collect();
+        for &(tau, w) in &relations {
+            buckets.add(tau, w);
+            let want = (0..SIGMA)
+                .filter(|c| tau >> c & 1 == 1)
+                .fold(0, |s, c| f.add(s, theta[c]));
+            assert_eq!(lambda.of(tau), want);
+        }
+        for (c, sum) in buckets.sums().into_iter().enumerate() {
+            let want: u128 = relations
+                .iter()
+                .filter(|(tau, _)| tau >> c & 1 == 1)
+                .map(|r| r.1)
+                .sum();
+            assert_eq!(sum, want);
+        }
+    }
+}
