@@ -66,12 +66,16 @@ fn bytes(words: &[u64]) -> impl Iterator<Item = usize> {
 impl BitClaim<'_> {
     /// cL of the proof of P_{me+1} and cR of that of P_{me-1}: Σ λ·tL and Σ λ·tR.
     fn shares(&self) -> (u64, u64) {
-        let table = subset_sums(&self.sigma, |x, y| x ^ y);
+        let weights = subset_sums(&self.sigma, |x, y| x ^ y);
+        // The sum of τ for each byte.
         let sum = |of: fn(&Rest<Vec<u64>>) -> &Vec<u64>| {
-            self.gates.iter().fold(0, |sum, g| {
-                let bits = bytes(of(g.rest)).map(|byte| table[byte]);
-                sum ^ Binary.dot(bits, g.tau.iter().copied())
-            })
+            let mut table = [0; 1 << K];
+            for g in &self.gates {
+                bytes(of(g.rest))
+                    .zip(&g.tau)
+                    .for_each(|(byte, tau)| table[byte] ^= tau);
+            }
+            Binary.dot(weights, table)
         };
         (sum(|r| &r.left.next), sum(|r| &r.right.own))
     }
