@@ -32,8 +32,11 @@ mod pages;
 mod parts;
 mod prime;
 mod quotients;
+mod strength;
 mod words;
 
+#[cfg(test)]
+mod soundness;
 #[cfg(test)]
 mod tests;
 

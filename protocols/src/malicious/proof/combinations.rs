@@ -2,9 +2,8 @@
 
 use super::field::Field;
 use super::prime::Prime;
+use super::strength::SIGMA;
 
-/// Combinations: a relation that does not hold survives each with probability 1/2.
-pub(super) const SIGMA: usize = 48;
 /// Bytes of them.
 const BYTES: usize = SIGMA / 8;
 

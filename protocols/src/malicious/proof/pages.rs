@@ -12,7 +12,7 @@ use tacit_mpc::ring::into_row_major;
 use tacit_mpc::{Bilinear, Conv, Error, Kernels, R64, Result, Tensor};
 
 use super::super::pair::Pair;
-use super::combinations::SIGMA;
+use super::strength::{SIGMA, combinations};
 
 /// One compressed matrix product at one index.
 pub(super) struct Page {
@@ -108,7 +108,7 @@ impl Combiner {
                 bits: bits.collect(),
             };
         }
-        let words = words();
+        let words: Vec<u64> = words().into_iter().map(|w| w & combinations()).collect();
         let bits =
             (0..SIGMA).flat_map(|c| words.iter().map(move |w| R64::from_bit(w >> c & 1 == 1)));
         Self {

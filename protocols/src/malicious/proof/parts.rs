@@ -6,8 +6,8 @@ use super::super::log::{BitDots, Entry, Rest};
 use super::super::pair::{Pair, Words};
 use super::Relations;
 use super::challenge::Coin;
-use super::combinations::SIGMA;
 use super::pages::{Page, compress};
+use super::strength::combinations;
 
 /// Relations of one entry of the log.
 pub(super) enum Kind<'l> {
@@ -35,7 +35,7 @@ impl Part<'_> {
     /// The σ bits of each relation; the same whenever it is asked for.
     pub(super) fn tau(&self, coin: &Coin<Relations>) -> Vec<u64> {
         let mut words = coin.words("combinations", self.number, self.relations);
-        words.iter_mut().for_each(|w| *w &= (1 << SIGMA) - 1);
+        words.iter_mut().for_each(|w| *w &= combinations());
         words
     }
 

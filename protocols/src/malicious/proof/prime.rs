@@ -5,33 +5,39 @@ use sha2::{Digest, Sha256};
 use super::challenge::Coin;
 use super::field::Field;
 use super::quotients::Quotients;
+use super::strength::{PRIME_BITS, prime_bits};
 
-/// F_p for a prime 2^60 < p < 2^61.
+/// F_p for a prime 2^60 < p < 2^61 (of fewer bits in tests).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Prime {
     p: u64,
-    /// ⌊2^124 / p⌋, below 2^64.
+    /// Bits of p.
+    bits: u32,
+    /// ⌊2^(63 + bits) / p⌋, below 2^64.
     reciprocal: u64,
     /// 2^64 mod p.
     word: u64,
 }
 
-/// Bits of the prime.
-pub(crate) const BITS: u32 = 61;
-
 impl Prime {
-    /// The field of a prime of 61 bits.
+    /// The field of a prime.
     pub(super) fn of(p: u64) -> Self {
-        debug_assert!(p >> (BITS - 1) == 1);
+        let bits = 64 - p.leading_zeros();
+        debug_assert!(cfg!(test) || bits == PRIME_BITS);
         Self {
             p,
-            reciprocal: ((1u128 << 124) / u128::from(p)) as u64,
+            bits,
+            reciprocal: ((1u128 << (63 + bits)) / u128::from(p)) as u64,
             word: ((1u128 << 64) % u128::from(p)) as u64,
         }
     }
 
     /// A uniform prime of 61 bits, by rejection on a public stream. There are 2^54.57 of them.
     pub(super) fn random(coin: &Coin<Quotients>) -> Self {
+        #[cfg(test)]
+        if let Some(known) = super::strength::weakness().known_prime {
+            return Self::of(known);
+        }
         Self::from_seed(&coin.seed("prime", 0))
     }
 
@@ -44,7 +50,8 @@ impl Prime {
                 .chain_update(i.to_le_bytes())
                 .finalize();
             let word = u64::from_le_bytes(std::array::from_fn(|k| digest[k]));
-            word >> (64 - (BITS - 1)) | 1 << (BITS - 1)
+            let top = prime_bits() - 1;
+            word >> (64 - top) | 1 << top
         };
         let p = (0..)
             .map(candidate)
@@ -59,10 +66,12 @@ impl Prime {
         self.p
     }
 
-    /// x mod p for x < 2^124 (Barrett, with an estimate that is low by at most 2).
+    /// x mod p for x < 2^(63 + bits) (Barrett, with an estimate that is low by at most 2).
     #[inline(always)]
     fn barrett(self, x: u128) -> u64 {
-        let estimate = (u128::from((x >> 60) as u64) * u128::from(self.reciprocal) >> 64) as u64;
+        let bits = if cfg!(test) { self.bits } else { PRIME_BITS };
+        let estimate =
+            (u128::from((x >> (bits - 1)) as u64) * u128::from(self.reciprocal) >> 64) as u64;
         let mut r = (x as u64).wrapping_sub(estimate.wrapping_mul(self.p));
         r = r.min(r.wrapping_sub(self.p));
         r = r.min(r.wrapping_sub(self.p));

@@ -14,9 +14,10 @@ use super::super::log::{BitDots, Rest};
 use super::super::pair::{Pair, Words};
 use super::Relations;
 use super::challenge::{Coin, Fixed};
-use super::combinations::{Buckets, SIGMA};
+use super::combinations::Buckets;
 use super::pages::Page;
 use super::parts::{Kind, Part};
+use super::strength::SIGMA;
 
 /// Both shares of all quotients at this party's indices: β of P_j at index j, γ of P_{j-1} at index j.
 pub(super) struct Quotients {
@@ -37,16 +38,16 @@ pub(super) async fn exchange(
 ) -> Result<Quotients> {
     let label = c.strand.next_gate()?;
     let me = c.me();
-    let mut buckets = Buckets::new();
+    let mut sums = Sums::default();
     for part in parts {
         if part.dealer().is_some_and(|d| d != me) {
             continue;
         }
         let tau = part.tau(coin);
         match &part.kind {
-            Kind::Products { terms, rest } => products(terms, rest, &tau, &mut buckets),
-            Kind::Page(page) => matrices(page, &tau, &mut buckets),
-            Kind::Dots(dots) => bit_dots(dots, &tau, &mut buckets),
+            Kind::Products { terms, rest } => products(terms, rest, &tau, &mut sums),
+            Kind::Page(page) => matrices(page, &tau, &mut sums),
+            Kind::Dots(dots) => bit_dots(dots, &tau, &mut sums),
         }
     }
     let gamma = |j| -> Result<[u128; SIGMA]> {
@@ -56,7 +57,7 @@ pub(super) async fn exchange(
         }))
     };
     let gamma = Pair::new(gamma(me)?, gamma(me + 1)?);
-    let quotients = buckets.sums();
+    let quotients = sums.quotients();
     let own: [u128; SIGMA] = std::array::from_fn(|k| quotients[k] ^ gamma.next[k]);
     c.strand.send((me + 2) % 3, label, BYTES, |out| {
         out.chunks_exact_mut(16)
@@ -88,25 +89,62 @@ impl Wide {
         self.high += product >> 64;
     }
 
-    /// The quotient by 2^64 after two more words.
+    /// The quotient by 2^64 and the remainder after two more words.
     #[inline(always)]
-    fn quotient(self, left: R64, right: R64) -> u128 {
-        self.high + ((self.low + u128::from(left.0) + u128::from(right.0)) >> 64)
+    fn divided(self, left: R64, right: R64) -> (u128, u64) {
+        let low = self.low + u128::from(left.0) + u128::from(right.0);
+        (self.high + (low >> 64), low as u64)
     }
 }
 
-fn products(terms: &[(Words, Words)], rest: &Rest<Vec<R64>>, tau: &[u64], buckets: &mut Buckets) {
+/// Σ_g τ_{g,c}·E_g, divided by 2^64.
+struct Sums {
+    quotients: Buckets,
+    /// What is left over: nothing, unless somebody cheats.
+    #[cfg(test)]
+    remainders: Buckets,
+}
+
+impl Default for Sums {
+    fn default() -> Self {
+        Self {
+            quotients: Buckets::new(),
+            #[cfg(test)]
+            remainders: Buckets::new(),
+        }
+    }
+}
+
+impl Sums {
+    #[inline(always)]
+    fn add(&mut self, tau: u64, e: Wide, left: R64, right: R64) {
+        let (quotient, _remainder) = e.divided(left, right);
+        self.quotients.add(tau, quotient);
+        #[cfg(test)]
+        self.remainders.add(tau, _remainder.into());
+    }
+
+    fn quotients(&self) -> [u128; SIGMA] {
+        #[cfg(test)]
+        if let Some(cheat) = super::strength::QUOTIENTS.get() {
+            return cheat(self.quotients.sums(), self.remainders.sums());
+        }
+        self.quotients.sums()
+    }
+}
+
+fn products(terms: &[(Words, Words)], rest: &Rest<Vec<R64>>, tau: &[u64], sums: &mut Sums) {
     for (k, &tau) in tau.iter().enumerate() {
         let mut e = Wide::default();
         for (x, y) in terms {
             e.add_product(x.own[k], y.next[k]);
             e.add_product(y.own[k], x.next[k]);
         }
-        buckets.add(tau, e.quotient(rest.left.own[k], rest.right.next[k]));
+        sums.add(tau, e, rest.left.own[k], rest.right.next[k]);
     }
 }
 
-fn matrices(page: &Pair<Page>, tau: &[u64], buckets: &mut Buckets) {
+fn matrices(page: &Pair<Page>, tau: &[u64], sums: &mut Sums) {
     let (own, next) = (&page.own, &page.next);
     let inner = own.inner.max(1);
     let row = |x: &[R64], i: usize, sum: &mut Wide, y: &[R64], j: usize| {
@@ -123,13 +161,13 @@ fn matrices(page: &Pair<Page>, tau: &[u64], buckets: &mut Buckets) {
             let (k, mut e) = (i * own.columns + j, Wide::default());
             row(&own.x, i, &mut e, &next.y, j);
             row(&next.x, i, &mut e, &own.y, j);
-            buckets.add(tau[k], e.quotient(own.left[k], next.right[k]));
+            sums.add(tau[k], e, own.left[k], next.right[k]);
         }
     }
 }
 
 /// The prover of these has both halves.
-fn bit_dots(dots: &BitDots, tau: &[u64], buckets: &mut Buckets) {
+fn bit_dots(dots: &BitDots, tau: &[u64], sums: &mut Sums) {
     let (Some(beta), Some(gamma)) = (&dots.beta, &dots.gamma) else {
         return;
     };
@@ -140,8 +178,8 @@ fn bit_dots(dots: &BitDots, tau: &[u64], buckets: &mut Buckets) {
         let weight = relation.weight;
         for (k, &tau) in tau.iter().enumerate() {
             let both = u128::from((beta[k].0 & gamma[k].0) >> weight.from) << weight.up;
-            let sum = both + u128::from(left[k].0) + u128::from(right[k].0);
-            buckets.add(tau, sum >> 64);
+            let e = Wide { low: both, high: 0 };
+            sums.add(tau, e, left[k], right[k]);
         }
     }
 }

@@ -14,12 +14,13 @@ use tacit_mpc::{PartyId, R64};
 use super::Relations;
 use super::bit_rows::{BitRows, K, ROWS, Row};
 use super::challenge::Coin;
-use super::combinations::{Lambda, SIGMA, subset_sums};
+use super::combinations::{Lambda, subset_sums};
 use super::field::Field;
 use super::fold::{Claim, Fold, Segments};
 use super::parts::{Kind, Part};
 use super::prime::Prime;
 use super::quotients::Quotients;
+use super::strength::SIGMA;
 
 /// The vectors of the claim, in parts.
 pub(super) struct WordClaim<'l> {
