@@ -13,10 +13,20 @@
 //! CRYPTO 2019; Boyle, Gilboa, Ishai, Nof, CCS 2019). The step from Z_2^64 to a field is **new, not peer reviewed**: SECURITY.md
 //! says what it assumes and what it rests on.
 
+mod adder;
+#[cfg(test)]
+mod check;
 mod circuit;
+mod compare;
+mod convert;
+mod exact;
 mod input;
 mod log;
 mod open;
 mod pair;
 mod product;
 mod proof;
+mod split;
+#[cfg(test)]
+mod tests;
+mod truncate;

@@ -16,7 +16,7 @@
 
 mod a2b;
 mod bilinear;
-mod bits;
+pub(crate) mod bits;
 mod boolean;
 mod combine;
 mod compare;
@@ -41,7 +41,7 @@ mod select_row;
 mod share;
 mod truncate;
 #[cfg(test)]
-mod uniform;
+pub(crate) mod uniform;
 
 pub use bilinear::product;
 pub use cost::{CostEngine, Value as CostValue};

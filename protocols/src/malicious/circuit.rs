@@ -1,9 +1,13 @@
 //! One chunk of a tensor on its way through gates that are logged.
 
+use std::num::Wrapping;
+use std::rc::Rc;
+
 use tacit_mpc::wire::{pack, pack_planes, packed_len, unpack, unpack_planes};
-use tacit_mpc::{Label, PartyId, Purpose, R64, Result, Strand};
+use tacit_mpc::{Chunk, Label, PartyId, Purpose, R64, Result, Session, Strand};
 
 use super::log::Log;
+use super::pair::{Pair, joint};
 
 /// A strand and the log of what it must prove.
 pub(crate) struct Circuit<'s> {
@@ -11,6 +15,28 @@ pub(crate) struct Circuit<'s> {
     pub(crate) strand: Strand<'s>,
     /// Where its gates leave their relations.
     pub(crate) log: &'s Log,
+}
+
+/// Runs `gate` for every chunk of `n` elements and gives each result to `sink`, in any order.
+///
+/// # Errors
+/// The first error of a chunk or of `sink`, a failed link, or a peer out of step.
+pub(crate) fn for_each_chunk<T>(
+    session: &Session,
+    log: &Log,
+    n: usize,
+    gate: impl AsyncFn(&Circuit<'_>) -> Result<T>,
+    sink: impl FnMut(Chunk, T) -> Result<()>,
+) -> Result<()> {
+    let gate = async |strand: Strand<'_>| gate(&Circuit { strand, log }).await;
+    session.for_each_chunk(n, gate, sink)
+}
+
+/// The words cut to multiples of 2^(64 - `bits`).
+pub(crate) fn top(mut words: Vec<R64>, bits: u32) -> Vec<R64> {
+    let mask = Wrapping(u64::MAX << (64 - bits));
+    words.iter_mut().for_each(|w| *w &= mask);
+    words
 }
 
 impl Circuit<'_> {
@@ -34,6 +60,16 @@ impl Circuit<'_> {
         (j + 3 - self.me()) % 3 < 2
     }
 
+    /// The sharing of a vector that P_j and P_{j-1} both know, `Some` there.
+    pub(crate) fn joint<W: Copy + Default>(
+        &self,
+        j: PartyId,
+        n: usize,
+        v: Option<Rc<Vec<W>>>,
+    ) -> Pair<Vec<W>> {
+        joint(self.me(), j, n, v)
+    }
+
     /// `n` words of F(k_j, label, purpose) where this party knows index j.
     pub(crate) fn draw(
         &self,
@@ -48,9 +84,7 @@ impl Circuit<'_> {
     }
 
     pub(crate) fn send_words(&self, to: PartyId, label: Label, words: &[R64]) -> Result<()> {
-        let len = packed_len(words.len(), 64);
-        self.strand
-            .send(to % 3, label, len, |out| pack(words, 64, out))
+        self.send_top(to, label, words, 64)
     }
 
     pub(crate) async fn recv_words(
@@ -59,9 +93,41 @@ impl Circuit<'_> {
         label: Label,
         n: usize,
     ) -> Result<Vec<R64>> {
-        let bytes = self.strand.recv(from % 3, label, packed_len(n, 64)).await?;
+        self.recv_top(from, label, n, 64).await
+    }
+
+    /// Sends the upper `bits` bits of words.
+    pub(crate) fn send_top(
+        &self,
+        to: PartyId,
+        label: Label,
+        words: &[R64],
+        bits: u32,
+    ) -> Result<()> {
+        let len = packed_len(words.len(), bits as usize);
+        self.strand.send(to % 3, label, len, |out| {
+            if bits == 64 {
+                pack(words, 64, out);
+            } else {
+                let low: Vec<R64> = words.iter().map(|w| w >> (64 - bits) as usize).collect();
+                pack(&low, bits, out);
+            }
+        })
+    }
+
+    /// Receives words of which the upper `bits` bits were sent: the others are zero.
+    pub(crate) async fn recv_top(
+        &self,
+        from: PartyId,
+        label: Label,
+        n: usize,
+        bits: u32,
+    ) -> Result<Vec<R64>> {
+        let len = packed_len(n, bits as usize);
+        let bytes = self.strand.recv(from % 3, label, len).await?;
         let mut words = vec![R64::default(); n];
-        unpack(&bytes, 64, &mut words);
+        unpack(&bytes, bits, &mut words);
+        words.iter_mut().for_each(|w| *w <<= (64 - bits) as usize);
         Ok(words)
     }
 

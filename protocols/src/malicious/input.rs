@@ -2,33 +2,72 @@
 //!
 //! x_{d+1} = F(k_{d+1}), x_d = x - x_{d+1} goes from P_d to P_{d-1}, x_{d+2} = 0: each share reaches one other party, so nothing
 //! can be inconsistent and there is nothing to check (protocols-malicious, section 6). One element and one round, all parties
-//! together.
+//! together. Values that are multiples of 2^(64 - bits) take `bits` bits each.
+
+use std::ops::{BitXor, Sub};
 
 use tacit_mpc::{Label, PartyId, Purpose, R64, Result};
 
-use super::circuit::Circuit;
+use super::circuit::{Circuit, top};
 use super::pair::{Bits, Pair, Words};
 
-/// P_d shares words, given there.
+/// P_d shares `n` words, given there.
 pub(crate) async fn input(
     c: &Circuit<'_>,
     d: PartyId,
     n: usize,
     x: Option<&[R64]>,
 ) -> Result<Words> {
+    input_top(c, d, n, 64, x).await
+}
+
+/// The same for words that are multiples of 2^(64 - `bits`).
+pub(crate) async fn input_top(
+    c: &Circuit<'_>,
+    d: PartyId,
+    n: usize,
+    bits: u32,
+    x: Option<&[R64]>,
+) -> Result<Words> {
     let label = c.strand.next_gate()?;
+    share(c, label, d, n, bits, x, R64::sub).await
+}
+
+/// The same by exclusive or: share d and share d + 1 give the words bit by bit, share d + 2 is zero.
+pub(crate) async fn input_xor(
+    c: &Circuit<'_>,
+    label: Label,
+    d: PartyId,
+    n: usize,
+    bits: u32,
+    x: Option<&[R64]>,
+) -> Result<Words> {
+    share(c, label, d, n, bits, x, R64::bitxor).await
+}
+
+async fn share(
+    c: &Circuit<'_>,
+    label: Label,
+    d: PartyId,
+    n: usize,
+    bits: u32,
+    x: Option<&[R64]>,
+    hide: impl Fn(R64, R64) -> R64,
+) -> Result<Words> {
     let zero = || vec![R64::default(); n];
-    let mask = |j: PartyId| c.strand.draw(j, label, Purpose::Input, n);
+    let mask = |j: PartyId| {
+        Ok::<_, tacit_mpc::Error>(top(c.strand.draw(j, label, Purpose::Input, n)?, bits))
+    };
     match (c.me() + 3 - d % 3) % 3 {
         0 => {
             let next = mask(d + 1)?;
             let x = x.unwrap_or_default().iter();
-            let own: Vec<R64> = x.zip(&next).map(|(&x, &m)| x - m).collect();
-            c.send_words(d + 2, label, &own)?;
+            let own: Vec<R64> = x.zip(&next).map(|(&x, &m)| hide(x, m)).collect();
+            c.send_top(d + 2, label, &own, bits)?;
             Ok(Pair::new(own, next))
         }
         1 => Ok(Pair::new(mask(d + 1)?, zero())),
-        _ => Ok(Pair::new(zero(), c.recv_words(d, label, n).await?)),
+        _ => Ok(Pair::new(zero(), c.recv_top(d, label, n, bits).await?)),
     }
 }
 

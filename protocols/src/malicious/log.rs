@@ -128,6 +128,12 @@ impl Log {
         }
     }
 
+    /// Looks at the entries without taking them.
+    #[cfg(test)]
+    pub(crate) fn look<T>(&self, f: impl Fn(&Entry) -> T) -> Vec<T> {
+        self.entries.borrow().values().map(f).collect()
+    }
+
     /// Words held for the proof: what a limit of memory is about.
     pub(crate) fn size(&self) -> usize {
         8 * self.words.get() + 4 * self.planes.get()

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use tacit_mpc::{PartyId, R64};
 
 /// The data of index `me` and of index `me + 1`. It is immutable and counted, so that what is proved later is what was computed.
+#[derive(Debug)]
 pub(crate) struct Pair<T> {
     /// Index `me`, which P_{me-1} knows as well.
     pub(crate) own: Rc<T>,
@@ -55,6 +56,65 @@ impl<T> Pair<T> {
     }
 }
 
+impl Words {
+    /// The sum.
+    pub(crate) fn plus(&self, other: &Self) -> Self {
+        self.zip(other, |x, y| x.iter().zip(y).map(|(x, y)| x + y).collect())
+    }
+
+    /// The difference.
+    pub(crate) fn minus(&self, other: &Self) -> Self {
+        self.zip(other, |x, y| x.iter().zip(y).map(|(x, y)| x - y).collect())
+    }
+
+    /// The multiple by a number that all parties know.
+    pub(crate) fn times(&self, c: R64) -> Self {
+        if c.0 == 1 {
+            return self.clone();
+        }
+        self.each(|x| x.iter().map(|x| c * x).collect())
+    }
+
+    /// The same with a number that all parties know added to every word, at index 0.
+    pub(crate) fn offset(&self, me: PartyId, c: R64) -> Self {
+        let add = |x: &Rc<Vec<R64>>| Rc::new(x.iter().map(|x| x + c).collect());
+        match me {
+            0 => Self {
+                own: add(&self.own),
+                next: Rc::clone(&self.next),
+            },
+            2 => Self {
+                own: Rc::clone(&self.own),
+                next: add(&self.next),
+            },
+            _ => self.clone(),
+        }
+    }
+}
+
+impl Bits {
+    /// The exclusive or.
+    pub(crate) fn xor(&self, other: &Self) -> Self {
+        self.zip(other, |x, y| x.iter().zip(y).map(|(x, y)| x ^ y).collect())
+    }
+
+    /// The complement, at index 0.
+    pub(crate) fn not(&self, me: PartyId) -> Self {
+        let flip = |x: &Rc<Vec<u64>>| Rc::new(x.iter().map(|x| !x).collect());
+        match me {
+            0 => Self {
+                own: flip(&self.own),
+                next: Rc::clone(&self.next),
+            },
+            2 => Self {
+                own: Rc::clone(&self.own),
+                next: flip(&self.next),
+            },
+            _ => self.clone(),
+        }
+    }
+}
+
 /// The sharing of a vector that P_j and P_{j-1} both know (`Some` there): share j is the vector, the others are zero. No message,
 /// and nothing to lie about.
 pub(crate) fn joint<W: Copy + Default>(
@@ -63,9 +123,19 @@ pub(crate) fn joint<W: Copy + Default>(
     n: usize,
     v: Option<Rc<Vec<W>>>,
 ) -> Pair<Vec<W>> {
-    let zero = || Rc::new(vec![W::default(); n]);
+    joint_beside(me, j, &Rc::new(vec![W::default(); n]), v)
+}
+
+/// [`joint`] with the zeros given, for many vectors of one length.
+pub(crate) fn joint_beside<W: Copy + Default>(
+    me: PartyId,
+    j: PartyId,
+    zero: &Rc<Vec<W>>,
+    v: Option<Rc<Vec<W>>>,
+) -> Pair<Vec<W>> {
+    let zero = || Rc::clone(zero);
     let v = v.unwrap_or_else(zero);
-    match (j + 3 - me) % 3 {
+    match (j + 3 - me % 3) % 3 {
         0 => Pair {
             own: v,
             next: zero(),

@@ -10,7 +10,7 @@ use std::num::Wrapping;
 
 use tacit_mpc::{Label, PartyId, Purpose, R64, Result};
 
-use super::circuit::Circuit;
+use super::circuit::{Circuit, top};
 use super::log::{Entry, Rest};
 use super::pair::{Bits, Pair, Words};
 
@@ -18,11 +18,13 @@ use super::pair::{Bits, Pair, Words};
 /// the same, a missing mask being zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Support {
-    /// All of them. 24 bytes.
+    /// All of them. 24 bytes a word, 3 bits a bit.
     Full,
-    /// x only at index j, y only at index j + 1: z_j = x_j·y_{j+1} - a_{j+1}, z_{j+1} = a_{j+1}, z_{j+2} = 0. 8 bytes.
+    /// x only at index j, y only at index j + 1: z_j = x_j·y_{j+1} - a_{j+1}, z_{j+1} = a_{j+1}, z_{j+2} = 0. 8 bytes, 1 bit.
     Neighbours(PartyId),
-    /// x only at indices j + 1 and j + 2, y only at j: a_{j+2} = 0, P_{j+1} is silent. 16 bytes.
+    /// Both only at indices j and j + 1, so that P_j knows them: z_{j+1} = x_{j+1}·y_{j+1} + a_{j+1}, z_{j+2} = 0. 8 bytes, 1 bit.
+    Known(PartyId),
+    /// x only at indices j + 1 and j + 2, y only at j: a_{j+2} = 0, P_{j+1} is silent. 16 bytes, 2 bits.
     PairBySingle(PartyId),
 }
 
@@ -31,7 +33,7 @@ impl Support {
     fn masks(self, index: PartyId) -> bool {
         match self {
             Self::Full => true,
-            Self::Neighbours(j) => index % 3 == (j + 1) % 3,
+            Self::Neighbours(j) | Self::Known(j) => index % 3 == (j + 1) % 3,
             Self::PairBySingle(j) => index % 3 != (j + 2) % 3,
         }
     }
@@ -40,39 +42,65 @@ impl Support {
     fn sends(self, i: PartyId) -> bool {
         match self {
             Self::Full => true,
-            Self::Neighbours(j) => i % 3 == j % 3,
+            Self::Neighbours(j) | Self::Known(j) => i % 3 == j % 3,
             Self::PairBySingle(j) => i % 3 != (j + 1) % 3,
         }
     }
 }
 
-/// Σ x·y over pairs of factors of `n` words.
+/// Σ x·y over pairs of factors of one length.
 pub(crate) async fn product(
     c: &Circuit<'_>,
     terms: &[(Words, Words)],
     support: Support,
 ) -> Result<Words> {
+    product_top(c, terms, support, 64).await
+}
+
+/// The same where every share of every product is a multiple of 2^(64 - `bits`): `bits` bits a message.
+pub(crate) async fn product_top(
+    c: &Circuit<'_>,
+    terms: &[(Words, Words)],
+    support: Support,
+    bits: u32,
+) -> Result<Words> {
     let label = c.strand.next_gate()?;
     let n = terms.first().map_or(0, |(x, _)| x.own.len());
-    let masks = masks(c, label, support, n)?;
-    let mut z = vec![Wrapping(0); n];
+    let masks = masks(c, label, support, n, bits)?;
+    let mut z: Vec<R64> = masks
+        .own
+        .iter()
+        .zip(&*masks.next)
+        .map(|(a, b)| a - b)
+        .collect();
     for (x, y) in terms {
         let factors = x.own.iter().zip(&*x.next).zip(y.own.iter().zip(&*y.next));
         z.iter_mut()
             .zip(factors)
             .for_each(|(z, ((&x0, &x1), (&y0, &y1)))| *z += x0 * (y0 + y1) + x1 * y0);
     }
-    z.iter_mut()
-        .zip(masks.own.iter().zip(&*masks.next))
-        .for_each(|(z, (&a, &b))| *z += a - b);
-    let z = send_summand(c, label, support, z, &masks).await?;
-    let left = |j: fn(&Words) -> &Vec<R64>| -> Vec<R64> {
-        let mut left: Vec<R64> = j(&masks).iter().zip(j(&z)).map(|(&a, &z)| a - z).collect();
-        for (x, y) in terms {
-            left.iter_mut()
-                .zip(j(x).iter().zip(j(y)))
-                .for_each(|(l, (&x, &y))| *l += x * y);
+    let (me, next) = (c.me(), c.me() + 1);
+    if support.sends(me) {
+        c.send_top(me + 2, label, &z, bits)?;
+    }
+    let next = if support.sends(next) {
+        c.recv_top(next, label, n, bits).await?
+    } else {
+        // A silent party's summand is known to the party before it.
+        let mut next = masks.next.to_vec();
+        if let Support::Known(_) = support {
+            add_products(&mut next, terms, |p| &p.next);
         }
+        next
+    };
+    let z = Pair::new(z, next);
+    let left = |at: fn(&Words) -> &Vec<R64>| {
+        let mut left: Vec<R64> = at(&masks)
+            .iter()
+            .zip(at(&z))
+            .map(|(&a, &z)| a - z)
+            .collect();
+        add_products(&mut left, terms, at);
         left
     };
     let rest = Rest {
@@ -84,11 +112,21 @@ pub(crate) async fn product(
     Ok(z)
 }
 
+/// sum += Σ x_j·y_j at one index.
+fn add_products(sum: &mut [R64], terms: &[(Words, Words)], at: fn(&Words) -> &Vec<R64>) {
+    for (x, y) in terms {
+        let factors = at(x).iter().zip(at(y));
+        sum.iter_mut()
+            .zip(factors)
+            .for_each(|(s, (&x, &y))| *s += x * y);
+    }
+}
+
 /// The masks a_j at this party's indices; zero where they are left out.
-fn masks(c: &Circuit<'_>, label: Label, support: Support, n: usize) -> Result<Words> {
+fn masks(c: &Circuit<'_>, label: Label, support: Support, n: usize, bits: u32) -> Result<Words> {
     let mask = |j: PartyId| {
         if support.masks(j) {
-            c.strand.draw(j, label, Purpose::Zero, n)
+            Ok::<_, tacit_mpc::Error>(top(c.strand.draw(j, label, Purpose::Zero, n)?, bits))
         } else {
             Ok(vec![Wrapping(0); n])
         }
@@ -96,45 +134,39 @@ fn masks(c: &Circuit<'_>, label: Label, support: Support, n: usize) -> Result<Wo
     Ok(Pair::new(mask(c.me())?, mask(c.me() + 1)?))
 }
 
-/// P_i sends z_i to P_{i-1}; who is silent has z_i = a_i.
-async fn send_summand(
-    c: &Circuit<'_>,
-    label: Label,
-    support: Support,
-    z: Vec<R64>,
-    masks: &Words,
-) -> Result<Words> {
-    let me = c.me();
-    if support.sends(me) {
-        c.send_words(me + 2, label, &z)?;
-    }
-    let next = if support.sends(me + 1) {
-        c.recv_words(me + 1, label, z.len()).await?
-    } else {
-        masks.next.to_vec()
-    };
-    Ok(Pair::new(z, next))
-}
-
 /// x ∧ y bit by bit, planes of the chunk's length one after the other. 3 bits a bit, 1 round.
 pub(crate) async fn and(c: &Circuit<'_>, x: &Bits, y: &Bits) -> Result<Bits> {
+    and_between(c, x, y, Support::Full).await
+}
+
+/// The same for operands of [`Support::Full`] or [`Support::PairBySingle`].
+pub(crate) async fn and_between(
+    c: &Circuit<'_>,
+    x: &Bits,
+    y: &Bits,
+    support: Support,
+) -> Result<Bits> {
     let label = c.strand.next_gate()?;
     let (me, words) = (c.me(), x.own.len());
     let planes = words / c.len().div_ceil(64).max(1);
     // Bits past the end are not sent: they must be zero in what is proved as well.
     let (x, y) = (without_tail(c, x), without_tail(c, y));
-    let mask = |j: PartyId| -> Result<Vec<u64>> {
-        let drawn = c.strand.draw(j, label, Purpose::Zero, words)?;
-        Ok(drawn.into_iter().map(|w| w.0).collect())
-    };
-    let masks = without_tail(c, &Pair::new(mask(me)?, mask(me + 1)?));
+    let masks = masks(c, label, support, words, 64)?.each(|a| a.iter().map(|w| w.0).collect());
+    let masks = without_tail(c, &masks);
     let factors = x.own.iter().zip(&*x.next).zip(y.own.iter().zip(&*y.next));
     let z: Vec<u64> = factors
         .zip(masks.own.iter().zip(&*masks.next))
         .map(|(((x0, x1), (y0, y1)), (a, b))| (x0 & (y0 ^ y1)) ^ (x1 & y0) ^ a ^ b)
         .collect();
-    c.send_planes(me + 2, label, planes, &z)?;
-    let z = Pair::new(z, c.recv_planes(me + 1, label, planes).await?);
+    if support.sends(me) {
+        c.send_planes(me + 2, label, planes, &z)?;
+    }
+    let next = if support.sends(me + 1) {
+        c.recv_planes(me + 1, label, planes).await?
+    } else {
+        masks.next.to_vec()
+    };
+    let z = Pair::new(z, next);
     let left = |x: &[u64], y: &[u64], a: &[u64], z: &[u64]| -> Vec<u64> {
         let operands = x.iter().zip(y).zip(a.iter().zip(z));
         operands.map(|((x, y), (a, z))| x & y ^ a ^ z).collect()

@@ -9,7 +9,7 @@ use super::held::{Held, Words};
 use super::share::{open, share_chunks};
 
 /// Share j of every word, the same at all parties: a hash of (i, j), or what is missing from the word.
-fn share(x: &[u64], j: usize, seed: u64) -> Words {
+pub(crate) fn share(x: &[u64], j: usize, seed: u64) -> Words {
     let hash = |i: usize, j: u64| {
         let mut z = seed
             ^ (i as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)

@@ -1,0 +1,160 @@
+//! A word that one party knows, in bits that it cannot lie about.
+//!
+//! In the chunk of dealer P_d, x = x_{d+2} + (x_d + x_{d+1}): P_d knows the second summand, both others know the first. P_d
+//! shares v = ±(x_d + x_{d+1}) bit by bit, v = β ⊕ γ with β at index d and γ = F(k_{d+1}) at index d + 1, and proves
+//!     2·Σ 2^b·β_b·γ_b + (v_d - β) + (v_{d+1} - γ) = 0,
+//! since β + γ - 2·(β ∧ γ) = β ⊕ γ (protocols-malicious, section 6, "A2B"). A weighted sum of bits as a sharing of words is
+//! then one more input e = Σ w·β_b·γ_b with its relation, because Σ w·v_b = Σ w·β_b + Σ w·γ_b - 2e.
+//!
+//! All of it comes from P_d alone, which waits for nothing. Where only k low bits of x matter, everything is multiplied by
+//! 2^(64-k), and k bits are sent.
+
+use std::num::Wrapping;
+use std::rc::Rc;
+
+use tacit_mpc::{Label, PartyId, R64, Result};
+
+use super::circuit::Circuit;
+use super::input::{input_top, input_xor};
+use super::log::{BitDots, BitRelation, Entry, Weight};
+use super::pair::{Bits, Pair, Words};
+use crate::rep3::bits::to_bits;
+
+const TWO: R64 = Wrapping(2);
+
+/// Which word of the dealer is split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sign {
+    /// s = x_d + x_{d+1}, so that x = c + s.
+    Plus,
+    /// r = -(x_d + x_{d+1}), so that x = c - r.
+    Minus,
+}
+
+/// A word of the dealer in bits. [`Self::prove`] must be called when all sums are taken.
+pub(crate) struct Split {
+    label: Label,
+    dealer: PartyId,
+    n: usize,
+    /// Bits that matter; they are the upper ones of the words.
+    bits: u32,
+    /// Shares by exclusive or: β at index d, γ at index d + 1.
+    shares: Words,
+    relations: Vec<BitRelation>,
+}
+
+impl Split {
+    /// Splits the k low bits of the dealer's word of x. k bits, 1 round.
+    pub(crate) async fn new(c: &Circuit<'_>, x: &Words, k: u32, sign: Sign) -> Result<Self> {
+        let (d, me, n) = (c.dealer(), c.me(), x.own.len());
+        let up = Wrapping(1u64 << (64 - k));
+        let v = x.times(if sign == Sign::Plus { up } else { -up });
+        let known = || v.own.iter().zip(&*v.next).map(|(a, b)| a + b).collect();
+        let word: Option<Vec<R64>> = (me == d).then(known);
+        let label = c.strand.next_gate()?;
+        let shares = input_xor(c, label, d, n, k, word.as_deref()).await?;
+        let less = |j: PartyId| {
+            let (v, share) = (v.at(me, j)?, shares.at(me, j)?);
+            Some(Rc::new(
+                v.iter().zip(&**share).map(|(v, s)| v - s).collect(),
+            ))
+        };
+        let relations = vec![BitRelation {
+            weight: Weight { from: 0, up: 1 },
+            left: less(d),
+            right: less(d + 1),
+        }];
+        Ok(Self {
+            label,
+            dealer: d,
+            n,
+            bits: k,
+            shares,
+            relations,
+        })
+    }
+
+    /// Σ 2^(b - from + up) over the bits b >= `from` that are set, of words of 64 bits in which the word's k bits are the upper
+    /// ones, as words that are known to the dealer. A sum that is a multiple of 2^up takes 64 - up bits; 1 round.
+    pub(crate) async fn sum(&mut self, c: &Circuit<'_>, from: u32, up: u32) -> Result<Words> {
+        let (d, me) = (self.dealer, c.me());
+        let weigh = |w: R64| (w >> from as usize) << up as usize;
+        let both = || {
+            let shares = self.shares.own.iter().zip(&*self.shares.next);
+            shares.map(|(b, g)| weigh(b & g)).collect()
+        };
+        let word: Option<Vec<R64>> = (me == d).then(both);
+        let e = input_top(c, d, self.n, 64 - up, word.as_deref()).await?;
+        let negated = |j: PartyId| {
+            Some(Rc::new(
+                e.at(me, j)?.iter().map(|&e| -e).collect::<Vec<_>>(),
+            ))
+        };
+        self.relations.push(BitRelation {
+            weight: Weight { from, up },
+            left: negated(d),
+            right: negated(d + 1),
+        });
+        Ok(self.shares.zip(&e, |share, e| {
+            let terms = share.iter().zip(e);
+            terms.map(|(&w, &e)| weigh(w) - TWO * e).collect()
+        }))
+    }
+
+    /// Logs what the dealer claims.
+    ///
+    /// # Errors
+    /// Where it was logged before.
+    pub(crate) fn prove(&mut self, c: &Circuit<'_>) -> Result<()> {
+        let at = |j: PartyId| self.shares.at(c.me(), j).map(Rc::clone);
+        let dots = BitDots {
+            dealer: self.dealer,
+            len: self.n,
+            beta: at(self.dealer),
+            gamma: at(self.dealer + 1),
+            relations: std::mem::take(&mut self.relations),
+        };
+        c.log.push(self.label, Entry::BitDots(dots))
+    }
+
+    /// The dealer's word in bit planes, lowest first, known to the dealer.
+    pub(crate) fn planes(&self) -> Vec<Bits> {
+        let down = (64 - self.bits) as usize;
+        let planes = self.shares.each(|words| {
+            let low: Vec<R64> = words.iter().map(|w| w >> down).collect();
+            to_bits(&low, self.bits)
+        });
+        each_plane(&planes, self.n)
+    }
+
+    /// `count` bits from bit `first` on of each share: a pair of small numbers whose exclusive or is that part of the word.
+    pub(crate) fn part(&self, first: u32, count: u32) -> Words {
+        let down = (64 - self.bits + first) as usize;
+        let mask = Wrapping(u64::MAX >> (64 - count));
+        self.shares
+            .each(|words| words.iter().map(|w| w >> down & mask).collect())
+    }
+}
+
+/// Planes that lie one after the other, one by one.
+fn each_plane(planes: &Bits, n: usize) -> Vec<Bits> {
+    let words = n.div_ceil(64).max(1);
+    let cut = planes
+        .own
+        .chunks_exact(words)
+        .zip(planes.next.chunks_exact(words));
+    cut.map(|(own, next)| Pair::new(own.to_vec(), next.to_vec()))
+        .collect()
+}
+
+/// c = x_{d+2} of the sharing x, at the two parties that know it.
+pub(crate) fn common(c: &Circuit<'_>, x: &Words) -> Option<Rc<Vec<R64>>> {
+    x.at(c.me(), c.dealer() + 2).map(Rc::clone)
+}
+
+/// The low `k` bits of a word that both others know, in planes at index d + 2, lowest first.
+pub(crate) fn common_planes(c: &Circuit<'_>, words: Option<&[R64]>, n: usize, k: u32) -> Vec<Bits> {
+    let flat = words.map(|w| Rc::new(to_bits(w, k)));
+    let len = k as usize * n.div_ceil(64);
+    each_plane(&c.joint(c.dealer() + 2, len, flat), n)
+}

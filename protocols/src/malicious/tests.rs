@@ -1,0 +1,3 @@
+//! Every gate against plain integers: results, relations, rounds and bytes.
+
+mod gates;
