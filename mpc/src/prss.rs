@@ -222,6 +222,12 @@ pub mod probe {
             Self::new(me, &key(me), &key(me + 1))
         }
 
+        /// Both keys the same, as a cheater between two links would like them to be.
+        #[must_use]
+        pub fn from_equal_keys(me: PartyId, key: [u8; 16]) -> Self {
+            Self::new(me, &key, &key)
+        }
+
         /// What a test may watch and change.
         #[must_use]
         pub fn probe(&self) -> &Probe {

@@ -36,6 +36,8 @@ mod strength;
 mod words;
 
 #[cfg(test)]
+mod privacy;
+#[cfg(test)]
 mod soundness;
 #[cfg(test)]
 mod tests;
