@@ -10,6 +10,7 @@ mod exponentials;
 mod steps;
 
 pub use crate::table::Table;
+use crate::{Error, Result};
 pub use binades::{divide, log, reciprocal, rsqrt, scaled, softsign, sqrt};
 pub use choice::{
     clip, mask, max, max_index, negative, relu, relu_grad, scale, sign, threshold, zero,
@@ -204,6 +205,50 @@ impl Program {
                     | Instr::Table(..)
             )
         })
+    }
+
+    /// Which registers hold bits.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where an instruction reads a register that is not there yet or holds the other type, or where a
+    /// register is given out that is not there.
+    pub fn types(&self) -> Result<Vec<bool>> {
+        let invalid = |k: usize, why: &str| {
+            Error::Invalid(format!("program {}, instruction {k}: {why}", self.name))
+        };
+        let mut is_bit: Vec<bool> = Vec::with_capacity(self.code.len());
+        for (k, instr) in self.code.iter().enumerate() {
+            let bits = match instr {
+                Instr::And(..) | Instr::Xor(..) | Instr::Not(_) | Instr::ToArithmetic(_) => {
+                    usize::MAX
+                }
+                Instr::Select(..) => 1,
+                _ => 0,
+            };
+            for (operand, r) in instr.clone().operands_mut().into_iter().enumerate() {
+                let wants_bit = operand < bits;
+                match is_bit.get(*r) {
+                    Some(&bit) if bit == wants_bit => {}
+                    _ if wants_bit => {
+                        return Err(invalid(k, "it reads a register that holds no bit"));
+                    }
+                    _ => return Err(invalid(k, "it reads a register that holds no number")),
+                }
+            }
+            is_bit.push(matches!(
+                instr,
+                Instr::InputBit(_)
+                    | Instr::Negative(..)
+                    | Instr::Zero(_)
+                    | Instr::And(..)
+                    | Instr::Xor(..)
+                    | Instr::Not(_)
+            ));
+        }
+        match self.outputs.iter().find(|&&r| r >= is_bit.len()) {
+            Some(r) => Err(invalid(*r, "there is no such register to give out")),
+            None => Ok(is_bit),
+        }
     }
 
     /// The inputs that it reads as numbers.

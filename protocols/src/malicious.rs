@@ -14,19 +14,29 @@
 //! says what it assumes and what it rests on.
 
 mod adder;
+mod bilinear;
 #[cfg(test)]
 mod check;
 mod circuit;
 mod compare;
 mod convert;
+mod engine;
 mod exact;
+mod exp;
 mod input;
+mod known;
 mod log;
 mod open;
 mod pair;
 mod product;
+mod program;
 mod proof;
+mod scaled;
+mod shared;
 mod split;
+mod table;
 #[cfg(test)]
 mod tests;
 mod truncate;
+
+pub use engine::{MaliciousEngine, Proved, Release, Value};

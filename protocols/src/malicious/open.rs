@@ -1,75 +1,73 @@
-//! Openings, compared at once.
+//! Openings: after the proof, and compared at once.
 //!
 //! P_T lacks index T + 2. P_{T-1} sends it the share, P_{T+1} a hash of the share, and P_T compares before it sends anything that
 //! depends on it. A comparison that comes later leaks: two honest parties that go on from different copies of a value become an
-//! oracle for the cheater (ePrint 2026/234; protocols-malicious, section 7). One round; 8 bytes a value and 32 for the hash, for
-//! each receiver.
+//! oracle for the cheater (ePrint 2026/234; protocols-malicious, section 7). One round; 8 bytes a value and 32 a chunk for the
+//! hash, for each receiver.
+//!
+//! No gate opens anything: [`Checked`] is the only ticket, and only [`check`] makes one.
+
+use std::marker::PhantomData;
 
 use bytemuck::cast_slice;
 use sha2::{Digest, Sha256};
-use tacit_mpc::{Error, Label, PartyId, R64, Result};
+use tacit_mpc::{Error, Label, PartyId, R64, Result, Session};
 
 use super::circuit::Circuit;
+use super::log::Log;
 use super::pair::Words;
+use super::proof::verify;
 
-/// A sharing of x + r whose mask r is uniform for every receiver, fresh, and known to none of them: the one thing that may be
-/// opened before what it depends on is proved. It is used up by its opening.
-pub(crate) struct Masked {
-    value: Words,
-    /// The one party that knows r and must not see x + r.
-    dealer: PartyId,
+/// Evidence that everything logged is proved. While it exists nothing more can be logged.
+pub(super) struct Checked<'l>(PhantomData<&'l mut Log>);
+
+/// Proves everything logged.
+///
+/// # Errors
+/// A proof does not hold, or a link or peer failed.
+pub(super) fn check<'l>(s: &Session, log: &'l mut Log) -> Result<Checked<'l>> {
+    verify(s, log)?;
+    Ok(Checked(PhantomData))
 }
 
-impl Masked {
-    /// `value` = x + r, where P_dealer alone knows r = β ⊕ γ of PRSS draws of this gate, β at index `dealer` and γ at the next.
-    /// Each of the other two lacks one of them, whatever the dealer claimed about their products.
-    pub(super) fn by_dealer(value: Words, dealer: PartyId) -> Self {
-        Self { value, dealer }
-    }
-
-    /// Opens to the two parties that do not know the mask. `None` at the dealer. 16 bytes a value and 64, 1 round.
-    pub(super) async fn open(self, c: &Circuit<'_>) -> Result<Option<Vec<R64>>> {
+impl Checked<'_> {
+    /// Opens words to each of `receivers`; `None` at the others.
+    pub(super) async fn open(
+        &self,
+        c: &Circuit<'_>,
+        x: &Words,
+        receivers: &[PartyId],
+    ) -> Result<Option<Vec<R64>>> {
         let label = c.strand.next_gate()?;
-        let receivers = [(self.dealer + 1) % 3, (self.dealer + 2) % 3];
-        open_to(c, label, &self.value, &receivers).await
+        let me = c.me();
+        let (prev, next) = ((me + 2) % 3, (me + 1) % 3);
+        // P_me has index T + 2 of the receiver T = me + 1 as its own and of T = me - 1 as its next.
+        if receivers.contains(&next) {
+            c.send_words(next, label, &x.own)?;
+        }
+        if receivers.contains(&prev) {
+            let digest = digest(label, &x.next);
+            c.strand
+                .send(prev, label, 32, |out| out.copy_from_slice(&digest))?;
+        }
+        if !receivers.contains(&me) {
+            return Ok(None);
+        }
+        let missing = c.recv_words(prev, label, x.own.len()).await?;
+        let hash = c.strand.recv(next, label, 32).await?;
+        if hash[..] != digest(label, &missing) {
+            return Err(Error::CheckFailed {
+                what: format!(
+                    "the opening of {label}: the share of party {prev} is not what party {next} confirms"
+                ),
+                suspects: vec![prev, next],
+            });
+        }
+        let known = x.own.iter().zip(&*x.next);
+        Ok(Some(
+            known.zip(missing).map(|((&x, &y), z)| x + y + z).collect(),
+        ))
     }
-}
-
-/// Opens to each of `receivers`; `None` at the others.
-pub(super) async fn open_to(
-    c: &Circuit<'_>,
-    label: Label,
-    x: &Words,
-    receivers: &[PartyId],
-) -> Result<Option<Vec<R64>>> {
-    let me = c.me();
-    let (prev, next) = ((me + 2) % 3, (me + 1) % 3);
-    // P_me has index T + 2 of the receiver T = me + 1 as its own and of T = me - 1 as its next.
-    if receivers.contains(&next) {
-        c.send_words(next, label, &x.own)?;
-    }
-    if receivers.contains(&prev) {
-        let digest = digest(label, &x.next);
-        c.strand
-            .send(prev, label, 32, |out| out.copy_from_slice(&digest))?;
-    }
-    if !receivers.contains(&me) {
-        return Ok(None);
-    }
-    let missing = c.recv_words(prev, label, x.own.len()).await?;
-    let hash = c.strand.recv(next, label, 32).await?;
-    if hash[..] != digest(label, &missing) {
-        return Err(Error::CheckFailed {
-            what: format!(
-                "the opening of {label}: the share of party {prev} is not what party {next} confirms"
-            ),
-            suspects: vec![prev, next],
-        });
-    }
-    let known = x.own.iter().zip(&*x.next);
-    Ok(Some(
-        known.zip(missing).map(|((&x, &y), z)| x + y + z).collect(),
-    ))
 }
 
 /// SHA-256 of label, length and words. No key: who compares has the other copy from a party that may not lie unseen.

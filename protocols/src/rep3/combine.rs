@@ -14,9 +14,9 @@ use super::held::{Held, Words, is_a};
 
 /// Σ w_j·b_j over Z_2^k.
 #[derive(Clone, Debug)]
-pub(super) struct Weights {
-    pub(super) k: u32,
-    pub(super) of: Vec<R64>,
+pub(crate) struct Weights {
+    pub(crate) k: u32,
+    pub(crate) of: Vec<R64>,
 }
 
 /// λ in groups of this many, in the bits of the widest.

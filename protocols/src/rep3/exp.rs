@@ -20,20 +20,20 @@ use super::select_row::{pick, rotate};
 
 /// A range of arguments and the scales to work at.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Range {
+pub(crate) struct Range {
     /// Its lower end; the upper one is 2^log2_width·(2^log2_cells - 1) above.
-    lo: i64,
-    log2_width: u32,
-    log2_cells: u32,
+    pub(crate) lo: i64,
+    pub(crate) log2_width: u32,
+    pub(crate) log2_cells: u32,
     /// Scales of e^(L_c) and of the dealt rows: the greatest product stays below 2^62.
-    pair_scale: u32,
+    pub(crate) pair_scale: u32,
     row_scale: u32,
     /// Scale of the cells' constants, the greatest of which stays below 2^64.
     cell_scale: u32,
 }
 
 /// [-239, 1): e^1·2^59 < 2^62.
-pub(super) const NEGATIVE: Range = Range {
+pub(crate) const NEGATIVE: Range = Range {
     lo: -239,
     log2_width: 4,
     log2_cells: 4,
@@ -43,7 +43,7 @@ pub(super) const NEGATIVE: Range = Range {
 };
 
 /// [-16, 12): e^12·2^44 < 2^62.
-pub(super) const RELATIVE: Range = Range {
+pub(crate) const RELATIVE: Range = Range {
     lo: -16,
     log2_width: 2,
     log2_cells: 3,
@@ -62,7 +62,7 @@ impl Range {
     }
 
     /// Bits to round off the product of the two factors for f fractional bits.
-    pub(super) fn shift(self, f: u32) -> u32 {
+    pub(crate) fn shift(self, f: u32) -> u32 {
         self.pair_scale + self.row_scale - f
     }
 }
@@ -70,17 +70,17 @@ impl Range {
 /// Constants for one range and precision, the same at all parties.
 #[derive(Clone, Debug)]
 pub(crate) struct ExpTables {
-    f: u32,
-    range: Range,
+    pub(crate) f: u32,
+    pub(crate) range: Range,
     /// e^(2^j·2^-f) at scale 2^40, for each bit j of the low part.
     factors: Vec<u64>,
     /// e^(lo + width·e) at the cells' scale, for e = 0, 1, … and the guard cell e = -1.
-    cells: Vec<u64>,
+    pub(crate) cells: Vec<u64>,
 }
 
 impl ExpTables {
     /// Constants for f fractional bits, 1 <= f <= 24.
-    pub(super) fn new(range: Range, f: u32) -> Self {
+    pub(crate) fn new(range: Range, f: u32) -> Self {
         let factors = (0..f + range.log2_width)
             .map(|j| fixed_exp(1, (1u128 << j, f), UNIT) as u64)
             .collect();
@@ -100,7 +100,7 @@ impl ExpTables {
     }
 
     /// e^(L·2^-f) at scale 2^40 for 0 <= L·2^-f < width, the same bits everywhere, in constant time.
-    fn exp_low(&self, low: u64) -> u64 {
+    pub(crate) fn exp_low(&self, low: u64) -> u64 {
         self.factors
             .iter()
             .enumerate()
@@ -112,7 +112,7 @@ impl ExpTables {
     }
 
     /// D's row for one cell, before it is turned to w.
-    fn row(&self, cell: u64, low: &[u64]) -> Words {
+    pub(crate) fn row(&self, cell: u64, low: &[u64]) -> Words {
         let shift = UNIT + self.range.cell_scale - self.range.row_scale;
         let half = 1u128 << (shift - 1);
         low.iter()

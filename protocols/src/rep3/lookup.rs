@@ -57,17 +57,17 @@ pub(crate) async fn finish(
 #[derive(Clone, Debug)]
 pub(crate) struct Prepared {
     /// Lower end in units of 2^-f.
-    lo: i64,
+    pub(crate) lo: i64,
     /// log2 of the cell width in units of 2^-f.
-    d: u32,
-    log2_cells: u32,
-    degree: usize,
+    pub(crate) d: u32,
+    pub(crate) log2_cells: u32,
+    pub(crate) degree: usize,
     /// Scale of the powers and of the coefficients.
-    scale: u32,
+    pub(crate) scale: u32,
     /// Bits of the dealt words.
     pub(super) k: u32,
     /// Bits to round off the products.
-    pub(super) shift: u32,
+    pub(crate) shift: u32,
     /// \[cell\]\[power\] in u = (x - centre)/2^d.
     coefficients: Vec<Vec<f64>>,
 }
@@ -136,7 +136,7 @@ impl Prepared {
     /// D's rows: Q_i = Σ_{j>=i} A_j·C(j,i)·b^(j-i), b = L_s/2^d - 1/2, for every cell and power, at the scale of the
     /// coefficients. Sums and products of IEEE doubles, each rounded by itself (no fused multiply-add, no library function):
     /// the same on every machine (requirement R7).
-    fn rows(&self, low: &[u64]) -> Vec<Vec<Words>> {
+    pub(crate) fn rows(&self, low: &[u64]) -> Vec<Vec<Words>> {
         let b: Vec<f64> = low
             .iter()
             .map(|&l| l as f64 / (1u64 << self.d) as f64 - 0.5)
@@ -240,7 +240,7 @@ pub(crate) async fn evaluate(
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// Golden words: the dealer's rows and the pair's powers for fixed coefficients and low parts, folded by FNV-1a, as

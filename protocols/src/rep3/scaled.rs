@@ -38,18 +38,18 @@ const GUARD: u32 = 2;
 
 /// A function on a range, made ready for one precision.
 #[derive(Clone, Debug)]
-pub(super) struct Normalised {
+pub(crate) struct Normalised {
     /// The word x lies in [2^first, 2^top).
-    first: u32,
-    pub(super) top: u32,
-    pub(super) table: Prepared,
+    pub(crate) first: u32,
+    pub(crate) top: u32,
+    pub(crate) table: Prepared,
     /// V - 1 by the bits n_(top-1), n_(top-2), … n_(first+1).
-    pub(super) position: Weights,
+    pub(crate) position: Weights,
     /// T_j less `base` by the same bits.
-    pub(super) factor: Weights,
-    base: R64,
+    pub(crate) factor: Weights,
+    pub(crate) base: R64,
     /// Bits to round off T_j·F(β); `None` where T_j is added.
-    pub(super) shift: Option<u32>,
+    pub(crate) shift: Option<u32>,
 }
 
 /// F(t/7): the table's argument is b/2^top in [7/2, 7).
@@ -75,7 +75,7 @@ impl Normalised {
     ///
     /// # Errors
     /// [`Error::Invalid`] for a range that has no words or whose results do not fit into the ring.
-    pub(super) fn new(
+    pub(crate) fn new(
         function: Scaled,
         lo: i32,
         hi: i32,

@@ -9,7 +9,7 @@ use tacit_mpc::R64;
 use super::bits::Bitwise;
 
 /// A word that can be combined bit by bit, and nothing else.
-pub(super) trait Opaque: Bitwise {
+pub(crate) trait Opaque: Bitwise {
     /// Bit j in every position.
     fn spread(self, j: u32) -> Self;
 }
@@ -26,7 +26,7 @@ fn choose<W: Opaque>(mask: W, zero: W, one: W) -> W {
 }
 
 /// rows\[v\] ← rows\[(v + w) mod n\] for every value, by a barrel shifter over the bits of w; n is a power of two.
-pub(super) fn rotate<W: Opaque>(mut rows: Vec<Vec<W>>, w: &[W]) -> Vec<Vec<W>> {
+pub(crate) fn rotate<W: Opaque>(mut rows: Vec<Vec<W>>, w: &[W]) -> Vec<Vec<W>> {
     let n = rows.len();
     for j in 0..n.trailing_zeros() {
         let shifted = (0..n)

@@ -10,6 +10,7 @@
 )]
 
 pub mod gate;
+pub mod random;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

@@ -5,7 +5,7 @@ use std::num::Wrapping;
 use proptest::prelude::*;
 use tacit_mpc::simulate::mem;
 
-use super::super::check::{Outcome, run};
+use super::super::check::run;
 use super::super::circuit::Circuit;
 use super::super::compare::{bits, negative, zero};
 use super::super::convert::{select, to_arithmetic};
@@ -13,30 +13,7 @@ use super::super::exact::{floor, truncate_exact};
 use super::super::pair::Words;
 use super::super::product::{Support, product};
 use super::super::truncate::{truncate, truncate_known};
-
-/// Thirds of it are multiples of 64, so that no bit is lost to padding.
-const N: usize = 3 * 64 * 4;
-
-fn words(seed: u64, n: usize) -> Vec<u64> {
-    let mut x = seed | 1;
-    let mut next = || {
-        x ^= x << 13;
-        x ^= x >> 7;
-        x ^= x << 17;
-        x.wrapping_mul(0x2545_F491_4F6C_DD1D)
-    };
-    (0..n).map(|_| next()).collect()
-}
-
-/// One input, one output.
-fn unary(
-    x: &[u64],
-    seed: u64,
-    gate: impl AsyncFn(&Circuit<'_>, &Words) -> tacit_mpc::Result<Words> + Sync,
-) -> Outcome {
-    let gate = async |c: &Circuit<'_>, x: Vec<Words>| Ok(vec![gate(c, &x[0]).await?]);
-    run(mem(), seed, &[x.to_vec()], gate).honest()
-}
+use super::{N, unary, words};
 
 #[test]
 fn products_cost_24_bytes_and_one_round() {
