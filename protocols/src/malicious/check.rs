@@ -95,80 +95,72 @@ pub(super) struct Violation {
     pub(super) error: u64,
 }
 
-/// Every relation that does not hold.
+/// Every relation that does not hold: of an honest prover on what it holds itself, of a suspect on what its verifiers hold.
 ///
 /// # Panics
 /// Where the parties' logs have different entries.
-pub(super) fn violations(logs: &[Vec<Claim>]) -> Vec<Violation> {
+pub(super) fn violations(logs: &[Vec<Claim>], suspects: &[usize]) -> Vec<Violation> {
     let mut found = Vec::new();
-    assert!(logs.iter().all(|l| l.len() == logs[0].len()), "one log");
-    for entry in 0..logs[0].len() {
-        for prover in 0..3 {
-            let (left, right) = (
-                &logs[(prover + 2) % 3][entry],
-                &logs[(prover + 1) % 3][entry],
-            );
-            let errors: Vec<u64> = match (left, right) {
-                (Claim::Products(l, ll, _), Claim::Products(r, _, rr)) => {
-                    products(l, r, &ll[1], &rr[0])
-                }
-                (Claim::Bilinear(f, l), Claim::Bilinear(g, r)) => {
-                    assert_eq!(f, g, "one log");
-                    bilinear(*f, l, r)
-                }
-                (Claim::Ands([x, y, l, _]), Claim::Ands([u, v, _, r])) => {
-                    let terms = x[1].iter().zip(&v[0]).zip(y[1].iter().zip(&u[0]));
-                    let rests = l[1].iter().zip(&r[0]);
-                    let word = |(((x, v), (y, u)), (l, r))| x & v ^ y & u ^ l ^ r;
-                    terms.zip(rests).map(word).collect()
-                }
-                (Claim::BitDots(l), Claim::BitDots(r)) => {
-                    assert_eq!(l.dealer, r.dealer, "one log");
-                    if l.dealer == prover {
-                        bit_dots(l, r)
-                    } else {
-                        Vec::new()
-                    }
-                }
-                _ => panic!("one log"),
-            };
-            let wrong = errors.into_iter().filter(|&error| error != 0);
-            found.extend(wrong.map(|error| Violation {
-                entry,
-                prover,
-                error,
-            }));
-        }
+    let entries = logs[0].len();
+    assert!(logs.iter().all(|l| l.len() == entries), "one log");
+    for (entry, prover) in (0..entries).flat_map(|e| (0..3).map(move |p| (e, p))) {
+        let of = |party: usize| &logs[party % 3][entry];
+        // Index `prover` and index `prover` + 1.
+        let halves = if suspects.contains(&prover) {
+            [(of(prover + 2), 1), (of(prover + 1), 0)]
+        } else {
+            [(of(prover), 0), (of(prover), 1)]
+        };
+        let wrong = errors(halves, prover).into_iter().filter(|&e| e != 0);
+        found.extend(wrong.map(|error| Violation {
+            entry,
+            prover,
+            error,
+        }));
     }
     found
 }
 
-fn products(
-    l: &[(Plain<Vec<R64>>, Plain<Vec<R64>>)],
-    r: &[(Plain<Vec<R64>>, Plain<Vec<R64>>)],
-    left: &[R64],
-    right: &[R64],
-) -> Vec<u64> {
-    let mut e: Vec<R64> = left.iter().zip(right).map(|(l, r)| l + r).collect();
-    for ((x, y), (u, v)) in l.iter().zip(r) {
-        for (k, e) in e.iter_mut().enumerate() {
-            *e += x[1][k] * v[0][k] + y[1][k] * u[0][k];
+/// What is left of the relations of one entry and prover, from two holders and the place at which each has its index.
+fn errors([(left, l), (right, r)]: [(&Claim, usize); 2], prover: usize) -> Vec<u64> {
+    match (left, right) {
+        (Claim::Products(terms, rest, _), Claim::Products(others, _, other)) => {
+            let rests = rest[l].iter().zip(&other[r]);
+            let mut e: Vec<R64> = rests.map(|(l, r)| l + r).collect();
+            for ((x, y), (u, v)) in terms.iter().zip(others) {
+                for (k, e) in e.iter_mut().enumerate() {
+                    *e += x[l][k] * v[r][k] + y[l][k] * u[r][k];
+                }
+            }
+            e.into_iter().map(|e| e.0).collect()
         }
+        (Claim::Bilinear(f, a), Claim::Bilinear(g, b)) => {
+            assert_eq!(f, g, "one log");
+            let apply = |x: &Tensor, y: &Tensor| f.apply(x, y).unwrap();
+            let cross = apply(&a[0][l], &b[1][r]) + apply(&b[0][r], &a[1][l]);
+            let e = cross + apply(&a[0][l], &a[1][l]) + &a[2][l] + &b[3][r];
+            e.into_iter().map(|e| e.0).collect()
+        }
+        (Claim::Ands([x, y, rest, _]), Claim::Ands([u, v, _, other])) => {
+            let terms = x[l].iter().zip(&v[r]).zip(y[l].iter().zip(&u[r]));
+            let word = |(((x, v), (y, u)), (l, r))| x & v ^ y & u ^ l ^ r;
+            let rests = rest[l].iter().zip(&other[r]);
+            terms.zip(rests).map(word).collect()
+        }
+        (Claim::BitDots(left), Claim::BitDots(right)) => {
+            assert_eq!(left.dealer, right.dealer, "one log");
+            if left.dealer == prover {
+                bit_dots(left, right)
+            } else {
+                Vec::new()
+            }
+        }
+        _ => panic!("one log"),
     }
-    e.into_iter().map(|e| e.0).collect()
-}
-
-fn bilinear(f: Bilinear, l: &[Plain<Tensor>; 4], r: &[Plain<Tensor>; 4]) -> Vec<u64> {
-    let apply = |x: &Tensor, y: &Tensor| f.apply(x, y).unwrap();
-    let cross = apply(&l[0][1], &r[1][0]) + apply(&r[0][0], &l[1][1]);
-    let own = apply(&l[0][1], &l[1][1]);
-    let e = cross + own + &l[2][1] + &r[3][0];
-    e.into_iter().map(|e| e.0).collect()
 }
 
 fn bit_dots(l: &Dots, r: &Dots) -> Vec<u64> {
     let (beta, gamma) = (l.beta.as_ref().unwrap(), r.gamma.as_ref().unwrap());
-    assert!(l.gamma.is_none() && r.beta.is_none(), "halves are apart");
     let mut errors = Vec::new();
     for ((weight, left, _), (other, _, right)) in l.relations.iter().zip(&r.relations) {
         assert_eq!(weight, other, "one log");
@@ -200,6 +192,8 @@ pub(super) struct Outcome {
     pub(super) bytes: u64,
     /// Rounds.
     pub(super) rounds: u64,
+    /// Messages before the proof, party by party.
+    pub(super) messages: Vec<u64>,
     /// Whether the proof was accepted, party by party.
     pub(super) proved: Vec<bool>,
 }
@@ -208,7 +202,7 @@ impl Outcome {
     /// Asserts that every relation holds, that the proof is accepted and that copies agree.
     #[track_caller]
     pub(super) fn honest(self) -> Self {
-        assert_eq!(violations(&self.logs), [], "every relation holds");
+        assert_eq!(violations(&self.logs, &[0, 1, 2]), [], "every relation holds");
         assert_eq!(self.proved, [true; 3], "the proof is accepted");
         assert_eq!(self.torn, [], "both holders of a share have the same");
         self
@@ -278,6 +272,7 @@ pub(super) fn run(
         torn: all.filter(|&(k, j)| differ(k, j)).collect(),
         bytes: parties.iter().map(|p| p.2.bytes).sum(),
         rounds: parties.iter().map(|p| p.2.rounds).max().unwrap(),
+        messages: parties.iter().map(|p| p.2.messages).collect(),
         proved: parties.iter().map(|p| p.3).collect(),
         logs: parties.into_iter().map(|p| p.1).collect(),
     }

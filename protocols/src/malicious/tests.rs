@@ -1,5 +1,6 @@
 //! Every gate against plain integers: results, relations, rounds and bytes.
 
+mod attacks;
 mod functions;
 mod gates;
 
