@@ -12,6 +12,8 @@ use super::{
 };
 use crate::{Clear, run};
 
+mod factors;
+
 fn node(domain: &str, op: &str, input: &[&str], output: &[&str]) -> NodeProto {
     NodeProto {
         domain: domain.into(),
@@ -171,8 +173,10 @@ fn a_pipeline_of_scikit_learn_gives_labels_and_probabilities() {
         let names: Vec<&str> = names.collect();
         let all = [
             "scaler.offset",
-            "scaler.scale",
-            "linearclassifier.coefficients",
+            "rounded scaler.scale",
+            "rest of scaler.scale",
+            "rounded linearclassifier.coefficients",
+            "rest of linearclassifier.coefficients",
             "linearclassifier.intercepts",
         ];
         assert_eq!(names, if private { &all[..] } else { &[] });

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ndarray::{ArrayD, IxDyn};
 
-use super::arithmetic::times_known;
+use super::factors::{product_with_known, times_known};
 use crate::{
     Edge,
     onnx::{
@@ -46,8 +46,8 @@ pub(super) const OPS: &[OpSpec] = &[
     ),
 ];
 
-/// An attribute's numbers as a weight of the node.
-fn weight(values: &[f64], shape: &[usize], what: &str) -> Lowering<Val> {
+/// An attribute's numbers as a tensor.
+fn numbers(values: &[f64], shape: &[usize], what: &str) -> Lowering<ArrayD<f64>> {
     let misfit = |_| {
         Fault::Attribute(
             what.into(),
@@ -57,9 +57,13 @@ fn weight(values: &[f64], shape: &[usize], what: &str) -> Lowering<Val> {
             ),
         )
     };
-    let value = ArrayD::from_shape_vec(IxDyn(shape), values.to_vec()).map_err(misfit)?;
+    ArrayD::from_shape_vec(IxDyn(shape), values.to_vec()).map_err(misfit)
+}
+
+/// An attribute's numbers as a weight of the node.
+fn weight(values: &[f64], shape: &[usize], what: &str) -> Lowering<Val> {
     Ok(Val::Known {
-        value: Arc::new(Constant::Float(value)),
+        value: Arc::new(Constant::Float(numbers(values, shape, what)?)),
         secret: true,
     })
 }
@@ -108,9 +112,11 @@ fn scaler(ctx: &mut Ctx<'_>, node: &Node) -> Lowering<Vec<Val>> {
         x = ctx.g.sub(x, offset)?;
     }
     if let Some(scale) = node.floats("scale")? {
-        let scale =
-            ArrayD::from_shape_vec(IxDyn(&[features]), per_feature(scale, features, "scale")?);
-        let scale = scale.map_err(|e| Fault::Attribute("scale".into(), e.to_string()))?;
+        let scale = numbers(
+            &per_feature(scale, features, "scale")?,
+            &[features],
+            "scale",
+        )?;
         x = times_known(ctx, x, &scale, true, &format!("{}.scale", node.label))?;
     }
     Ok(vec![Val::float(x)])
@@ -121,10 +127,12 @@ fn scores(ctx: &mut Ctx<'_>, node: &Node, targets: Option<usize>) -> Lowering<(E
     let (x, _, features) = rows(ctx)?;
     let coefficients = node.required("coefficients", node.floats("coefficients")?)?;
     let targets = targets.unwrap_or_else(|| coefficients.len() / features.max(1));
-    let matrix = weight(coefficients, &[targets, features], "coefficients")?;
-    let matrix = ctx.layout(&matrix, crate::Layout::Transpose(vec![1, 0]))?;
-    let matrix = ctx.edge_of(&matrix, &format!("{}.coefficients", node.label))?;
-    let mut z = ctx.g.matmul(x, matrix)?;
+    let matrix = numbers(coefficients, &[targets, features], "coefficients")?
+        .reversed_axes()
+        .as_standard_layout()
+        .into_owned();
+    let name = format!("{}.coefficients", node.label);
+    let mut z = product_with_known(ctx, &matrix, true, &name, |g, m| g.matmul(x, m))?;
     if let Some(intercepts) = node.floats("intercepts")?.filter(|v| !v.is_empty()) {
         let intercepts = weight(intercepts, &[targets], "intercepts")?;
         let intercepts = ctx.edge_of(&intercepts, &format!("{}.intercepts", node.label))?;
