@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use ndarray::{ArrayD, Axis};
 use serde_json::json;
-use tacit_nn::onnx::{Constant, Model};
+use tacit_nn::onnx::{Constant, Model, Readable};
 use tacit_party::net::{Connector, Deadlines, Peer, Registry, SessionId};
 use tacit_party::serve::ask::Asker;
 
@@ -173,7 +173,7 @@ pub struct SkeletonArgs {
     output: PathBuf,
 }
 
-/// Writes a model without its weights.
+/// Writes a model without its weights, and prints what can still be read in it.
 ///
 /// # Errors
 /// The file cannot be read or is no model.
@@ -182,5 +182,26 @@ pub fn skeleton(args: &SkeletonArgs) -> Result<()> {
     let bytes = std::fs::read(&args.model).with_context(|| shown(&args.model))?;
     let model = Model::parse(&bytes).with_context(|| shown(&args.model))?;
     let skeleton = model.skeleton().with_context(|| shown(&args.model))?;
-    std::fs::write(&args.output, skeleton).with_context(|| shown(&args.output))
+    std::fs::write(&args.output, &skeleton.bytes).with_context(|| shown(&args.output))?;
+    println!("{}", args.output.display());
+    print!("{}", readable(&skeleton.readable));
+    Ok(())
+}
+
+/// What a skeleton tells, for its owner to look at before it leaves the house.
+fn readable(all: &[Readable]) -> String {
+    let mut text = String::new();
+    for (real, title) in [(true, "real numbers"), (false, "integers and words")] {
+        let lines: Vec<String> = all
+            .iter()
+            .filter(|r| r.real == real)
+            .map(|r| format!("  {}: {}\n", r.place, r.content))
+            .collect();
+        if lines.is_empty() {
+            text += &format!("no {title} stay readable\n");
+        } else {
+            text += &format!("{title} that stay readable:\n{}", lines.concat());
+        }
+    }
+    text + "names of inputs, outputs, nodes and tensors, and all shapes stay readable\n"
 }

@@ -14,7 +14,7 @@ use crate::{Clear, run};
 
 mod factors;
 
-fn node(domain: &str, op: &str, input: &[&str], output: &[&str]) -> NodeProto {
+pub(super) fn node(domain: &str, op: &str, input: &[&str], output: &[&str]) -> NodeProto {
     NodeProto {
         domain: domain.into(),
         op_type: op.into(),
@@ -26,7 +26,7 @@ fn node(domain: &str, op: &str, input: &[&str], output: &[&str]) -> NodeProto {
 }
 
 impl NodeProto {
-    fn floats(mut self, name: &str, v: &[f32]) -> Self {
+    pub(super) fn floats(mut self, name: &str, v: &[f32]) -> Self {
         self.attribute.push(AttributeProto {
             name: name.into(),
             floats: v.to_vec(),
@@ -36,7 +36,7 @@ impl NodeProto {
         self
     }
 
-    fn ints(mut self, name: &str, v: &[i64]) -> Self {
+    pub(super) fn ints(mut self, name: &str, v: &[i64]) -> Self {
         self.attribute.push(AttributeProto {
             name: name.into(),
             ints: v.to_vec(),
@@ -46,7 +46,7 @@ impl NodeProto {
         self
     }
 
-    fn texts(mut self, name: &str, v: &[&str]) -> Self {
+    pub(super) fn texts(mut self, name: &str, v: &[&str]) -> Self {
         self.attribute.push(AttributeProto {
             name: name.into(),
             strings: v.iter().map(|s| s.as_bytes().to_vec()).collect(),
@@ -56,7 +56,7 @@ impl NodeProto {
         self
     }
 
-    fn text(mut self, name: &str, v: &str) -> Self {
+    pub(super) fn text(mut self, name: &str, v: &str) -> Self {
         self.attribute.push(AttributeProto {
             name: name.into(),
             s: v.as_bytes().to_vec(),
@@ -67,7 +67,7 @@ impl NodeProto {
     }
 }
 
-fn port(name: &str, elem_type: i32) -> ValueInfoProto {
+pub(super) fn port(name: &str, elem_type: i32) -> ValueInfoProto {
     let tensor = type_proto::Tensor {
         elem_type,
         shape: None,
@@ -82,7 +82,7 @@ fn port(name: &str, elem_type: i32) -> ValueInfoProto {
     }
 }
 
-fn file(
+pub(super) fn file(
     opset: i64,
     node: Vec<NodeProto>,
     initializer: Vec<TensorProto>,
@@ -128,7 +128,7 @@ fn assert_close(got: &ArrayD<f64>, want: &ArrayD<f64>) {
     }
 }
 
-const ML: &str = "ai.onnx.ml";
+pub(super) const ML: &str = "ai.onnx.ml";
 
 fn pipeline(labels: impl Fn(NodeProto) -> NodeProto) -> Model {
     let scaler = node(ML, "Scaler", &["x"], &["scaled"])
@@ -247,7 +247,7 @@ fn labels_are_matched_and_looked_up() {
 }
 
 impl NodeProto {
-    fn int(mut self, name: &str, i: i64) -> Self {
+    pub(super) fn int(mut self, name: &str, i: i64) -> Self {
         self.attribute.push(AttributeProto {
             name: name.into(),
             i,

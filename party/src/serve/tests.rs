@@ -70,7 +70,7 @@ fn start(held: Held, gather: Duration, duration: Duration) -> Running {
                 // Who does not own the weights knows their shapes alone.
                 let model = match held {
                     Held::Owner(owner) if owner != me => {
-                        Model::parse(&onnx.skeleton().unwrap()).unwrap()
+                        Model::parse(&onnx.skeleton().unwrap().bytes).unwrap()
                     }
                     _ => onnx,
                 };

@@ -185,7 +185,7 @@ fn classifier(ctx: &mut Ctx<'_>, node: &Node) -> Lowering<Vec<Val>> {
         match (ints, words) {
             (Some(labels), _) => {
                 let labels: Vec<f64> = labels.iter().map(|&v| v as f64).collect();
-                Val::int(super::labels::entry(ctx, index, &labels)?)
+                Val::int(super::labels::entry(ctx, index, &labels, None)?)
             }
             (None, Some(words)) => ctx.text(index, words.to_vec()),
             (None, None) => return refuse("it has no class labels"),
