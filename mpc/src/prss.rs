@@ -30,8 +30,9 @@ pub enum Purpose {
     Release = 5,
 }
 
-/// Blocks drawn from one key at most (R2).
-const MAX_BLOCKS: u64 = 1 << 36;
+/// Blocks drawn from one key at most (R2). A session that needs more renews its keys
+/// ([`crate::Session::renew_keys`]).
+pub const MAX_BLOCKS: u64 = 1 << 36;
 
 /// Blocks encrypted at once: 4 kB stay in the first-level cache.
 const BLOCKS: usize = 256;
@@ -40,6 +41,7 @@ const BLOCKS: usize = 256;
 pub(crate) struct Key {
     cipher: Aes128,
     blocks: Cell<u64>,
+    limit: u64,
 }
 
 impl Key {
@@ -47,6 +49,7 @@ impl Key {
         Self {
             cipher: Aes128::new(&Array::from(*key)),
             blocks: Cell::new(0),
+            limit: MAX_BLOCKS,
         }
     }
 
@@ -54,7 +57,7 @@ impl Key {
     fn fill(&self, address: u128, out: &mut [u64]) -> Result<()> {
         let blocks = out.len().div_ceil(2) as u64;
         let used = self.blocks.get() + blocks;
-        if used > MAX_BLOCKS || blocks > u64::from(u32::MAX) {
+        if used > self.limit || blocks > u64::from(u32::MAX) {
             return Err(Error::Exhausted {
                 what: "pseudo-random blocks",
             });
@@ -124,6 +127,24 @@ impl Prss {
             #[cfg(any(test, feature = "test-util"))]
             probe: probe::Probe::default(),
         }
+    }
+
+    /// Lowers the number of blocks that each key gives: to `blocks`, where that is less than [`MAX_BLOCKS`].
+    pub fn limit(&mut self, blocks: u64) {
+        for key in &mut self.keys {
+            key.limit = blocks.min(MAX_BLOCKS);
+        }
+    }
+
+    /// The number of blocks that each key gives.
+    pub(crate) fn limited_to(&self) -> u64 {
+        self.keys[0].limit
+    }
+
+    /// Whether a key has given half of its blocks.
+    pub(crate) fn is_half_used(&self) -> bool {
+        let mut keys = self.keys.iter();
+        keys.any(|key| key.blocks.get() >= key.limit / 2)
     }
 
     /// Fills `out` with F(k_j, address). `j` must be this party's index or the next.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use crate::keys::{Binding, agree_epoch};
 use crate::net::Transport;
 use crate::prss::{Prss, Purpose};
 use crate::{Error, Kernels, PartyId, R64, Result};
@@ -116,6 +117,8 @@ pub(crate) struct Message {
 pub struct Session {
     net: Arc<dyn Transport>,
     prss: Prss,
+    /// Renewals of the keys so far.
+    epoch: u32,
     kernels: Arc<dyn Kernels>,
     invocation: Cell<u32>,
     node: Cell<u32>,
@@ -151,6 +154,7 @@ impl Session {
         Self {
             net,
             prss,
+            epoch: 0,
             kernels,
             invocation: Cell::new(0),
             node: Cell::new(0),
@@ -210,6 +214,35 @@ impl Session {
     /// Chunks in flight at once, at least 1. It bounds memory and how far a dealer runs ahead (R8).
     pub fn set_window(&self, chunks: usize) {
         self.window.set(chunks.max(1));
+    }
+
+    /// Whether half of what the keys of this party give is used up: time to renew them. Parties may differ in it by a little.
+    #[must_use]
+    pub fn wants_new_keys(&self) -> bool {
+        self.prss.is_half_used()
+    }
+
+    /// Renews the keys, between two runs and with all parties at once: a fresh agreement ([`crate::keys`]) bound to the
+    /// session and the number of the renewal. Old keys are forgotten, so no draw of the one epoch says anything about the
+    /// other's. 1.5 round trips.
+    ///
+    /// # Errors
+    /// A peer is at another place of the program, or the agreement fails.
+    pub fn renew_keys(&mut self, binding: &Binding) -> Result<()> {
+        self.flush()?;
+        // Every message of a run is received in it, so the next frame of each peer belongs to the agreement.
+        if let Some(&(peer, label)) = self.inbox.borrow().keys().next() {
+            let what = format!("it sent a message of {label} while keys are renewed");
+            return Err(Error::PeerMisbehaved { peer, what });
+        }
+        let epoch = self.epoch.checked_add(1).ok_or(Error::Exhausted {
+            what: "numbers of key renewals",
+        })?;
+        let limit = self.prss.limited_to();
+        self.prss = agree_epoch(&*self.net, binding, epoch)?;
+        self.prss.limit(limit);
+        self.epoch = epoch;
+        Ok(())
     }
 
     /// Starts a new run of a graph: the same nodes get new addresses (R5).

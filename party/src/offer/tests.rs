@@ -2,6 +2,7 @@ use tacit_api::policy::Policy;
 use tacit_api::sign::sign_job;
 
 use super::*;
+use crate::journal::Entry;
 use crate::test_job::job_toml;
 use crate::test_party::{ROWS, Trial, offer};
 
@@ -74,7 +75,12 @@ fn what_the_submitter_did_not_sign_is_refused() {
 fn a_job_that_has_run_is_refused_for_good() {
     let trial = Trial::new();
     let good = trial.offer(&job_toml(""));
-    assert!(trial.parties[0].journal.record(&good.job_id).unwrap());
+    assert!(
+        trial.parties[0]
+            .journal
+            .record(&good.job_id, Entry::Training)
+            .unwrap()
+    );
     assert!(refusal(&trial.parties[0], &good).contains("already run here"));
     assert!(refusal(&trial.restarted(|_| ()), &good).contains("already run here"));
     // The same file under a new signature is a new job.
@@ -83,7 +89,7 @@ fn a_job_that_has_run_is_refused_for_good() {
     for job in 0..party_budget(&trial) {
         trial.parties[0]
             .journal
-            .record(&format!("job {job}"))
+            .record(&format!("job {job}"), Entry::Training)
             .unwrap();
     }
     assert!(refusal(&trial.parties[0], &trial.offer(&job_toml(""))).contains("20 jobs on my rows"));

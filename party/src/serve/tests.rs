@@ -12,7 +12,7 @@ use tacit_nn::model_file::{Dense, Model as Perceptron};
 use tacit_nn::onnx::Model;
 
 use super::ask::{AskError, Asker};
-use super::{Held, Served, Service, Tally, Terms};
+use super::{Held, KEY_BLOCKS, Served, Service, Tally, Terms};
 use crate::net::tests::consortium::{Consortium, Member, Node, Settings};
 use crate::net::{Peer, SessionId};
 
@@ -80,6 +80,7 @@ fn start(held: Held, gather: Duration, duration: Duration) -> Running {
                     max_rows: 8,
                     gather,
                     duration,
+                    bounds: Vec::new(),
                 };
                 let service = Service {
                     connector: &connector,
@@ -90,9 +91,10 @@ fn start(held: Held, gather: Duration, duration: Duration) -> Running {
                         identities: [[0; 32], [1; 32], [2; 32]],
                     },
                     terms: &terms,
+                    key_blocks: KEY_BLOCKS,
                 };
                 service
-                    .run(&net, Served::new(model, held).unwrap(), &mut |_| {})
+                    .run(&net, Served::new(model, held, &terms).unwrap(), &mut |_| {})
                     .unwrap()
             })
         })
@@ -165,8 +167,13 @@ fn questions_that_do_not_fit_are_refused_before_they_are_computed_on() {
     assert!(matches!(clinic.ask(&[wide]), Err(AskError::Question(_))));
     let long = Array2::zeros((9, 2)).into_dyn();
     assert!(matches!(clinic.ask(&[long]), Err(AskError::Question(_))));
-    let huge = array![[1e30, 0.0]].into_dyn();
-    assert!(matches!(clinic.ask(&[huge]), Err(AskError::Encode(_))));
+    let huge = array![[65_537.0, 0.0]].into_dyn();
+    match clinic.ask(&[huge]) {
+        Err(AskError::Question(reason)) => assert!(reason.contains("from -65536 to 65536")),
+        other => panic!("{other:?}"),
+    }
+    let none = array![[f64::NAN, 0.0]].into_dyn();
+    assert!(matches!(clinic.ask(&[none]), Err(AskError::Encode(_))));
 
     // Shares that do not fit together: one bit differs at one party.
     let question = array![[0.5, 0.5]];
@@ -180,7 +187,7 @@ fn questions_that_do_not_fit_are_refused_before_they_are_computed_on() {
         matches!(refused, Err(AskError::Refused { .. })),
         "{refused:?}"
     );
-    // A message of another length, to one party only.
+    // A message of another length, to one party only: its refusal is enough, whatever the others wait for.
     let short = clinic.ask_changed(&[question.clone().into_dyn()], |peer, message| {
         if peer == 1 {
             message.pop();

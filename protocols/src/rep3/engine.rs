@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use ndarray::{ArrayD, Axis};
+use tacit_mpc::keys::Binding;
 use tacit_mpc::ring::row_major;
 use tacit_mpc::{Bilinear, Chunk, Purpose, R64, Role, Session, Strand, Tensor};
 use tacit_nn::program::Instr;
@@ -154,6 +155,14 @@ impl Rep3Engine {
     /// products are still depends on the sharing by a small part of a unit.
     pub fn round_exactly(&mut self, nodes: BTreeSet<usize>) {
         self.exact_nodes = nodes;
+    }
+
+    /// Renews the keys of the session ([`Session::renew_keys`]), between two runs. Shares stay as they are.
+    ///
+    /// # Errors
+    /// A failed link or peer.
+    pub fn renew_keys(&mut self, binding: &Binding) -> Result<()> {
+        self.session.renew_keys(binding).map_err(failed)
     }
 
     /// The session it runs in.
