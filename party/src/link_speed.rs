@@ -183,11 +183,9 @@ mod tests {
         });
         let honest = nets.into_iter().map(boxed);
         let found = measured(honest.chain([boxed(last)]).collect());
-        for result in &found[..2] {
-            assert!(
-                matches!(result, Err(Error::PeerMisbehaved { peer: 2, .. })),
-                "{result:?}"
-            );
-        }
+        // Whoever notices first closes its links, which the other may see before it has looked.
+        assert!(found[..2].iter().all(Result::is_err), "{found:?}");
+        let noticed = |r: &Result<_, _>| matches!(r, Err(Error::PeerMisbehaved { peer: 2, .. }));
+        assert!(found[..2].iter().any(noticed), "{found:?}");
     }
 }
