@@ -10,7 +10,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use crate::keys::{Binding, agree_epoch};
 use crate::net::Transport;
 use crate::prss::{Prss, Purpose};
-use crate::{Error, Kernels, PartyId, R64, Result};
+use crate::{Bilinear, Error, Kernels, PartyId, R64, Result, Tensor};
 
 /// Where in the program a message or a draw belongs. Structured, so that it does not depend on the order of execution.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -62,6 +62,10 @@ pub struct Cost {
     pub messages: u64,
     /// Rounds: the length of the longest chain of messages that had to wait for each other.
     pub rounds: u64,
+    /// Words drawn from the keys shared with the others.
+    pub drawn: u64,
+    /// Multiplications inside of local matrix products and convolutions.
+    pub multiplications: u64,
 }
 
 /// Bytes of the header of a message: length, label, logical time.
@@ -337,11 +341,11 @@ impl Session {
             write(&mut out[start..]);
             out.len() >= FLUSH
         };
-        let mut cost = self.cost.get();
-        cost.bytes += len as u64;
-        cost.header_bytes += HEADER as u64;
-        cost.messages += 1;
-        self.cost.set(cost);
+        self.count(|cost| {
+            cost.bytes += len as u64;
+            cost.header_bytes += HEADER as u64;
+            cost.messages += 1;
+        });
         if full { self.flush_to(to) } else { Ok(()) }
     }
 
@@ -421,6 +425,26 @@ impl Session {
         purpose: Purpose,
         out: &mut [R64],
     ) -> Result<()> {
+        self.count(|cost| cost.drawn += out.len() as u64);
         self.prss.draw(j % 3, label, purpose, out)
+    }
+
+    /// Σ f(xᵢ, yᵢ) by this party's kernels, counted.
+    ///
+    /// # Errors
+    /// As for [`Kernels::bilinear`].
+    pub fn bilinear(&self, f: Bilinear, terms: &[(&Tensor, &Tensor)]) -> Result<Tensor> {
+        let done = terms
+            .iter()
+            .map(|(x, y)| f.multiplications(x.shape(), y.shape()));
+        let done: u64 = done.sum();
+        self.count(|cost| cost.multiplications += done);
+        self.kernels.bilinear(f, terms)
+    }
+
+    fn count(&self, more: impl FnOnce(&mut Cost)) {
+        let mut cost = self.cost.get();
+        more(&mut cost);
+        self.cost.set(cost);
     }
 }

@@ -18,6 +18,7 @@ mod a2b;
 mod bilinear;
 mod bits;
 mod boolean;
+mod calibrate;
 mod combine;
 mod compare;
 pub mod contribute;
@@ -42,9 +43,12 @@ mod share;
 mod truncate;
 #[cfg(test)]
 mod uniform;
+mod work;
 
 pub use bilinear::product;
+pub use calibrate::calibrate;
 pub use cost::{CostEngine, Value as CostValue};
 pub use engine::{Rep3Engine, Value};
 pub use plan::{Choice, Depth};
 pub use share::{Rep3, input, open};
+pub use work::{Forecast, Rates, Work};

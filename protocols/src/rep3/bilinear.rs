@@ -13,8 +13,7 @@ use super::share::{Rep3, recv_words, send_words, share_chunks};
 
 /// p_i = f(x_i, y_i + y_{i+1}) + f(x_{i+1}, y_i): what P_i can compute of f(x, y) = p_0 + p_1 + p_2.
 fn summand(s: &Session, f: Bilinear, x: &Rep3, y: &Rep3) -> Result<Tensor> {
-    s.kernels()
-        .bilinear(f, &[(&x.a, &(&y.a + &y.b)), (&x.b, &y.a)])
+    s.bilinear(f, &[(&x.a, &(&y.a + &y.b)), (&x.b, &y.a)])
 }
 
 /// This party's summands p_i of a value. Elementwise products are computed chunk by chunk, so that they need no memory of their
@@ -152,7 +151,7 @@ pub(crate) fn sum_of_products<'a>(s: &Session, terms: &[Term<'a>]) -> Result<Sum
     let mut shape: Option<&[usize]> = None;
     for t in terms {
         let map = |x: &Tensor, y: &Tensor| -> Result<Tensor> {
-            Ok(scaled(s.kernels().bilinear(t.f, &[(x, y)])?, t))
+            Ok(scaled(s.bilinear(t.f, &[(x, y)])?, t))
         };
         match (t.x, t.y) {
             (Operand::Public(x), Operand::Public(y)) => add(&mut public, map(x, y)?)?,

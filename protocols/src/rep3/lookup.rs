@@ -60,8 +60,8 @@ pub(crate) struct Prepared {
     lo: i64,
     /// log2 of the cell width in units of 2^-f.
     d: u32,
-    log2_cells: u32,
-    degree: usize,
+    pub(super) log2_cells: u32,
+    pub(super) degree: usize,
     /// Scale of the powers and of the coefficients.
     scale: u32,
     /// Bits of the dealt words.
@@ -128,6 +128,11 @@ impl Prepared {
         self.coefficients.iter().flatten().map(|c| c.to_bits())
     }
 
+    /// The number of cells.
+    pub(super) fn cells(&self) -> usize {
+        1 << self.log2_cells
+    }
+
     /// Words dealt a value.
     pub(super) fn words(&self) -> usize {
         (self.degree + 1) << self.log2_cells
@@ -136,7 +141,7 @@ impl Prepared {
     /// D's rows: Q_i = Σ_{j>=i} A_j·C(j,i)·b^(j-i), b = L_s/2^d - 1/2, for every cell and power, at the scale of the
     /// coefficients. Sums and products of IEEE doubles, each rounded by itself (no fused multiply-add, no library function):
     /// the same on every machine (requirement R7).
-    fn rows(&self, low: &[u64]) -> Vec<Vec<Words>> {
+    pub(super) fn rows(&self, low: &[u64]) -> Vec<Vec<Words>> {
         let b: Vec<f64> = low
             .iter()
             .map(|&l| l as f64 / (1u64 << self.d) as f64 - 0.5)

@@ -91,6 +91,11 @@ pub(super) mod traced {
         pub(in super::super) fn new(x: u64) -> Self {
             Self(x, note('n', 0, 0))
         }
+
+        /// Another value, of the same operation.
+        pub(in super::super) fn holding(self, x: u64) -> Self {
+            Self(x, self.1)
+        }
     }
 
     impl BitAnd for Traced {
