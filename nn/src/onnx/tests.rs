@@ -13,6 +13,7 @@ use super::{
 use crate::{Clear, run};
 
 mod factors;
+mod variations;
 
 pub(super) fn node(domain: &str, op: &str, input: &[&str], output: &[&str]) -> NodeProto {
     NodeProto {

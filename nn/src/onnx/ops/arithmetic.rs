@@ -343,7 +343,33 @@ fn edges(ctx: &mut Ctx<'_>) -> Lowering<(Element, Vec<Edge>)> {
     Ok((element, edges))
 }
 
+/// The greatest or least of known operands, which may be infinite; `None` where one is not known.
+fn known_extreme(ctx: &Ctx<'_>, most: bool) -> Lowering<Option<Val>> {
+    let all = (0..ctx.len()).map(|i| ctx.known_numbers(i));
+    let Some(all) = all.collect::<Option<Vec<ArrayD<f64>>>>() else {
+        return Ok(None);
+    };
+    let Some((first, rest)) = all.split_first() else {
+        return Ok(None);
+    };
+    let better = if most { f64::max } else { f64::min };
+    let mut x = first.clone();
+    for y in rest {
+        let shape = common_shape(x.shape(), y.shape())?;
+        ctx.check_size(&shape)?;
+        x = zip(&x, y, &shape, better)?;
+    }
+    let value = Constant::of_numbers(kind(ctx)?, &x);
+    Ok(value.map(|value| Val::Known {
+        value: Arc::new(value),
+        secret: (0..ctx.len()).any(|i| ctx.is_secret(i)),
+    }))
+}
+
 fn extreme(ctx: &mut Ctx<'_>, most: bool) -> Lowering<Vec<Val>> {
+    if let Some(val) = known_extreme(ctx, most)? {
+        return Ok(vec![val]);
+    }
     let (element, xs) = edges(ctx)?;
     let Some((&first, rest)) = xs.split_first() else {
         return refuse("it has no operand");

@@ -5,20 +5,29 @@ use std::sync::Arc;
 
 use ndarray::{ArrayD, IxDyn};
 
-use super::factors::{product_with_known, times_known};
+use super::{
+    arithmetic::zip,
+    factors::{product_with_known, times_known},
+};
 use crate::{
     Edge,
     onnx::{
         Constant, Element,
         context::{Ctx, Val},
         error::{Fault, Lowering, refuse},
-        node::Node,
+        node::{Attribute, Node},
         registry::{OpSpec, ml},
     },
 };
 
 pub(super) const OPS: &[OpSpec] = &[
     ml("Binarizer", 1, binarizer, ""),
+    ml(
+        "Imputer",
+        1,
+        imputer,
+        "private: no value is missing where NaN stands for missing ones",
+    ),
     ml(
         "LinearClassifier",
         1,
@@ -169,8 +178,13 @@ fn classifier(ctx: &mut Ctx<'_>, node: &Node) -> Lowering<Vec<Val>> {
     let (index, probabilities) = if targets == 1 && classes == 2 {
         let minus = ctx.g.neg(z)?;
         let index = ctx.g.negative(minus)?;
-        let p = post_transform(ctx, node, z)?;
-        let rest = ctx.g.linear(&[(-1, p)], 1.0)?;
+        // The exporters' runtime takes no softmax of a single score.
+        let (rest, p) = if node.text_or("post_transform", "NONE")? == "SOFTMAX" {
+            (minus, z)
+        } else {
+            let p = post_transform(ctx, node, z)?;
+            (ctx.g.linear(&[(-1, p)], 1.0)?, p)
+        };
         (index, ctx.g.concat(1, &[rest, p])?)
     } else if targets == classes {
         (ctx.g.argmax(z, 1, false)?, post_transform(ctx, node, z)?)
@@ -220,6 +234,56 @@ fn normalizer(ctx: &mut Ctx<'_>, node: &Node) -> Lowering<Vec<Val>> {
     };
     let inverse = ctx.g.reciprocal_of(norm)?;
     Ok(vec![Val::float(ctx.g.mul(x, inverse)?)])
+}
+
+/// Puts a number in the place of every missing value, for each feature.
+fn imputer(ctx: &mut Ctx<'_>, node: &Node) -> Lowering<Vec<Val>> {
+    let shape = ctx.shape(0)?;
+    let features = *shape
+        .last()
+        .ok_or_else(|| Fault::Shape("its operand has no axes".into()))?;
+    let element = ctx.element(0)?;
+    let missing = match (node.attributes.get("replaced_value_float"), element) {
+        // Not a number, usually.
+        (Some(Attribute::Float(v)), Element::Float) => *v,
+        (_, Element::Text) => return refuse("text is not missing here"),
+        (_, Element::Float) => 0.0,
+        _ => node.int_or("replaced_value_int64", 0)? as f64,
+    };
+    let (name, imputed) = match node.floats("imputed_value_floats")? {
+        Some(v) => ("imputed_value_floats", v.to_vec()),
+        None => {
+            let v = node.ints("imputed_value_int64s")?;
+            let v = node.required("imputed_value_floats", v)?;
+            (
+                "imputed_value_int64s",
+                v.iter().map(|&v| v as f64).collect(),
+            )
+        }
+    };
+    let imputed = numbers(&per_feature(&imputed, features, name)?, &[features], name)?;
+    if let Some(x) = ctx.known_numbers(0) {
+        let same = |v: f64| v == missing || v.is_nan() && missing.is_nan();
+        let filled = zip(&x, &imputed, &shape, |v, w| if same(v) { w } else { v })?;
+        let value = Constant::of_numbers(element, &filled);
+        return Ok(vec![Val::Known {
+            value: Arc::new(value.unwrap_or(Constant::Float(filled))),
+            secret: true,
+        }]);
+    }
+    if missing.is_nan() {
+        return Ok(vec![ctx.val(0).clone()]);
+    }
+    let x = ctx.edge(0)?;
+    let imputed = Val::Known {
+        value: Arc::new(Constant::Float(imputed)),
+        secret: true,
+    };
+    let imputed = ctx.edge_of(&imputed, &format!("{}.{name}", node.label))?;
+    let missing = ctx.g.fill(&[], missing);
+    let hit = ctx.g.equal(x, missing)?;
+    let edge = ctx.g.select(hit, imputed, x)?;
+    Ok(vec![Val::Edge { edge, element }])
 }
 
 fn binarizer(ctx: &mut Ctx<'_>, node: &Node) -> Lowering<Vec<Val>> {

@@ -159,6 +159,12 @@ pub(super) fn of(op: &str) -> &'static [&'static str] {
         "Trilu" => &["upper"],
         "Upsample" => &["mode", "scales"],
         "Binarizer" => &["threshold"],
+        "Imputer" => &[
+            "imputed_value_floats",
+            "imputed_value_int64s",
+            "replaced_value_float",
+            "replaced_value_int64",
+        ],
         "LabelEncoder" => &[
             "classes_strings",
             "default_float",
