@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ndarray::{ArrayD, IxDyn};
-use tacit_mpc::PartyId;
 use tacit_mpc::net::{Error as LinkError, Transport};
+use tacit_mpc::{PartyId, Tensor};
 use tacit_nn::fixed;
 use tacit_protocols::rep3::contribute;
 
@@ -146,6 +146,25 @@ impl Asker {
         self.share(inputs, change)
     }
 
+    /// The same without a look at the numbers.
+    #[cfg(test)]
+    pub(super) fn ask_unchecked(&mut self, inputs: &[ArrayD<f64>]) -> Result<u64, AskError> {
+        let words = self.encode(inputs)?;
+        self.ask_words(&words)
+    }
+
+    /// Any words.
+    #[cfg(test)]
+    pub(super) fn ask_words(&mut self, inputs: &[Tensor]) -> Result<u64, AskError> {
+        self.send_words(inputs, |_, _| {})
+    }
+
+    /// Numbers the next questions from here on.
+    #[cfg(test)]
+    pub(super) fn number_from(&mut self, number: u64) {
+        self.next = number;
+    }
+
     /// Sends a party anything.
     #[cfg(test)]
     pub(super) fn send_raw(&self, peer: PartyId, frame: Bytes) {
@@ -157,11 +176,28 @@ impl Asker {
         inputs: &[ArrayD<f64>],
         change: impl Fn(PartyId, &mut Vec<u8>),
     ) -> Result<u64, AskError> {
-        let rows = self.check(inputs)?;
+        self.check(inputs)?;
+        let words = self.encode(inputs)?;
+        self.send_words(&words, change)
+    }
+
+    fn encode(&self, inputs: &[ArrayD<f64>]) -> Result<Vec<Tensor>, AskError> {
+        let encode = |x| fixed::encode_tensor(x, self.greeting.fraction_bits);
+        let words: Result<_, _> = inputs.iter().map(encode).collect();
+        Ok(words?)
+    }
+
+    /// Shares words, of as many rows each.
+    fn send_words(
+        &mut self,
+        inputs: &[Tensor],
+        change: impl Fn(PartyId, &mut Vec<u8>),
+    ) -> Result<u64, AskError> {
+        let rows = inputs.first().and_then(|x| x.shape().first().copied());
+        let rows = rows.unwrap_or(0);
         let mut messages: [Vec<u8>; 3] = Default::default();
-        for x in inputs {
-            let words = fixed::encode_tensor(x, self.greeting.fraction_bits)?;
-            let parts = contribute::share(&words)?;
+        for words in inputs {
+            let parts = contribute::share(words)?;
             for (message, part) in messages.iter_mut().zip(&parts.messages) {
                 message.extend_from_slice(part);
             }
@@ -246,8 +282,8 @@ impl Asker {
         }
     }
 
-    /// The rows of a question that fits the model.
-    fn check(&self, inputs: &[ArrayD<f64>]) -> Result<usize, AskError> {
+    /// Whether a question fits the model.
+    fn check(&self, inputs: &[ArrayD<f64>]) -> Result<(), AskError> {
         let ports = &self.greeting.inputs;
         if inputs.len() != ports.len() {
             return Err(AskError::Question(format!(
@@ -281,7 +317,7 @@ impl Asker {
                 )));
             }
         }
-        Ok(rows)
+        Ok(())
     }
 }
 
