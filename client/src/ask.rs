@@ -1,6 +1,7 @@
 //! `tacit ask`: a question to a model that three parties serve, and `tacit skeleton`: what such parties get of a model whose
 //! weights they must not know.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,8 +36,11 @@ pub struct Args {
     json: bool,
 }
 
-/// How long parties may take to answer a call, or a question.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// How long parties may take to answer a call, or a question: longer than they keep a question that waits.
+const PATIENCE: Duration = Duration::from_secs(150);
+
+/// Questions on their way at a time: fewer than a service takes of one client.
+const AHEAD: usize = 8;
 
 /// Asks, and writes the answers.
 ///
@@ -126,18 +130,22 @@ fn question(
         x.slice_axis(Axis(0), (start.min(end)..end).into())
             .to_owned()
     };
-    let mut numbers = Vec::new();
+    let (mut asked, mut answers) = (VecDeque::new(), Vec::<Vec<ArrayD<f64>>>::new());
     for start in (0..rows).step_by(most.max(1)) {
         ensure!(
             inputs.iter().all(|x| x.ndim() > 0),
             "an input has no axis of rows"
         );
+        if asked.len() >= AHEAD
+            && let Some(number) = asked.pop_front()
+        {
+            answers.push(asker.answer(number).map_err(|e| named(&e, parties))?);
+        }
         let part: Vec<_> = inputs.iter().map(|x| cut(x, start)).collect();
-        numbers.push(asker.ask(&part).map_err(|e| named(&e, parties))?);
+        asked.push_back(asker.ask(&part).map_err(|e| named(&e, parties))?);
     }
-    ensure!(!numbers.is_empty(), "the input has no rows");
-    let mut answers: Vec<Vec<ArrayD<f64>>> = Vec::new();
-    for number in numbers {
+    ensure!(!asked.is_empty(), "the input has no rows");
+    for number in asked {
         answers.push(asker.answer(number).map_err(|e| named(&e, parties))?);
     }
     let names: Vec<String> = asker

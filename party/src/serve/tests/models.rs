@@ -1,7 +1,8 @@
 //! Models that cannot be served, or not for every number of rows, are refused before the service is agreed to.
 
 use tacit_mpc::simulate::{mem, simulate};
-use tacit_protocols::rep3::Rep3Engine;
+use tacit_nn::Engine;
+use tacit_protocols::rep3::{CostEngine, CostValue, Depth, Rep3Engine};
 
 use super::onnx::{Axis, Constant, model};
 use super::*;
@@ -133,4 +134,17 @@ fn a_model_of_a_fixed_number_of_rows_is_never_filled_up() {
     }
     drop(clinic);
     assert_eq!(running.end()[0].questions, 1);
+}
+
+/// What SECURITY.md says that the bounds of inputs cost.
+#[test]
+fn bounds_cost_what_is_stated() {
+    let mut engine = CostEngine::new(18, Depth::Three);
+    let clip = tacit_nn::program::clip(Some(-1.0), Some(1.0)).keep("clip", &[0]);
+    let n = 48_000;
+    engine.map(&clip, &[&CostValue::shared(&[n])]).unwrap();
+    let parties = engine.parties();
+    let bytes: u64 = parties.iter().map(|p| p.bytes).sum();
+    assert_eq!(bytes as f64 / n as f64, 147.5);
+    assert_eq!(parties.iter().map(|p| p.rounds).max(), Some(11));
 }
