@@ -11,6 +11,8 @@ use aes::Aes128;
 use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
 use bytemuck::cast_slice_mut;
 
+#[cfg(target_arch = "x86_64")]
+use crate::kernels::aes::RoundKeys;
 use crate::session::Label;
 use crate::{Error, PartyId, R64, Result};
 
@@ -40,6 +42,9 @@ const BLOCKS: usize = 256;
 /// One pairwise key.
 pub(crate) struct Key {
     cipher: Aes128,
+    /// The same for vectors, where the processor has them.
+    #[cfg(target_arch = "x86_64")]
+    vectors: Option<RoundKeys>,
     blocks: Cell<u64>,
     limit: u64,
 }
@@ -48,6 +53,8 @@ impl Key {
     pub(crate) fn new(key: &[u8; 16]) -> Self {
         Self {
             cipher: Aes128::new(&Array::from(*key)),
+            #[cfg(target_arch = "x86_64")]
+            vectors: RoundKeys::new(key),
             blocks: Cell::new(0),
             limit: MAX_BLOCKS,
         }
@@ -64,6 +71,12 @@ impl Key {
         }
         self.blocks.set(used);
         let mut counter = address;
+        #[cfg(target_arch = "x86_64")]
+        let out = {
+            let done = self.vectors.as_ref().map_or(0, |v| v.fill(address, out));
+            counter += done as u128 / 2;
+            &mut out[done..]
+        };
         let (pairs, last) = out.as_chunks_mut::<2>();
         for group in pairs.chunks_mut(BLOCKS) {
             let blocks: &mut [[u8; 16]] = cast_slice_mut(group);
