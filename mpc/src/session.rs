@@ -71,7 +71,9 @@ pub struct Cost {
 /// Bytes of the header of a message: length, label, logical time.
 pub const HEADER: usize = 20;
 /// An outbox is sent when it has grown to this many bytes, or when this party is about to wait.
-const FLUSH: usize = 256 << 10;
+const FLUSH: usize = 1 << 20;
+/// Strands at once: enough that what they send between two waits fills frames, and what they work on the cache.
+const WINDOW: usize = 24;
 /// Messages of one peer that may wait for a gate this party has not reached. The window of strands keeps honest peers far below.
 const MAX_WAITING: usize = 1 << 16;
 /// Bytes of them.
@@ -169,7 +171,7 @@ impl Session {
             outbox: RefCell::default(),
             frame: Default::default(),
             cost: Cell::default(),
-            window: Cell::new(12),
+            window: Cell::new(WINDOW),
             clock: Cell::new(0),
             peak: Cell::new(0),
             blocked_on: Cell::new(None),
@@ -313,15 +315,15 @@ impl Session {
         }
     }
 
-    /// Queues one message of `len` bytes, which `write` makes where they stand. It leaves when the outbox is full or this party
-    /// is about to wait.
+    /// Queues one message of `len` bytes, which `append` puts behind what is there. It leaves when the outbox is full or this
+    /// party is about to wait.
     pub(crate) fn post(
         &self,
         to: PartyId,
         label: Label,
         clock: u32,
         len: usize,
-        write: impl FnOnce(&mut [u8]),
+        append: impl FnOnce(&mut BytesMut),
     ) -> Result<()> {
         let full = {
             let out = &mut self.outbox.borrow_mut()[to];
@@ -337,8 +339,12 @@ impl Session {
             out.put_u16_le(label.gate);
             out.put_u32_le(clock);
             let start = out.len();
-            out.resize(start + len, 0);
-            write(&mut out[start..]);
+            append(out);
+            assert_eq!(
+                out.len() - start,
+                len,
+                "a message has the length it announces"
+            );
             out.len() >= FLUSH
         };
         self.count(|cost| {

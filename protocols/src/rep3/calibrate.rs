@@ -86,10 +86,11 @@ pub fn calibrate(kernels: &dyn Kernels, f: u32, clock: &dyn Fn() -> f64) -> Resu
         let terms = t.cells() * powers * (powers + 1) / 2 * N;
         rates.term = per(terms, &mut || t.rows(&low)[0][0][1]);
     }
-    let rows: Vec<Words> = (0..8)
-        .map(|k| if k % 2 == 0 { x.clone() } else { y.clone() })
-        .collect();
-    rates.chosen = per(3 * 8 * N, &mut || rotate(rows.clone(), &y)[1][1]);
+    let mut rows: Words = (0..8).flat_map(|_| x.iter().copied()).collect();
+    rates.chosen = per(3 * 8 * N, &mut || {
+        rotate(&mut rows, &y);
+        rows[N + 1]
+    });
     let e = ExpTables::new(exp::RELATIVE, f);
     let low: Vec<u64> = x.iter().map(|w| w.0 >> 44).collect();
     rates.factor = per(exp::RELATIVE.low_bits(f) as usize * N, &mut || {

@@ -439,7 +439,7 @@ impl Engine for Rep3Engine {
         let mut outputs: Vec<Option<Output>> = program.outputs.iter().map(|_| None).collect();
         let run = async |strand: Strand<'_>| {
             let registers: Vec<Register> = standard.iter().map(|x| x.part(&strand)).collect();
-            compiled.run(&strand, &registers).await
+            compiled.run(&strand, registers).await
         };
         self.session
             .for_each_chunk(n, run, |chunk, registers| {
@@ -516,7 +516,7 @@ impl Output {
     fn put(&mut self, chunk: Chunk, role: Role, register: Register) {
         match (self, register) {
             (Self::Numbers(parts), Register::Number(x)) => {
-                let (own, next) = x.party_order(role);
+                let (own, next) = x.into_party_order(role);
                 parts.put(chunk, own, next);
             }
             (Self::Bits(bits), Register::Bit(x)) => bits.push((chunk, x)),

@@ -224,12 +224,13 @@ pub(crate) async fn exp(
     let parts = split(strand, side, range.lo << t.f, d, range.log2_cells);
     let dealt = deal_words(strand, n << range.log2_cells, 64, || {
         let low = t.exp_lows(&parts.low);
-        let rows = t.cells.iter().map(|&cell| t.row(cell, &low)).collect();
-        rotate(rows, &parts.cell).concat()
+        let mut rows: Words = t.cells.iter().flat_map(|&c| t.row(c, &low)).collect();
+        rotate(&mut rows, &parts.cell);
+        rows
     })
     .await?;
     let u = dealt.half().map(|half| {
-        let row = pick(half.chunks(n).map(<[R64]>::to_vec).collect(), &parts.cell);
+        let row = pick(half, &parts.cell);
         row.iter()
             .zip(&parts.low)
             .map(|(&r, &l)| r * t.pair_factor(l))
