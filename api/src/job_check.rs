@@ -208,7 +208,17 @@ fn service(job: &JobSpec) -> Result<(), JobError> {
     within("service.max_rows", service.max_rows, 1..=65_536)?;
     within("service.gather_ms", service.gather_ms, 0..=10_000)?;
     within("service.minutes", service.minutes, 1..=60 * 24 * 31)?;
-    within("service.fraction_bits", service.fraction_bits, 12..=20)
+    within("service.fraction_bits", service.fraction_bits, 12..=20)?;
+    for &[lo, hi] in &service.bounds {
+        // Written so that NaN fails it.
+        if !(lo < hi && lo.abs() <= MAX_BOUND && hi.abs() <= MAX_BOUND) {
+            let problem = format!(
+                "[{lo}, {hi}] is no range: the lower bound first, both within ±{MAX_BOUND:e}"
+            );
+            return Err(wrong("service.bounds", problem));
+        }
+    }
+    Ok(())
 }
 
 fn members(job: &JobSpec) -> Result<(), JobError> {
@@ -379,6 +389,21 @@ minutes = 60
                 "service.clients",
             ),
             ("minutes = 60", "minutes = 0", "service.minutes"),
+            (
+                "minutes = 60",
+                "minutes = 60\nbounds = [[0, 1], [1, 1]]",
+                "service.bounds",
+            ),
+            (
+                "minutes = 60",
+                "minutes = 60\nbounds = [[0, nan]]",
+                "service.bounds",
+            ),
+            (
+                "minutes = 60",
+                "minutes = 60\nbounds = [[-1e13, 0]]",
+                "service.bounds",
+            ),
             (
                 "[model]",
                 "contributors = [\"east\"]\n[model]",

@@ -30,6 +30,8 @@ pub struct Policy {
     pub clients: Vec<String>,
     /// The longest that a model is served, in minutes.
     pub max_minutes: u64,
+    /// The most models that are served at a time.
+    pub max_services: usize,
     /// Metrics that may be released.
     pub metrics: Vec<Metric>,
     /// Whether the training loss of every epoch may be released.
@@ -67,6 +69,7 @@ impl Default for Policy {
             datasets: Vec::new(),
             clients: Vec::new(),
             max_minutes: 24 * 60,
+            max_services: 4,
             metrics: Vec::new(),
             epoch_loss: false,
             onnx: false,
@@ -140,6 +143,12 @@ pub enum Refusal {
         "my policy allows {max} jobs on my rows, and they have run: my operator decides about more"
     )]
     Spent {
+        /// The limit.
+        max: usize,
+    },
+    /// As many models are served as the party allows.
+    #[error("my policy serves {max} models at a time, and so many are served: wait until one ends")]
+    TooManyServices {
         /// The limit.
         max: usize,
     },
@@ -491,6 +500,7 @@ epoch_loss = true
             gather_ms: 0,
             minutes,
             fraction_bits: 18,
+            bounds: vec![],
         };
         let lists = "epoch_loss = true\nclients = [\"clinic\"]\nmax_minutes = 10";
         let policy = policy("epoch_loss = true", lists);

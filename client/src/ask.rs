@@ -1,6 +1,7 @@
 //! `tacit ask`: a question to a model that three parties serve, and `tacit skeleton`: what such parties get of a model whose
 //! weights they must not know.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use ndarray::{ArrayD, Axis};
 use serde_json::json;
-use tacit_nn::onnx::{Constant, Model};
+use tacit_nn::onnx::{Constant, Model, Readable};
 use tacit_party::net::{Connector, Deadlines, Peer, Registry, SessionId};
 use tacit_party::serve::ask::Asker;
 
@@ -35,8 +36,11 @@ pub struct Args {
     json: bool,
 }
 
-/// How long parties may take to answer a call, or a question.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// How long parties may take to answer a call, or a question: longer than they keep a question that waits.
+const PATIENCE: Duration = Duration::from_secs(150);
+
+/// Questions on their way at a time: fewer than a service takes of one client.
+const AHEAD: usize = 8;
 
 /// Asks, and writes the answers.
 ///
@@ -126,18 +130,22 @@ fn question(
         x.slice_axis(Axis(0), (start.min(end)..end).into())
             .to_owned()
     };
-    let mut numbers = Vec::new();
+    let (mut asked, mut answers) = (VecDeque::new(), Vec::<Vec<ArrayD<f64>>>::new());
     for start in (0..rows).step_by(most.max(1)) {
         ensure!(
             inputs.iter().all(|x| x.ndim() > 0),
             "an input has no axis of rows"
         );
+        if asked.len() >= AHEAD
+            && let Some(number) = asked.pop_front()
+        {
+            answers.push(asker.answer(number).map_err(|e| named(&e, parties))?);
+        }
         let part: Vec<_> = inputs.iter().map(|x| cut(x, start)).collect();
-        numbers.push(asker.ask(&part).map_err(|e| named(&e, parties))?);
+        asked.push_back(asker.ask(&part).map_err(|e| named(&e, parties))?);
     }
-    ensure!(!numbers.is_empty(), "the input has no rows");
-    let mut answers: Vec<Vec<ArrayD<f64>>> = Vec::new();
-    for number in numbers {
+    ensure!(!asked.is_empty(), "the input has no rows");
+    for number in asked {
         answers.push(asker.answer(number).map_err(|e| named(&e, parties))?);
     }
     let names: Vec<String> = asker
@@ -173,7 +181,7 @@ pub struct SkeletonArgs {
     output: PathBuf,
 }
 
-/// Writes a model without its weights.
+/// Writes a model without its weights, and prints what can still be read in it.
 ///
 /// # Errors
 /// The file cannot be read or is no model.
@@ -182,5 +190,26 @@ pub fn skeleton(args: &SkeletonArgs) -> Result<()> {
     let bytes = std::fs::read(&args.model).with_context(|| shown(&args.model))?;
     let model = Model::parse(&bytes).with_context(|| shown(&args.model))?;
     let skeleton = model.skeleton().with_context(|| shown(&args.model))?;
-    std::fs::write(&args.output, skeleton).with_context(|| shown(&args.output))
+    std::fs::write(&args.output, &skeleton.bytes).with_context(|| shown(&args.output))?;
+    println!("{}", args.output.display());
+    print!("{}", readable(&skeleton.readable));
+    Ok(())
+}
+
+/// What a skeleton tells, for its owner to look at before it leaves the house.
+fn readable(all: &[Readable]) -> String {
+    let mut text = String::new();
+    for (real, title) in [(true, "real numbers"), (false, "integers and words")] {
+        let lines: Vec<String> = all
+            .iter()
+            .filter(|r| r.real == real)
+            .map(|r| format!("  {}: {}\n", r.place, r.content))
+            .collect();
+        if lines.is_empty() {
+            text += &format!("no {title} stay readable\n");
+        } else {
+            text += &format!("{title} that stay readable:\n{}", lines.concat());
+        }
+    }
+    text + "names of inputs, outputs, nodes and tensors, and all shapes stay readable\n"
 }

@@ -70,6 +70,21 @@ impl Bilinear {
         }
     }
 
+    /// Multiplications that f(x, y) takes as one matrix product or several; none for elementwise products.
+    #[must_use]
+    pub fn multiplications(self, x: &[usize], y: &[usize]) -> u64 {
+        let size = |shape: &[usize]| shape.iter().map(|&n| n as u64).product::<u64>();
+        let kernel = |w: Option<&[usize]>| size(w.and_then(|w| w.get(1..)).unwrap_or(&[]));
+        match self {
+            Self::Mul => 0,
+            Self::MatMul => size(x) * y.last().map_or(1, |&n| n as u64),
+            // An output of the convolution takes a product for each entry of one kernel.
+            Self::Conv(c) => c.forward_shape(x, y).map_or(0, |out| size(&out)) * kernel(Some(y)),
+            Self::ConvInput(_) => size(x) * kernel(Some(y)),
+            Self::ConvWeights(c) => size(y) * kernel(c.weights_shape(x, y).as_deref()),
+        }
+    }
+
     /// f(x, y) over any numbers, by the definition: what the engines in the clear compute, and what kernels are tested
     /// against. `None` where the operands do not fit.
     #[must_use]

@@ -3,15 +3,21 @@
 //! CPU and GPU differ only here. All implementations give the same bits.
 
 #[cfg(target_arch = "x86_64")]
+pub(crate) mod aes;
+#[cfg(target_arch = "x86_64")]
 mod amx;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod bitfields;
 mod conv;
 mod cpu;
 mod gemm;
 mod portable;
+mod vector;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 pub use cpu::{Cpu, cpu};
+pub use vector::vectorised;
 
 use crate::{Bilinear, Result, Tensor};
 

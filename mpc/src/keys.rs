@@ -1,8 +1,9 @@
 //! Agreement on the PRSS keys of a session.
 //!
 //! For each j, P_{j-1} and P_j run an ephemeral X25519 exchange over their authenticated link and derive
-//!     k_j ‖ c_j = HKDF-SHA256(g^xy, info = label ‖ session ‖ program ‖ all identities ‖ j ‖ ephemeral keys of P_{j-1}, P_j)
-//! and confirm it by HMACs under c_j in both directions. Binding the index, the identities and the session matters: a
+//!     k_j ‖ c_j = HKDF-SHA256(g^xy, info = label ‖ session ‖ program ‖ all identities ‖ epoch ‖ j ‖ ephemeral keys of P_{j-1}, P_j)
+//! and confirm it by HMACs under c_j in both directions. HKDF: RFC 5869; the epoch is 0, and one more with every renewal of the
+//! keys of a long session ([`crate::Session::renew_keys`]), in 4 bytes, least significant first. Binding the index, the identities and the session matters: a
 //! relaying cheater could otherwise make the three keys equal and read products in clear (protocols-malicious, section 12).
 //! One round trip and a half: 32 + 32 bytes a direction and pair.
 
@@ -28,13 +29,21 @@ pub struct Binding {
     pub identities: [[u8; 32]; 3],
 }
 
-const LABEL: &[u8] = b"tacit prss v1";
+const LABEL: &[u8] = b"tacit prss v2";
 
 /// Agrees with both peers on the pairwise keys.
 ///
 /// # Errors
 /// A link fails, a peer sends a malformed or degenerate key, or key confirmation fails.
 pub fn agree(net: &dyn Transport, binding: &Binding) -> Result<Prss> {
+    agree_epoch(net, binding, 0)
+}
+
+/// The same for the keys of an epoch of a session: parties in different epochs do not agree.
+///
+/// # Errors
+/// As for [`agree`].
+pub(crate) fn agree_epoch(net: &dyn Transport, binding: &Binding, epoch: u32) -> Result<Prss> {
     let me = net.me();
     let (prev, next) = ((me + 2) % 3, (me + 1) % 3);
     let mut seed = Zeroizing::new([0u8; 64]);
@@ -80,6 +89,7 @@ pub fn agree(net: &dyn Transport, binding: &Binding) -> Result<Prss> {
             .identities
             .iter()
             .for_each(|id| info.extend_from_slice(id));
+        info.extend_from_slice(&epoch.to_le_bytes());
         info.push(*index as u8);
         info.extend_from_slice(first.as_bytes());
         info.extend_from_slice(second.as_bytes());
@@ -193,6 +203,25 @@ mod tests {
                 "{change}"
             );
         }
+    }
+
+    #[test]
+    fn another_epoch_gives_other_keys_and_is_not_mixed_with_them() {
+        let epochs = |epochs: [u32; 3]| -> Vec<Result<Prss>> {
+            let nets = mesh();
+            std::thread::scope(|s| {
+                let parts: Vec<_> = nets
+                    .iter()
+                    .zip(epochs)
+                    .map(|(n, epoch)| s.spawn(move || agree_epoch(&**n, &binding(), epoch)))
+                    .collect();
+                parts.into_iter().map(|h| h.join().unwrap()).collect()
+            })
+        };
+        assert!(epochs([7; 3]).iter().all(Result::is_ok));
+        let mixed = epochs([1, 0, 1]);
+        assert!(matches!(mixed[0], Err(Error::KeyConfirmation { peer: 1 })));
+        assert!(matches!(mixed[1], Err(Error::KeyConfirmation { .. })));
     }
 
     /// P_1 sits between P_0 and P_2 and sends each the other's ephemeral key, so that all three links would share one secret.

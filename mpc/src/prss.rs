@@ -11,6 +11,8 @@ use aes::Aes128;
 use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
 use bytemuck::cast_slice_mut;
 
+#[cfg(target_arch = "x86_64")]
+use crate::kernels::aes::RoundKeys;
 use crate::session::Label;
 use crate::{Error, PartyId, R64, Result};
 
@@ -42,8 +44,9 @@ pub enum Purpose {
     RightNode = 11,
 }
 
-/// Blocks drawn from one key at most (R2).
-const MAX_BLOCKS: u64 = 1 << 36;
+/// Blocks drawn from one key at most (R2). A session that needs more renews its keys
+/// ([`crate::Session::renew_keys`]).
+pub const MAX_BLOCKS: u64 = 1 << 36;
 
 /// Blocks encrypted at once: 4 kB stay in the first-level cache.
 const BLOCKS: usize = 256;
@@ -51,14 +54,21 @@ const BLOCKS: usize = 256;
 /// One pairwise key.
 pub(crate) struct Key {
     cipher: Aes128,
+    /// The same for vectors, where the processor has them.
+    #[cfg(target_arch = "x86_64")]
+    vectors: Option<RoundKeys>,
     blocks: Cell<u64>,
+    limit: u64,
 }
 
 impl Key {
     pub(crate) fn new(key: &[u8; 16]) -> Self {
         Self {
             cipher: Aes128::new(&Array::from(*key)),
+            #[cfg(target_arch = "x86_64")]
+            vectors: RoundKeys::new(key),
             blocks: Cell::new(0),
+            limit: MAX_BLOCKS,
         }
     }
 
@@ -66,13 +76,19 @@ impl Key {
     fn fill(&self, address: u128, out: &mut [u64]) -> Result<()> {
         let blocks = out.len().div_ceil(2) as u64;
         let used = self.blocks.get() + blocks;
-        if used > MAX_BLOCKS || blocks > u64::from(u32::MAX) {
+        if used > self.limit || blocks > u64::from(u32::MAX) {
             return Err(Error::Exhausted {
                 what: "pseudo-random blocks",
             });
         }
         self.blocks.set(used);
         let mut counter = address;
+        #[cfg(target_arch = "x86_64")]
+        let out = {
+            let done = self.vectors.as_ref().map_or(0, |v| v.fill(address, out));
+            counter += done as u128 / 2;
+            &mut out[done..]
+        };
         let (pairs, last) = out.as_chunks_mut::<2>();
         for group in pairs.chunks_mut(BLOCKS) {
             let blocks: &mut [[u8; 16]] = cast_slice_mut(group);
@@ -136,6 +152,24 @@ impl Prss {
             #[cfg(any(test, feature = "test-util"))]
             probe: probe::Probe::default(),
         }
+    }
+
+    /// Lowers the number of blocks that each key gives: to `blocks`, where that is less than [`MAX_BLOCKS`].
+    pub fn limit(&mut self, blocks: u64) {
+        for key in &mut self.keys {
+            key.limit = blocks.min(MAX_BLOCKS);
+        }
+    }
+
+    /// The number of blocks that each key gives.
+    pub(crate) fn limited_to(&self) -> u64 {
+        self.keys[0].limit
+    }
+
+    /// Whether a key has given half of its blocks.
+    pub(crate) fn is_half_used(&self) -> bool {
+        let mut keys = self.keys.iter();
+        keys.any(|key| key.blocks.get() >= key.limit / 2)
     }
 
     /// Fills `out` with F(k_j, address). `j` must be this party's index or the next.

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use crate::keys::{Binding, agree_epoch};
 use crate::net::Transport;
 use crate::prss::{Prss, Purpose};
-use crate::{Error, Kernels, PartyId, R64, Result};
+use crate::{Bilinear, Error, Kernels, PartyId, R64, Result, Tensor};
 
 /// Where in the program a message or a draw belongs. Structured, so that it does not depend on the order of execution.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -61,12 +62,18 @@ pub struct Cost {
     pub messages: u64,
     /// Rounds: the length of the longest chain of messages that had to wait for each other.
     pub rounds: u64,
+    /// Words drawn from the keys shared with the others.
+    pub drawn: u64,
+    /// Multiplications inside of local matrix products and convolutions.
+    pub multiplications: u64,
 }
 
 /// Bytes of the header of a message: length, label, logical time.
 pub const HEADER: usize = 20;
 /// An outbox is sent when it has grown to this many bytes, or when this party is about to wait.
-const FLUSH: usize = 256 << 10;
+const FLUSH: usize = 1 << 20;
+/// Strands at once: enough that what they send between two waits fills frames, and what they work on the cache.
+const WINDOW: usize = 24;
 /// Messages of one peer that may wait for a gate this party has not reached. The window of strands keeps honest peers far below.
 const MAX_WAITING: usize = 1 << 16;
 /// Bytes of them.
@@ -116,6 +123,8 @@ pub(crate) struct Message {
 pub struct Session {
     net: Arc<dyn Transport>,
     prss: Prss,
+    /// Renewals of the keys so far.
+    epoch: u32,
     kernels: Arc<dyn Kernels>,
     invocation: Cell<u32>,
     node: Cell<u32>,
@@ -152,6 +161,7 @@ impl Session {
         Self {
             net,
             prss,
+            epoch: 0,
             kernels,
             invocation: Cell::new(0),
             node: Cell::new(0),
@@ -163,7 +173,7 @@ impl Session {
             outbox: RefCell::default(),
             frame: Default::default(),
             cost: Cell::default(),
-            window: Cell::new(12),
+            window: Cell::new(WINDOW),
             clock: Cell::new(0),
             peak: Cell::new(0),
             blocked_on: Cell::new(None),
@@ -212,6 +222,35 @@ impl Session {
     /// Chunks in flight at once, at least 1. It bounds memory and how far a dealer runs ahead (R8).
     pub fn set_window(&self, chunks: usize) {
         self.window.set(chunks.max(1));
+    }
+
+    /// Whether half of what the keys of this party give is used up: time to renew them. Parties may differ in it by a little.
+    #[must_use]
+    pub fn wants_new_keys(&self) -> bool {
+        self.prss.is_half_used()
+    }
+
+    /// Renews the keys, between two runs and with all parties at once: a fresh agreement ([`crate::keys`]) bound to the
+    /// session and the number of the renewal. Old keys are forgotten, so no draw of the one epoch says anything about the
+    /// other's. 1.5 round trips.
+    ///
+    /// # Errors
+    /// A peer is at another place of the program, or the agreement fails.
+    pub fn renew_keys(&mut self, binding: &Binding) -> Result<()> {
+        self.flush()?;
+        // Every message of a run is received in it, so the next frame of each peer belongs to the agreement.
+        if let Some(&(peer, label)) = self.inbox.borrow().keys().next() {
+            let what = format!("it sent a message of {label} while keys are renewed");
+            return Err(Error::PeerMisbehaved { peer, what });
+        }
+        let epoch = self.epoch.checked_add(1).ok_or(Error::Exhausted {
+            what: "numbers of key renewals",
+        })?;
+        let limit = self.prss.limited_to();
+        self.prss = agree_epoch(&*self.net, binding, epoch)?;
+        self.prss.limit(limit);
+        self.epoch = epoch;
+        Ok(())
     }
 
     /// Starts a new run of a graph: the same nodes get new addresses (R5).
@@ -293,15 +332,15 @@ impl Session {
         }
     }
 
-    /// Queues one message of `len` bytes, which `write` makes where they stand. It leaves when the outbox is full or this party
-    /// is about to wait.
+    /// Queues one message of `len` bytes, which `append` puts behind what is there. It leaves when the outbox is full or this
+    /// party is about to wait.
     pub(crate) fn post(
         &self,
         to: PartyId,
         label: Label,
         clock: u32,
         len: usize,
-        write: impl FnOnce(&mut [u8]),
+        append: impl FnOnce(&mut BytesMut),
     ) -> Result<()> {
         let full = {
             let out = &mut self.outbox.borrow_mut()[to];
@@ -317,15 +356,19 @@ impl Session {
             out.put_u16_le(label.gate);
             out.put_u32_le(clock);
             let start = out.len();
-            out.resize(start + len, 0);
-            write(&mut out[start..]);
+            append(out);
+            assert_eq!(
+                out.len() - start,
+                len,
+                "a message has the length it announces"
+            );
             out.len() >= FLUSH
         };
-        let mut cost = self.cost.get();
-        cost.bytes += len as u64;
-        cost.header_bytes += HEADER as u64;
-        cost.messages += 1;
-        self.cost.set(cost);
+        self.count(|cost| {
+            cost.bytes += len as u64;
+            cost.header_bytes += HEADER as u64;
+            cost.messages += 1;
+        });
         if full { self.flush_to(to) } else { Ok(()) }
     }
 
@@ -405,6 +448,26 @@ impl Session {
         purpose: Purpose,
         out: &mut [R64],
     ) -> Result<()> {
+        self.count(|cost| cost.drawn += out.len() as u64);
         self.prss.draw(j % 3, label, purpose, out)
+    }
+
+    /// Σ f(xᵢ, yᵢ) by this party's kernels, counted.
+    ///
+    /// # Errors
+    /// As for [`Kernels::bilinear`].
+    pub fn bilinear(&self, f: Bilinear, terms: &[(&Tensor, &Tensor)]) -> Result<Tensor> {
+        let done = terms
+            .iter()
+            .map(|(x, y)| f.multiplications(x.shape(), y.shape()));
+        let done: u64 = done.sum();
+        self.count(|cost| cost.multiplications += done);
+        self.kernels.bilinear(f, terms)
+    }
+
+    fn count(&self, more: impl FnOnce(&mut Cost)) {
+        let mut cost = self.cost.get();
+        more(&mut cost);
+        self.cost.set(cost);
     }
 }

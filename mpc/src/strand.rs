@@ -10,7 +10,7 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::chunk::{Chunk, chunks};
 use crate::prss::Purpose;
@@ -114,8 +114,8 @@ impl<'s> Strand<'s> {
         Ok(out)
     }
 
-    /// Sends a message of gate `label` and of `len` bytes, which `write` makes where they leave from. It never waits for the
-    /// receiver.
+    /// Sends a message of gate `label` and of `len` bytes, which `append` puts behind what leaves before it. It never waits for
+    /// the receiver.
     ///
     /// # Errors
     /// The link failed.
@@ -124,9 +124,9 @@ impl<'s> Strand<'s> {
         to: PartyId,
         label: Label,
         len: usize,
-        write: impl FnOnce(&mut [u8]),
+        append: impl FnOnce(&mut BytesMut),
     ) -> Result<()> {
-        self.session.post(to, label, self.clock.get(), len, write)
+        self.session.post(to, label, self.clock.get(), len, append)
     }
 
     /// The message of gate `label` from a peer, which must have exactly `len` bytes: sizes are public (R12).

@@ -3,8 +3,25 @@
 use std::num::Wrapping;
 
 use bytemuck::{cast_slice, cast_slice_mut};
+use bytes::BytesMut;
 
 use crate::R64;
+#[cfg(target_arch = "x86_64")]
+use crate::kernels::bitfields as by_vectors;
+
+/// Nothing is done ahead where there are no vectors for it.
+#[cfg(not(target_arch = "x86_64"))]
+mod by_vectors {
+    use crate::R64;
+
+    pub(super) fn pack(_: &[R64], _: usize, _: &mut [u8]) -> usize {
+        0
+    }
+
+    pub(super) fn unpack(_: &[u8], _: usize, _: &mut [R64]) -> usize {
+        0
+    }
+}
 
 /// Bytes that n words of k bits take.
 #[must_use]
@@ -25,7 +42,11 @@ pub fn pack(words: &[R64], bits: u32, out: &mut [u8]) {
     assert_eq!(out.len(), packed_len(words.len(), bits as usize));
     if bits == 64 && cfg!(target_endian = "little") {
         out.copy_from_slice(cast_slice(words));
-    } else if bits <= 56 {
+        return;
+    }
+    let done = by_vectors::pack(words, bits as usize, out);
+    let (words, out) = (&words[done..], &mut out[done * bits as usize / 8..]);
+    if bits <= 56 {
         // What is carried from word to word is below 8 bits, so that one store holds it and the word.
         let (mut carry, mut filled, mut at) = (0u64, 0, 0);
         for (k, w) in words.iter().enumerate() {
@@ -53,6 +74,32 @@ pub fn pack(words: &[R64], bits: u32, out: &mut [u8]) {
     }
 }
 
+/// Appends what [`pack`] makes of the words.
+pub fn append(words: &[R64], bits: u32, out: &mut BytesMut) {
+    if bits == 64 && cfg!(target_endian = "little") {
+        return out.extend_from_slice(cast_slice(words));
+    }
+    let start = out.len();
+    out.resize(start + packed_len(words.len(), bits as usize), 0);
+    pack(words, bits, &mut out[start..]);
+}
+
+/// The words that [`pack`] made `bytes` of.
+///
+/// # Panics
+/// Where `bytes` has another length than [`packed_len`] of `n`.
+#[must_use]
+pub fn unpacked(bytes: &[u8], bits: u32, n: usize) -> Vec<R64> {
+    if bits == 64 && cfg!(target_endian = "little") {
+        assert_eq!(bytes.len(), packed_len(n, 64));
+        let words = bytes.as_chunks::<8>().0.iter();
+        return words.map(|w| Wrapping(u64::from_le_bytes(*w))).collect();
+    }
+    let mut words = vec![R64::default(); n];
+    unpack(bytes, bits, &mut words);
+    words
+}
+
 /// The inverse of [`pack`]: fills `words`.
 ///
 /// # Panics
@@ -63,6 +110,8 @@ pub fn unpack(bytes: &[u8], bits: u32, words: &mut [R64]) {
         cast_slice_mut(words).copy_from_slice(bytes);
         return;
     }
+    let done = by_vectors::unpack(bytes, bits as usize, words);
+    let (words, bytes) = (&mut words[done..], &bytes[done * bits as usize / 8..]);
     let mut bit = 0;
     // As long as a load of eight bytes holds the whole word and stays inside.
     let easy = if bits <= 56 {
@@ -97,6 +146,16 @@ pub fn pack_planes(planes: &[u64], len: usize, out: &mut [u8]) {
             put(out, &mut bit, w, (len - 64 * k).min(64) as u32);
         }
     }
+}
+
+/// Appends what [`pack_planes`] makes of `count` planes.
+pub fn append_planes(planes: &[u64], count: usize, len: usize, out: &mut BytesMut) {
+    if len.is_multiple_of(64) && cfg!(target_endian = "little") {
+        return out.extend_from_slice(cast_slice(planes));
+    }
+    let start = out.len();
+    out.resize(start + packed_len(count, len), 0);
+    pack_planes(planes, len, &mut out[start..]);
 }
 
 /// The inverse of [`pack_planes`].
@@ -150,7 +209,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn words_pack_to_their_bits(bits in 1u32..=64, words in prop::collection::vec(any::<u64>(), 0..80)) {
+        fn words_pack_to_their_bits(bits in 1u32..=64, words in prop::collection::vec(any::<u64>(), 0..200)) {
             let words: Vec<R64> = words.into_iter().map(Wrapping).collect();
             let mut bytes = vec![0xA5; packed_len(words.len(), bits as usize)];
             pack(&words, bits, &mut bytes);
@@ -165,7 +224,11 @@ mod tests {
             let mut back = vec![Wrapping(1); words.len()];
             unpack(&bytes, bits, &mut back);
             let want: Vec<R64> = words.iter().map(|w| w & Wrapping(mask(bits))).collect();
-            prop_assert_eq!(back, want);
+            prop_assert_eq!(&back, &want);
+            prop_assert_eq!(unpacked(&bytes, bits, words.len()), want);
+            let mut behind = BytesMut::from(&[9][..]);
+            append(&words, bits, &mut behind);
+            prop_assert_eq!(&behind[1..], &bytes[..]);
         }
 
         #[test]
@@ -173,6 +236,9 @@ mod tests {
             let planes = &words[..count * len.div_ceil(64)];
             let mut bytes = vec![0xA5; packed_len(count, len)];
             pack_planes(planes, len, &mut bytes);
+            let mut behind = BytesMut::from(&[9][..]);
+            append_planes(planes, count, len, &mut behind);
+            prop_assert_eq!(&behind[1..], &bytes[..]);
             let mut back = vec![1; planes.len()];
             unpack_planes(&bytes, len, &mut back);
             for p in 0..count {

@@ -251,6 +251,18 @@ impl Graph {
         shapes
     }
 
+    /// The numbers in its largest tensor, and those in all its constants.
+    #[must_use]
+    pub fn sizes(&self) -> (usize, usize) {
+        let size = |node: &Node| node.shape.iter().product::<usize>();
+        let constants = self
+            .nodes
+            .iter()
+            .filter(|node| matches!(node.op, Op::Public(_)));
+        let largest = self.nodes.iter().map(size).max();
+        (largest.unwrap_or(0), constants.map(size).sum())
+    }
+
     /// Makes an edge the next output of the graph.
     pub fn output(&mut self, x: Edge) {
         self.outputs.push(x);

@@ -29,4 +29,5 @@ pub use error::Error;
 pub use lower::{Feed, Lowered, Options, Output, Source, Value, Weights};
 pub use model::{Dim, Model, Port};
 pub use reference::reference_page;
+pub use skeleton::{Readable, Skeleton};
 pub use training::{Choice, Trainable};

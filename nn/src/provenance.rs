@@ -7,6 +7,7 @@ use std::ops::{Add, AddAssign, Div, Mul, Sub};
 
 use ndarray::{ArrayD, Axis, IxDyn};
 use num_traits::{One, Zero};
+use tacit_mpc::Bilinear;
 
 use crate::{Engine, Error, Graph, Layout, Product, Program, Result, run};
 
@@ -114,7 +115,8 @@ impl Engine for Provenance {
 
     fn products(&mut self, terms: &[Product<'_, Self::Value>], _: f64) -> Result<Self::Value> {
         let product = |t: &Product<'_, Self::Value>| {
-            t.f.apply(t.x, t.y).ok_or_else(|| Error::Shape {
+            let y = quick(t.f, t.x, t.y).or_else(|| t.f.apply(t.x, t.y));
+            y.ok_or_else(|| Error::Shape {
                 op: t.f.name(),
                 left: t.x.shape().to_vec(),
                 right: t.y.shape().to_vec(),
@@ -128,6 +130,50 @@ impl Engine for Provenance {
         let all = Self::union(inputs)?;
         Ok(vec![all; program.outputs.len()])
     }
+}
+
+/// What a product depends on without multiplying it out: exactly for matrix products; for convolutions all that an image may
+/// depend on, if that is one row. `None` where only multiplying tells.
+fn quick(f: Bilinear, x: &ArrayD<Rows>, y: &ArrayD<Rows>) -> Option<ArrayD<Rows>> {
+    let shape = f.output_shape(x.shape(), y.shape())?;
+    let (xs, ys) = (x.as_standard_layout(), y.as_standard_layout());
+    let (xs, ys) = (xs.as_slice()?, ys.as_slice()?);
+    let all = |entries: &[Rows]| entries.iter().fold(Rows(0), |sum, &r| sum.union(r));
+    let mut out: Vec<Rows> = Vec::with_capacity(shape.iter().product());
+    match f {
+        Bilinear::MatMul => {
+            let [.., m, k] = *x.shape() else { return None };
+            let n = *shape.last()?;
+            if m == 0 || k == 0 || n == 0 {
+                return None;
+            }
+            for (a, b) in xs.chunks(m * k).zip(ys.chunks(k * n)) {
+                let mut columns = vec![Rows(0); n];
+                for row in b.chunks(n) {
+                    columns.iter_mut().zip(row).for_each(|(c, &r)| *c += r);
+                }
+                for row in a.chunks(k).map(all) {
+                    out.extend(columns.iter().map(|&c| row.union(c)));
+                }
+            }
+        }
+        Bilinear::Conv(_) | Bilinear::ConvInput(_) => {
+            let (images, kernel) = (*x.shape().first()?, all(ys));
+            if images == 0 || xs.is_empty() || shape.contains(&0) {
+                return None;
+            }
+            let each: usize = shape.iter().skip(1).product();
+            for image in xs.chunks(xs.len() / images) {
+                let rows = all(image).union(kernel);
+                if rows == Rows::SEVERAL {
+                    return None; // coarse: perhaps no single entry sees several
+                }
+                out.extend(std::iter::repeat_n(rows, each));
+            }
+        }
+        Bilinear::Mul | Bilinear::ConvWeights(_) => return None,
+    }
+    ArrayD::from_shape_vec(IxDyn(&shape), out).ok()
 }
 
 /// Whether no row of any output depends on another row of an input, for a graph of `rows` rows: `counts_rows` says of every
@@ -167,6 +213,36 @@ mod tests {
         let y = build(&mut g, x, w).unwrap();
         g.output(y);
         rows_are_apart(&g, &[true, false], 2).unwrap()
+    }
+
+    /// The rows of the products by the definition, against the short way.
+    #[test]
+    fn products_need_not_be_multiplied_out() {
+        let random = |shape: &[usize], seed: usize| {
+            let mut state = seed;
+            ArrayD::from_shape_fn(IxDyn(shape), |_| {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(99);
+                Rows([0, 0, 0, 1, 1, 2, u32::MAX][(state >> 33) % 7])
+            })
+        };
+        for seed in 0..200 {
+            let f = Bilinear::MatMul;
+            let (x, y) = (random(&[2, 3, 2], seed), random(&[2, 2, 4], seed + 1000));
+            assert_eq!(quick(f, &x, &y), f.apply(&x, &y));
+        }
+        // Each image from one row, and the edge, where an entry may depend on nothing at all.
+        let c = tacit_mpc::Conv::new(&[4, 4], &[3, 3]);
+        for f in [Bilinear::Conv(c), Bilinear::ConvInput(c)] {
+            let size = if f == Bilinear::Conv(c) { 4 } else { 2 };
+            let x = ArrayD::from_shape_fn(IxDyn(&[3, 2, size, size]), |at| Rows::one_row(at[0]));
+            let kernel = ArrayD::from_elem(IxDyn(&[2, 2, 3, 3]), Rows(0));
+            assert_eq!(quick(f, &x, &kernel), f.apply(&x, &kernel));
+            // An image of several rows is looked at entry by entry.
+            let mixed = ArrayD::from_shape_fn(IxDyn(x.shape()), |at| Rows::one_row(at[2]));
+            assert_eq!(quick(f, &mixed, &kernel), None);
+        }
     }
 
     /// Found at the sizes where it happens: four rows in two groups are mixed, two are not.

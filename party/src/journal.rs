@@ -1,7 +1,7 @@
 //! The jobs that have run here. Nobody can make a party run a signed job twice: a second result on other randomness,
 //! or on rows that changed in between, would tell more than the submitter was granted.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -15,10 +15,39 @@ pub struct JournalError {
     source: io::Error,
 }
 
-/// A file of job identifiers, one a line.
+/// What a job that is written down did here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// It trained, on the rows of whoever contributed: it counts against the party's budget.
+    Training,
+    /// It served a model, and touched no rows.
+    Service,
+}
+
+/// What follows the identifier of a job that served.
+const SERVICE: &str = " service";
+
+impl Entry {
+    /// The identifier and the entry of a line.
+    fn of(line: &str) -> (String, Self) {
+        match line.strip_suffix(SERVICE) {
+            Some(id) => (id.to_owned(), Self::Service),
+            None => (line.to_owned(), Self::Training),
+        }
+    }
+
+    fn mark(self) -> &'static str {
+        match self {
+            Self::Training => "",
+            Self::Service => SERVICE,
+        }
+    }
+}
+
+/// A file of job identifiers, one a line, and what those did that trained nothing.
 pub(crate) struct Journal {
     path: PathBuf,
-    state: Mutex<(HashSet<String>, File)>,
+    state: Mutex<(HashMap<String, Entry>, File)>,
 }
 
 impl Journal {
@@ -31,7 +60,7 @@ impl Journal {
             if !text.is_empty() && !text.ends_with('\n') {
                 (&file).write_all(b"\n")?;
             }
-            Ok((text.lines().map(str::to_owned).collect(), file))
+            Ok((text.lines().map(Entry::of).collect(), file))
         };
         let state = open().map_err(|source| JournalError {
             path: path.to_owned(),
@@ -49,27 +78,26 @@ impl Journal {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .0
-            .contains(job)
+            .contains_key(job)
     }
 
-    /// How many jobs have run here.
-    pub(crate) fn len(&self) -> usize {
-        self.state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .0
-            .len()
+    /// How many jobs have trained here.
+    pub(crate) fn trainings(&self) -> usize {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let entries = state.0.values();
+        entries.filter(|&&entry| entry == Entry::Training).count()
     }
 
     /// Writes the job down, on the disk before this returns. `false` if it was there already.
-    pub(crate) fn record(&self, job: &str) -> Result<bool, JournalError> {
+    pub(crate) fn record(&self, job: &str, entry: Entry) -> Result<bool, JournalError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if !state.0.insert(job.to_owned()) {
+        if state.0.contains_key(job) {
             return Ok(false);
         }
+        state.0.insert(job.to_owned(), entry);
         let written = state
             .1
-            .write_all(format!("{job}\n").as_bytes())
+            .write_all(format!("{job}{}\n", entry.mark()).as_bytes())
             .and_then(|()| state.1.sync_data());
         written.map_err(|source| JournalError {
             path: self.path.clone(),
@@ -89,19 +117,37 @@ mod tests {
         let path = folder.path().join("journal");
         let journal = Journal::open(&path).unwrap();
         assert!(!journal.has("a"));
-        assert!(journal.record("a").unwrap());
-        assert!(!journal.record("a").unwrap());
+        assert!(journal.record("a", Entry::Training).unwrap());
+        assert!(!journal.record("a", Entry::Training).unwrap());
         drop(journal);
         let journal = Journal::open(&path).unwrap();
         assert!(journal.has("a") && !journal.has("b"));
-        assert!(journal.record("b").unwrap() && !journal.record("a").unwrap());
-        assert_eq!(journal.len(), 2);
+        assert!(
+            journal.record("b", Entry::Training).unwrap()
+                && !journal.record("a", Entry::Training).unwrap()
+        );
+        assert_eq!(journal.trainings(), 2);
         drop(journal);
         std::fs::write(&path, "a\nb\ncut").unwrap();
         let journal = Journal::open(&path).unwrap();
-        assert!(journal.record("c").unwrap());
+        assert!(journal.record("c", Entry::Training).unwrap());
         drop(journal);
         assert!(Journal::open(&path).unwrap().has("c"));
+    }
+
+    #[test]
+    fn services_are_written_down_and_count_as_no_trainings() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let journal = Journal::open(&path).unwrap();
+        assert!(journal.record("a", Entry::Service).unwrap());
+        assert!(journal.record("b", Entry::Training).unwrap());
+        assert!(!journal.record("a", Entry::Training).unwrap());
+        assert_eq!(journal.trainings(), 1);
+        drop(journal);
+        let journal = Journal::open(&path).unwrap();
+        assert!(journal.has("a") && journal.has("b"));
+        assert_eq!(journal.trainings(), 1);
     }
 
     #[test]

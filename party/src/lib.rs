@@ -6,6 +6,7 @@
 //! | [`cli`], [`setup`] | the command line, and what `party init` does |
 //! | [`serve()`] | attending at the coordinator until told to stop |
 //! | [`data`] | the institution's rows, held against the description of them |
+//! | [`memory`] | the allocator of the binaries |
 //! | [`net`] | the data plane: TLS links between parties |
 //! | [`mod@serve`] | inference as a service |
 //! | [`train_job`] | what a job makes the engines do, and what its recipient gets |
@@ -13,6 +14,7 @@
 pub mod cli;
 pub mod config;
 pub mod data;
+pub mod memory;
 pub mod net;
 pub mod serve;
 pub mod setup;

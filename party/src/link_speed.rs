@@ -1,8 +1,9 @@
 //! What the links of a session carry, measured when it starts: the variant of every comparison follows from it.
 //!
 //! Each party times answers of its successor: a few empty ones for the latency, one of a quarter of a mebibyte for the
-//! bandwidth. All tell each other what they found and take the slowest, so that all choose alike; a party that lies makes the
-//! session slower, or ends it where it tells its peers different things.
+//! bandwidth. All tell each other what they found and take the slowest, so that all choose alike; then each two compare what
+//! they take. A party that lies makes the session slower; one that tells its peers different things ends it here, before
+//! anything is shared, and not where two parties have taken different branches.
 
 use std::time::Instant;
 
@@ -43,19 +44,29 @@ pub(crate) fn measure(net: &dyn Transport) -> Result<Profile, Error> {
     };
     let mut slowest = own;
     for peer in [next, previous] {
-        let told = [
-            own.latency_ns.to_le_bytes(),
-            own.bits_per_second.to_le_bytes(),
-        ]
-        .concat();
-        net.send(peer, told.into())?;
+        net.send(peer, encode(own))?;
     }
     for peer in [next, previous] {
         let theirs = profile(&net.recv(peer)?).ok_or_else(|| misbehaved(peer))?;
         slowest.latency_ns = slowest.latency_ns.max(theirs.latency_ns);
         slowest.bits_per_second = slowest.bits_per_second.min(theirs.bits_per_second);
     }
+    for peer in [next, previous] {
+        net.send(peer, encode(slowest))?;
+    }
+    for peer in [next, previous] {
+        if net.recv(peer)? != encode(slowest) {
+            let what = "it measured other links than I did: it or the third party tells its peers different things".into();
+            return Err(Error::PeerMisbehaved { peer, what });
+        }
+    }
     Ok(slowest)
+}
+
+/// latency ‖ bandwidth, in 16 bytes.
+fn encode(profile: Profile) -> Bytes {
+    let [latency, bits] = [profile.latency_ns, profile.bits_per_second].map(u64::to_le_bytes);
+    [latency, bits].concat().into()
 }
 
 /// Nanoseconds until the successor has echoed so many bytes; echoes those of the predecessor meanwhile.
@@ -139,6 +150,27 @@ mod tests {
         assert!(found[0].latency_ns >= 10_000_000, "{found:?}");
     }
 
+    /// Party 2 tells party 0 of a slow link and party 1 of a fast one: the two would compare numbers in different ways.
+    #[test]
+    fn a_party_that_tells_its_peers_different_things_ends_the_session() {
+        let mut nets = MemNet::mesh_with_deadline(3, Duration::from_millis(500));
+        let last = Tamper::new(nets.pop().unwrap(), |to, frame: Bytes| {
+            vec![match (to, profile(&frame)) {
+                (0, Some(told)) => encode(Profile {
+                    latency_ns: 1_000_000_000,
+                    ..told
+                }),
+                _ => frame,
+            }]
+        });
+        let honest = nets.into_iter().map(boxed);
+        let found = measured(honest.chain([boxed(last)]).collect());
+        // Whoever notices first closes its links, which the others may see before they compare.
+        assert!(found.iter().all(Result::is_err), "{found:?}");
+        let noticed = |r: &Result<_, _>| matches!(r, Err(Error::PeerMisbehaved { .. }));
+        assert!(found.iter().any(noticed), "{found:?}");
+    }
+
     #[test]
     fn nonsense_names_its_sender() {
         let mut nets = MemNet::mesh_with_deadline(3, Duration::from_millis(500));
@@ -151,11 +183,9 @@ mod tests {
         });
         let honest = nets.into_iter().map(boxed);
         let found = measured(honest.chain([boxed(last)]).collect());
-        for result in &found[..2] {
-            assert!(
-                matches!(result, Err(Error::PeerMisbehaved { peer: 2, .. })),
-                "{result:?}"
-            );
-        }
+        // Whoever notices first closes its links, which the other may see before it has looked.
+        assert!(found[..2].iter().all(Result::is_err), "{found:?}");
+        let noticed = |r: &Result<_, _>| matches!(r, Err(Error::PeerMisbehaved { peer: 2, .. }));
+        assert!(found[..2].iter().any(noticed), "{found:?}");
     }
 }

@@ -20,7 +20,7 @@ mod tls_net;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub(crate) use caller::{Allowance, Caller};
+pub(crate) use caller::{Allowance, Call, Caller};
 pub use connect::{Connector, Deadlines, Peer};
 pub use frame::MAX_FRAME;
 pub use hello::SessionId;

@@ -13,6 +13,7 @@ use tacit_api::proto::Offer;
 use tacit_api::roster::RosterError;
 use tacit_api::sign::{SignatureError, job_digest, job_id, verify_job};
 use tacit_nn::onnx::Model;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::data::Rows;
 use crate::dataset::Difference;
@@ -36,8 +37,8 @@ pub(crate) struct Accepted {
 pub(crate) enum Work {
     /// What is trained, and its rows, if it contributes.
     Train(Box<Plan>, Option<Rows>),
-    /// The model that it serves, with its weights if it knows them.
-    Serve(Box<Served>, Terms),
+    /// The model that it serves, with its weights if it knows them, and the permit to serve one more.
+    Serve(Box<Served>, Terms, OwnedSemaphorePermit),
 }
 
 /// Why a job is refused. `Display` goes to the coordinator.
@@ -100,7 +101,7 @@ pub(crate) fn consider(party: &Party, offer: &Offer) -> Result<Accepted, Decline
     }
     party.policy.check_job(&job, &signed.submitter)?;
     if job.service.is_none() {
-        party.policy.check_budget(party.journal.len())?;
+        party.policy.check_budget(party.journal.trainings())?;
     }
     party.roster.member(&job.recipient)?;
     for name in job.parties() {
@@ -132,6 +133,9 @@ fn serve(
     for client in &service.clients {
         party.roster.member(client)?;
     }
+    let max = party.policy.max_services;
+    let permit = party.services.clone().try_acquire_owned();
+    let permit = permit.map_err(|_| Refusal::TooManyServices { max })?;
     let (held, own) = match &job.model.weights {
         Weights::Public => (Held::Public, None),
         Weights::Owner(owner) => {
@@ -159,8 +163,10 @@ fn serve(
         max_rows: service.max_rows,
         gather: Duration::from_millis(service.gather_ms),
         duration: Duration::from_secs(60 * service.minutes),
+        bounds: service.bounds.iter().map(|&[lo, hi]| (lo, hi)).collect(),
     };
-    Ok(Work::Serve(Box::new(Served::new(model, held)?), terms))
+    let served = Served::new(model, held, &terms)?;
+    Ok(Work::Serve(Box::new(served), terms, permit))
 }
 
 /// What this party brings to a training.

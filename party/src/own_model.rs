@@ -59,7 +59,7 @@ impl OwnModel {
             source: Box::new(source),
         };
         let model = onnx::Model::parse(&bytes).map_err(refused)?;
-        let skeleton = model.skeleton().map_err(refused)?;
+        let skeleton = model.skeleton().map_err(refused)?.bytes;
         Ok(Self { model, skeleton })
     }
 

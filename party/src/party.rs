@@ -10,6 +10,7 @@ use tacit_api::member::Role;
 use tacit_api::policy::Policy;
 use tacit_api::roster::{Roster, RosterError};
 use tacit_api::tls::TlsError;
+use tokio::sync::Semaphore;
 
 use crate::config::Config;
 use crate::dataset::{Dataset, DatasetError};
@@ -67,6 +68,8 @@ pub(crate) struct Party {
     pub(crate) models: Vec<OwnModel>,
     pub(crate) journal: Journal,
     pub(crate) connector: Connector,
+    /// A permit for each model that may be served at a time.
+    pub(crate) services: Arc<Semaphore>,
 }
 
 impl Party {
@@ -100,6 +103,7 @@ impl Party {
         };
         let journal = Journal::open(&config.journal)?;
         let policy = config.policy.clone();
+        let services = policy.max_services.min(Semaphore::MAX_PERMITS);
         let datasets = config
             .datasets
             .iter()
@@ -120,6 +124,7 @@ impl Party {
                 models,
                 journal,
                 connector,
+                services: Arc::new(Semaphore::new(services)),
             },
             listener,
         ))

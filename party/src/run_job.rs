@@ -12,11 +12,11 @@ use tacit_mpc::keys::Binding;
 use tacit_mpc::net::Transport;
 use tacit_mpc::{PartyId, net};
 
-use crate::journal::JournalError;
+use crate::journal::{Entry, JournalError};
 use crate::net::{SessionId, TlsNet};
 use crate::offer::{Accepted, Work};
 use crate::party::Party;
-use crate::serve::{ServeError, Service};
+use crate::serve::{KEY_BLOCKS, ServeError, Service};
 use crate::training::{Epoch, TrainError, Training};
 
 /// Stops a job from outside: its links are cut, and whoever waits on them wakes.
@@ -147,7 +147,11 @@ fn attend(
     } = accepted;
     let start = Instant::now();
     // Before anything else, so that not even a crash lets the job run again.
-    if !party.journal.record(&id)? {
+    let entry = match &work {
+        Work::Train(..) => Entry::Training,
+        Work::Serve(..) => Entry::Service,
+    };
+    if !party.journal.record(&id, entry)? {
         return Err(JobError::Replay);
     }
     let session = SessionId::new(&id, attempt);
@@ -183,12 +187,14 @@ fn attend(
 
     let (plan, rows) = match work {
         Work::Train(plan, rows) => (plan, rows),
-        Work::Serve(served, terms) => {
+        // The permit is held until the service ends.
+        Work::Serve(served, terms, _permit) => {
             let service = Service {
                 connector: &party.connector,
                 session: SessionId::service(&id),
                 binding: &binding,
                 terms: &terms,
+                key_blocks: KEY_BLOCKS,
             };
             let net: Arc<dyn Transport> = tls.clone();
             let mut reported = Instant::now();

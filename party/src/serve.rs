@@ -1,8 +1,9 @@
 //! Inference as a service over shares: three parties hold a model, clients share questions to them and alone get the answers.
 //!
 //! Each party takes the calls of clients on its own port; a client connects to all three and sends each its part of a
-//! question ([`wire`]). Questions wait in a queue; the parties agree on a batch (`agree.rs`) and run the model on all its rows
-//! at once, in one session with one set of keys, whose shares of the weights are made once. Each party's words of an answer are re-randomised (requirement
+//! question ([`wire`]). Questions wait in a queue as they came; the parties agree on a batch of those that all of them hold
+//! (`agree.rs`), put its inputs into their public bounds, and run the model on all its rows at once, in one session whose
+//! shares of the weights are made once. Nothing that a client does or leaves makes the session wait. Each party's words of an answer are re-randomised (requirement
 //! R15) and go to the client who asked, which adds them up.
 //!
 //! A party sees who asks, when, and how many rows; nothing of what is asked or answered. A client sees the answer, and what
@@ -12,26 +13,27 @@ mod agree;
 pub mod ask;
 mod callers;
 mod model;
+mod question;
 mod queue;
 #[cfg(test)]
 mod tests;
 pub mod wire;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tacit_mpc::keys::{self, Binding};
 use tacit_mpc::net::Transport;
-use tacit_mpc::{PartyId, Session, kernels};
+use tacit_mpc::{PartyId, Session, kernels, prss};
 use tacit_protocols::rep3::Rep3Engine;
 
-use crate::net::{Connector, SessionId};
-use agree::{Proposal, Ticket, agree};
-use callers::Callers;
+use crate::net::{Caller, Connector, SessionId};
+use agree::{Mark, Opened, Opening, Ticket};
+use callers::{Callers, Patience};
 pub use model::{Held, ModelError, Served};
-use queue::{Limits, Question, Queue};
+use question::{Question, message_len};
+use queue::{Limits, Queue};
 
 /// A service failed here.
 #[derive(Debug, thiserror::Error)]
@@ -73,19 +75,28 @@ pub struct Terms {
     pub gather: Duration,
     /// How long the service runs.
     pub duration: Duration,
+    /// The least and the greatest number of each input, in its order; none for ±65536 each. What a client shares beyond
+    /// counts as the bound.
+    pub bounds: Vec<(f64, f64)>,
 }
 
-/// What the queue of a service takes besides.
-const WAITING: usize = 1024;
-const OF_ONE_CLIENT: usize = 64;
-/// A question that has not been answered after this long is refused.
+/// What the queue of a service takes besides: questions, and bytes of them.
+const WAITING: usize = agree::MOST;
+const BYTES: usize = 1 << 30;
+/// What it takes of one client, and at least two of the longest questions.
+const OF_ONE_CLIENT: usize = 16;
+/// A question that has not reached all parties after this long is refused.
+const PARTS: Duration = Duration::from_secs(60);
+/// And one that all hold and that has not been answered after this long.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long parties wait for the parts of a question that has reached the leader.
-const GRACE: Duration = Duration::from_secs(1);
+/// How long the leader and the others pause at most while no question is held by all of them.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(20));
 /// How often an idle service shows that it is alive; below half of any link's deadline.
 const ALIVE: Duration = Duration::from_secs(1);
 /// How long a client may be silent.
 const SILENCE: Duration = Duration::from_secs(3600);
+/// How long an answer may take to be read by its client's machine.
+const WRITE: Duration = Duration::from_secs(20);
 
 /// What has been done so far, from time to time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -98,6 +109,8 @@ pub struct Tally {
     pub batches: u64,
     /// Rounds of communication.
     pub rounds: u64,
+    /// Renewals of the keys.
+    pub renewals: u32,
 }
 
 impl Tally {
@@ -115,7 +128,12 @@ pub(crate) struct Service<'a> {
     pub(crate) session: SessionId,
     pub(crate) binding: &'a Binding,
     pub(crate) terms: &'a Terms,
+    /// Blocks that a key gives before it must have been renewed.
+    pub(crate) key_blocks: u64,
 }
+
+/// What a key gives unless somebody wants less.
+pub(crate) const KEY_BLOCKS: u64 = prss::MAX_BLOCKS;
 
 impl Service<'_> {
     /// Serves until the time is over or a link is cut.
@@ -125,14 +143,19 @@ impl Service<'_> {
         mut served: Served,
         observer: &mut dyn FnMut(Tally),
     ) -> Result<Tally, ServeError> {
-        let agreed = keys::agree(&**net, self.binding)?;
+        let mut agreed = keys::agree(&**net, self.binding)?;
+        agreed.limit(self.key_blocks);
         let session = Session::new(net.clone(), agreed, Arc::from(kernels::cpu()));
         let mut engine = Rep3Engine::new(session, self.terms.fraction_bits)?;
         served.share_weights(&mut engine)?;
         let greeting = served.greeting(self.terms);
+        let longest = message_len(net.me(), greeting.max_rows, &greeting.inputs) + 1024;
         let queue = Queue::new(Limits {
             questions: WAITING,
+            bytes: BYTES,
             of_one_client: OF_ONE_CLIENT,
+            bytes_of_one_client: (BYTES / self.terms.clients.len().max(1)).max(2 * longest),
+            parts: PARTS,
             patience: PATIENCE,
         });
         let callers = Callers::new(
@@ -142,7 +165,10 @@ impl Service<'_> {
             &self.terms.clients,
             &greeting,
             &queue,
-            SILENCE,
+            Patience {
+                silence: SILENCE,
+                write: WRITE,
+            },
         );
         thread::scope(|scope| {
             scope.spawn(|| callers.take_calls(scope));
@@ -157,56 +183,127 @@ impl Service<'_> {
         &self,
         engine: &mut Rep3Engine,
         served: &mut Served,
-        queue: &Queue,
+        queue: &Queue<Arc<Caller>>,
         callers: &Callers<'_>,
         observer: &mut dyn FnMut(Tally),
     ) -> Result<Tally, ServeError> {
         let end = Instant::now() + self.terms.duration;
         let leads = engine.session().me() == 0;
-        let most = served.most_rows(self.terms);
+        let most = served.most_rows();
         let mut tally = Tally::default();
+        let mut renew = false;
         loop {
-            for ticket in queue.expire() {
-                let reason = "the parties did not get to this question in time: ask again";
-                callers.tell(ticket.client, ticket.number, Err(reason.into()));
+            for (ticket, caller, late) in queue.expire() {
+                callers.tell(&caller, ticket.number, Err(late.to_string()));
             }
-            let proposal = leads.then(|| {
+            let opening = leads.then(|| {
                 if Instant::now() >= end {
-                    Proposal::End
+                    Opening::End
+                } else if renew {
+                    Opening::Renew
                 } else {
-                    Proposal::Batch(queue.next(most, ALIVE, self.terms.gather))
+                    Opening::Batch(queue.list(most, ALIVE, PAUSE.0, self.terms.gather))
                 }
             });
-            let mut reserved: HashMap<Ticket, Question> = HashMap::new();
-            let chosen = agree(engine.session(), proposal.as_ref(), &mut |tickets| {
-                reserved = queue.reserve(tickets, GRACE);
-                let fingerprints =
-                    |(ticket, question): (&Ticket, &Question)| (*ticket, question.fingerprints);
-                reserved.iter().map(fingerprints).collect()
-            })?;
-            let Some(chosen) = chosen else {
-                return Ok(tally);
+            let mut held = |tickets: &[Ticket]| queue.held(tickets, PAUSE.1);
+            let wanted = engine.session().wants_new_keys();
+            let opened = agree::open(engine.session(), opening, &mut held, wanted)?;
+            let tickets = match opened {
+                Opened {
+                    opening: Opening::End,
+                    ..
+                } => return Ok(tally),
+                Opened {
+                    opening: Opening::Renew,
+                    ..
+                } => {
+                    engine.renew_keys(self.binding)?;
+                    tally.renewals += 1;
+                    renew = false;
+                    continue;
+                }
+                Opened {
+                    opening: Opening::Batch(tickets),
+                    common,
+                    renew: anybody,
+                } => {
+                    renew = anybody;
+                    self.choose(engine, queue, &tickets, leads.then_some(&common), most)?
+                }
             };
-            let batch: Vec<(Ticket, Question)> = chosen
-                .into_iter()
-                .filter_map(|ticket| Some((ticket, reserved.remove(&ticket)?)))
-                .collect();
-            for ticket in reserved.into_keys() {
-                let reason = "the parties did not get shares of this question that fit together";
-                callers.tell(ticket.client, ticket.number, Err(reason.into()));
-            }
+            let batch = self.reserve(engine, queue, callers, &tickets)?;
             if batch.is_empty() {
                 continue;
             }
-            let answers = served.answer(engine, batch.iter().map(|(_, question)| question))?;
-            for ((ticket, question), words) in batch.iter().zip(answers) {
-                callers.tell(ticket.client, ticket.number, Ok(words));
-                tally.questions += 1;
-                tally.rows += question.rows as u64;
+            let questions: Vec<&Question> = batch.iter().map(|(_, q, _)| q).collect();
+            let answers = served.answer(engine, &questions)?;
+            for ((ticket, question, caller), answer) in batch.iter().zip(answers) {
+                if answer.is_ok() {
+                    tally.questions += 1;
+                    tally.rows += question.rows as u64;
+                }
+                callers.tell(caller, ticket.number, answer);
             }
             tally.batches += 1;
             tally.rounds = engine.session().cost().rounds;
             observer(tally);
         }
+    }
+
+    /// The batch that the leader chooses of the questions that it listed: it knows which all parties hold.
+    fn choose(
+        &self,
+        engine: &Rep3Engine,
+        queue: &Queue<Arc<Caller>>,
+        tickets: &[Ticket],
+        common: Option<&Vec<bool>>,
+        most: usize,
+    ) -> Result<Vec<Ticket>, ServeError> {
+        if tickets.is_empty() {
+            return Ok(Vec::new());
+        }
+        let marks = common.map(|common| {
+            let complete = tickets.iter().zip(common).filter(|&(_, &all)| all);
+            let complete: Vec<Ticket> = complete.map(|(&ticket, _)| ticket).collect();
+            let chosen = queue.choose(&complete, most);
+            let mark = |(ticket, &all): (&Ticket, &bool)| match all {
+                true if chosen.contains(ticket) => Mark::Chosen,
+                true => Mark::Complete,
+                false => Mark::Partial,
+            };
+            tickets.iter().zip(common).map(mark).collect::<Vec<_>>()
+        });
+        let marks = agree::mark(engine.session(), marks.as_deref(), tickets.len())?;
+        let marked = tickets.iter().zip(&marks);
+        let complete = marked.clone().filter(|&(_, &m)| m != Mark::Partial);
+        queue.complete(&complete.map(|(&ticket, _)| ticket).collect::<Vec<_>>());
+        let chosen = marked.filter(|&(_, &m)| m == Mark::Chosen);
+        Ok(chosen.map(|(&ticket, _)| ticket).collect())
+    }
+
+    /// Takes the chosen questions out of the queue, and keeps those whose shares fit together at all parties.
+    fn reserve(
+        &self,
+        engine: &Rep3Engine,
+        queue: &Queue<Arc<Caller>>,
+        callers: &Callers<'_>,
+        tickets: &[Ticket],
+    ) -> Result<Vec<(Ticket, Question, Arc<Caller>)>, ServeError> {
+        if tickets.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut reserved = queue.reserve(tickets);
+        let fingerprints = reserved.iter().map(|(t, (q, _))| (*t, q.fingerprints));
+        let fit = agree::confirm(engine.session(), tickets, &fingerprints.collect())?;
+        let batch = fit.into_iter().filter_map(|ticket| {
+            let (question, caller) = reserved.remove(&ticket)?;
+            Some((ticket, question, caller))
+        });
+        let batch: Vec<_> = batch.collect();
+        for (ticket, (_, caller)) in reserved {
+            let reason = "the parties did not get shares of this question that fit together";
+            callers.tell(&caller, ticket.number, Err(reason.into()));
+        }
+        Ok(batch)
     }
 }

@@ -18,6 +18,7 @@ mod a2b;
 mod bilinear;
 pub(crate) mod bits;
 mod boolean;
+mod calibrate;
 pub(crate) mod combine;
 mod compare;
 pub mod contribute;
@@ -42,9 +43,12 @@ pub(crate) mod share;
 mod truncate;
 #[cfg(test)]
 pub(crate) mod uniform;
+mod work;
 
 pub use bilinear::product;
+pub use calibrate::calibrate;
 pub use cost::{CostEngine, Value as CostValue};
 pub use engine::{Rep3Engine, Value};
 pub use plan::{Choice, Depth};
 pub use share::{Rep3, input, open};
+pub use work::{Forecast, Rates, Work};

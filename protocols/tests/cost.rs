@@ -3,11 +3,12 @@
 
 use ndarray::{ArrayD, IxDyn};
 use proptest::prelude::*;
-use tacit_mpc::Cost;
+use tacit_mpc::conv::Conv;
 use tacit_mpc::simulate::{mem, simulate_seeded};
+use tacit_mpc::{Bilinear, Cost};
 use tacit_nn::program::{Instr, Scaled};
 use tacit_nn::{Engine, Function, Graph, Program, Result, program, run};
-use tacit_protocols::rep3::{CostEngine, CostValue, Depth, Rep3Engine};
+use tacit_protocols::rep3::{CostEngine, CostValue, Depth, Rates, Rep3Engine, Work};
 
 fn graph(rows: usize, columns: usize) -> Graph {
     let mut g = Graph::new();
@@ -27,7 +28,7 @@ fn graph(rows: usize, columns: usize) -> Graph {
 fn forecast<T>(depth: Depth, f: u32, work: impl Fn(&mut CostEngine) -> Result<T>) -> [Cost; 3] {
     let mut e = CostEngine::new(f, depth);
     work(&mut e).unwrap();
-    *e.parties()
+    e.parties()
 }
 
 proptest! {
@@ -106,4 +107,127 @@ fn a_tensor_of_many_chunks_costs_what_was_forecast() {
         e.session().cost()
     });
     assert_eq!(got, want.to_vec());
+}
+
+/// Products of every kind, of shared and of public values: messages, words drawn and multiplications.
+#[test]
+fn products_multiply_as_often_as_was_forecast() {
+    let mut conv = Conv::new(&[9, 9], &[3, 3]);
+    (conv.groups, conv.stride) = (2, [2, 2, 1]);
+    let cases = [
+        (Bilinear::Mul, vec![5, 7], vec![5, 7]),
+        (Bilinear::MatMul, vec![3, 20, 30], vec![3, 30, 10]),
+        (Bilinear::Conv(conv), vec![2, 4, 9, 9], vec![6, 2, 3, 3]),
+        (
+            Bilinear::ConvInput(conv),
+            vec![2, 6, 4, 4],
+            vec![6, 2, 3, 3],
+        ),
+        (
+            Bilinear::ConvWeights(conv),
+            vec![2, 4, 9, 9],
+            vec![2, 6, 4, 4],
+        ),
+    ];
+    let multiplications = [
+        0,
+        3 * 20 * 30 * 10,
+        2 * 6 * 16 * 18,
+        2 * 6 * 16 * 18,
+        2 * 6 * 16 * 18,
+    ];
+    for ((f, x, y), each) in cases.into_iter().zip(multiplications) {
+        for (x_public, y_public) in [(false, false), (true, false), (false, true), (true, true)] {
+            let mut forecast = CostEngine::new(18, Depth::Three);
+            let mut value = |shape: &[usize], public| {
+                if public {
+                    forecast.public(&ArrayD::zeros(shape)).unwrap()
+                } else {
+                    CostValue::shared(shape)
+                }
+            };
+            let (a, b) = (value(&x, x_public), value(&y, y_public));
+            forecast.bilinear(f, &a, &b, 0.25).unwrap();
+            let got = simulate_seeded(mem(), 1, |session| {
+                let mut e = Rep3Engine::new(session, 18).unwrap();
+                let mut value = |shape: &[usize], public| {
+                    let x = ArrayD::from_elem(IxDyn(shape), 0.25);
+                    if public { e.public(&x) } else { e.trivial(&x) }.unwrap()
+                };
+                let (a, b) = (value(&x, x_public), value(&y, y_public));
+                e.bilinear(f, &a, &b, 0.25).unwrap();
+                e.session().cost()
+            });
+            assert_eq!(
+                got,
+                forecast.parties().to_vec(),
+                "{f}, public {x_public} {y_public}"
+            );
+            let calls = if x_public && y_public { 1 } else { 2 };
+            assert_eq!(got[0].multiplications, calls * each, "{f}");
+        }
+    }
+}
+
+/// The units of work that a gate is forecast to take: what is drawn and sent is in them, and each gate's own.
+#[test]
+fn work_is_counted_in_its_units() {
+    let n = 3 * 64 * 40;
+    let work = |p: &Program| {
+        let mut e = CostEngine::new(18, Depth::Three);
+        e.map(p, &[&CostValue::shared(&[n])]).unwrap();
+        let forecast = *e.forecast();
+        let [sent, moved] = [
+            forecast
+                .iter()
+                .map(|p| p.cost.bytes + p.cost.header_bytes)
+                .sum::<u64>(),
+            forecast.iter().map(|p| p.work.bytes).sum(),
+        ];
+        assert_eq!(
+            2 * sent,
+            moved,
+            "every byte leaves one party and arrives at another"
+        );
+        let messages: u64 = forecast.iter().map(|p| p.work.messages).sum();
+        assert_eq!(
+            messages,
+            2 * forecast.iter().map(|p| p.cost.messages).sum::<u64>()
+        );
+        for party in forecast {
+            assert_eq!(party.work.drawn, party.cost.drawn);
+            assert_eq!(party.work.rounds, party.cost.rounds);
+        }
+        forecast.map(|p| p.work)
+    };
+    let total = |works: [Work; 3], unit: fn(&Work) -> u64| works.iter().map(unit).sum::<u64>();
+    let n = n as u64;
+    // Every party takes the exponential of its low parts, one factor a bit, and the dealer multiplies eight rows by it.
+    let exp = work(&program::exp_within());
+    assert_eq!(total(exp, |w| w.factors), n * (3 * 20 + 8));
+    // D turns eight rows by three bits; A and B choose from them.
+    assert_eq!(total(exp, |w| w.chosen), n * (8 * 3 + 2 * 8));
+    // Each party transposes the words of a comparison, and the bits of the choice.
+    let relu = work(&program::relu().keep("relu", &[0]));
+    assert_eq!(total(relu, |w| w.transposed), 3 * 2 * n);
+    assert_eq!(total(relu, |w| w.factors + w.terms + w.multiplications), 0);
+    // Four cells of polynomials of degree 7: 36 terms each, at the dealer.
+    let sigmoid = work(&program::sigmoid(18));
+    assert_eq!(total(sigmoid, |w| w.terms), n * 4 * 36);
+}
+
+#[test]
+fn a_forecast_is_seconds_by_rates() {
+    let work = Work {
+        drawn: 10,
+        rounds: 3,
+        ..Work::default()
+    };
+    let rates = Rates {
+        drawn: 0.5,
+        round: 2.0,
+        byte: 100.0,
+        ..Rates::default()
+    };
+    assert_eq!(rates.seconds(&work), 11.0);
 }

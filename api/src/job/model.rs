@@ -46,7 +46,7 @@ impl From<String> for Weights {
 }
 
 /// A model that is served to clients.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceSpec {
     /// The members that may ask.
@@ -62,6 +62,10 @@ pub struct ServiceSpec {
     /// Fractional bits of the fixed-point numbers.
     #[serde(default = "default_bits")]
     pub fraction_bits: u32,
+    /// The least and the greatest number of each input, in the order of the model's; none for ±65536 each. What a client
+    /// shares beyond counts as the bound, so that no answer tells what wrapped products would.
+    #[serde(default)]
+    pub bounds: Vec<[f64; 2]>,
 }
 
 fn default_rows() -> usize {

@@ -84,13 +84,22 @@ fn prepare(model: &Model, arrays: Vec<Constant>, weights: Weights) -> Result<Pre
     let ports = model.inputs();
     let arrays = arrays.into_iter().zip(ports);
     let arrays = arrays.map(|(array, port)| feeds::converted(array, port));
-    let arrays = arrays.collect::<Result<Vec<_>>>()?;
+    let mut arrays = arrays.collect::<Result<Vec<_>>>()?;
     let mut public: Vec<bool> = ports.iter().map(|p| p.element == Element::Text).collect();
     let mut notes: Vec<String> = ports
         .iter()
         .filter(|port| port.element == Element::Text)
         .map(|port| format!("input {} is text, so it is public", port.name))
         .collect();
+    for (array, port) in arrays.iter_mut().zip(ports) {
+        let count = array.saturate();
+        if count > 0 {
+            notes.push(format!(
+                "input {} holds {count} numbers of 2^44 and more, or infinite ones; they are taken as 2^30 with their signs",
+                port.name
+            ));
+        }
+    }
     let options = Options {
         weights,
         training: false,

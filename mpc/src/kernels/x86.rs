@@ -1,6 +1,6 @@
 //! AMX (`amx.rs`), AVX-512 (64-bit products of eight lanes) and AVX2 (products put together from 32-bit ones).
 //!
-//! The only unsafe code of the crate besides `amx.rs`: functions compiled for an instruction set are called after a run-time
+//! The unsafe code of the crate is here and in `amx.rs`, `aes.rs`, `bitfields.rs` and `vector.rs` beside it: functions compiled for an instruction set are called after a run-time
 //! check for it.
 
 use std::arch::x86_64::{
@@ -13,6 +13,15 @@ use super::amx;
 use super::cpu::Loops;
 use super::portable::{self, COLS, ROWS, block_by};
 use crate::R64;
+
+/// Whether the processor has the AVX-512 instructions for bytes, words and shorter vectors.
+#[inline]
+pub(super) fn has_avx512() -> bool {
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512vl")
+}
 
 /// The paths this processor can run, fastest first.
 pub(super) fn available() -> Vec<Loops> {

@@ -24,16 +24,6 @@ pub fn batch_norm(
     add_per_channel(g, y, bias)
 }
 
-/// x·factor + shift with one number a channel each: BatchNormalization where its moments are known.
-///
-/// # Errors
-/// Shapes that do not fit.
-pub fn affine(g: &mut Graph, x: Edge, factor: Edge, shift: Edge) -> Result<Edge> {
-    let factor = per_channel(g, factor, g.shape(x)?.len())?;
-    let y = g.mul(x, factor)?;
-    add_per_channel(g, y, shift)
-}
-
 /// What BatchNormalization gives in training.
 #[derive(Clone, Copy, Debug)]
 pub struct Trained {

@@ -2,7 +2,11 @@
 
 use ndarray::{ArrayD, Axis, IxDyn};
 
+use super::context::SATURATION;
 use crate::{Layout, Result};
+
+/// No word holds a number of this magnitude.
+const BEYOND: f64 = (1u64 << 44) as f64;
 
 /// The kind of the entries of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +82,18 @@ impl Constant {
             Self::Bool(x) => x.mapv(|v| f64::from(u8::from(v))),
             Self::Text(_) => return None,
         })
+    }
+
+    /// Puts ±2^30 in the place of real numbers that fixed point does not hold, of 2^44 and more: infinite masks, and those of
+    /// the least float, only have to win. How many there were.
+    pub fn saturate(&mut self) -> usize {
+        let Self::Float(x) = self else { return 0 };
+        let mut count = 0;
+        for v in x.iter_mut().filter(|v| v.abs() >= BEYOND) {
+            *v = SATURATION.copysign(*v);
+            count += 1;
+        }
+        count
     }
 
     /// Its entries as integers; `None` for real numbers and text.
@@ -194,6 +210,19 @@ mod tests {
             let got = Constant::Text(words.clone()).layout(&layout).unwrap();
             assert_eq!(got, Constant::Text(want));
         }
+    }
+
+    #[test]
+    fn what_no_word_holds_is_saturated() {
+        let least = f64::from(f32::MIN);
+        let mut mask = Constant::Float(array![0.0, f64::NEG_INFINITY, least, 1e13].into_dyn());
+        assert_eq!(mask.saturate(), 2);
+        let far = -f64::from(1 << 30);
+        assert_eq!(
+            mask,
+            Constant::Float(array![0.0, far, far, 1e13].into_dyn())
+        );
+        assert_eq!(Constant::ints([i64::MIN]).saturate(), 0);
     }
 
     #[test]

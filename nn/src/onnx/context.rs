@@ -130,6 +130,11 @@ impl Ctx<'_> {
         self.val(i).is_secret()
     }
 
+    /// Whether operand i is known to everybody.
+    pub(crate) fn is_public(&self, i: usize) -> bool {
+        self.known(i).is_some() && !(self.is_secret(i) && *self.weights == Weights::Private)
+    }
+
     fn missing<T>(i: usize) -> Lowering<T> {
         Err(Fault::Shape(format!("operand {i} is missing")))
     }

@@ -31,8 +31,9 @@ pub enum Weights {
     /// Everybody: they are constants of the graph.
     Public,
     /// One party: what depends on weights of real numbers alone is folded and becomes inputs of the graph. Weights are the
-    /// initializers, the values of Constant nodes and the coefficients of ai.onnx.ml operators; those that have no axes, and
-    /// what decides the structure of the graph (bounds of Clip, exponents, scales of Resize), are public, as integers are.
+    /// initializers that have axes, the values of Constant nodes that hold more than one number, and the coefficients and
+    /// tables of ai.onnx.ml operators. What decides the structure of the graph (bounds of Clip, exponents, scales of Resize) is
+    /// public, as integers are.
     Private,
     /// The named ones are trained: they are inputs of the graph, and nothing is folded through them. All others are public.
     Trained(BTreeSet<String>),
@@ -140,8 +141,7 @@ impl Model {
         };
         let mut values = self.given(&mut ctx, feeds)?;
         values.extend(folded);
-        let live = live(&nodes, &self.outputs);
-        for (node, _) in nodes.iter().zip(live).filter(|(_, live)| *live) {
+        for node in &nodes {
             ctx.g.set_origin(format!("{} {}", node.op, node.label));
             let made = apply(&mut ctx, node, &values).map_err(|f| f.at(node.label.clone()))?;
             values.extend(made);
@@ -321,23 +321,6 @@ fn fed(ctx: &mut Ctx<'_>, k: usize, port: &Port, feed: &Feed) -> Result<Val, Err
             })
         }
     }
-}
-
-/// Which nodes an output depends on.
-fn live(nodes: &[Node], outputs: &[Port]) -> Vec<bool> {
-    let mut needed: BTreeSet<&str> = outputs.iter().map(|p| p.name.as_str()).collect();
-    let mut live = vec![false; nodes.len()];
-    for (k, node) in nodes.iter().enumerate().rev() {
-        if node
-            .outputs
-            .iter()
-            .any(|name| needed.contains(name.as_str()))
-        {
-            live[k] = true;
-            needed.extend(node.inputs.iter().map(String::as_str));
-        }
-    }
-    live
 }
 
 /// Lowers or folds a node; its outputs by name.

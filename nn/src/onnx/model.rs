@@ -38,7 +38,7 @@ pub struct Port {
 /// A checked ONNX file.
 #[derive(Clone)]
 pub struct Model {
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     pub(super) nodes: Vec<Node>,
     pub(super) inputs: Vec<Port>,
     pub(super) outputs: Vec<Port>,

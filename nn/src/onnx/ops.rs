@@ -8,6 +8,7 @@ mod conv;
 mod depth;
 mod dropout;
 mod einsum;
+mod factors;
 mod gather;
 mod labels;
 mod layout;

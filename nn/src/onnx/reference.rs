@@ -20,10 +20,10 @@ const RULES: &str = "
 - What does not depend on a private value is computed when the graph is made: shapes, masks, whatever is made of weights.
   A value that decides a shape or a position must be known then; where it depends on an input, that input must be public,
   and the error says which.
-- Weights are the initializers of real numbers, the values of Constant nodes and the coefficients of ai.onnx.ml operators,
-  as far as they have axes. They can be public, private or trained (initializers only). What decides the structure of the
-  graph is public in each case: integers, numbers without axes, the bounds of Clip, exponents, the power of two by which small divisors are
-  scaled.
+- Weights are the initializers of real numbers that have axes, the values of Constant nodes that hold more than one real
+  number, and the coefficients and tables of ai.onnx.ml operators. They can be public, private or trained (initializers
+  only). What decides the structure of the graph is public in each case: integers, single numbers in attributes and
+  Constant nodes, the bounds of Clip, exponents.
 - Known values beyond ±2^30 (infinite masks) become ±2^30.
 - In inference Relu, LeakyRelu, Elu, Sigmoid, HardSigmoid, Tanh, Softplus, Softsign and Clip before MaxPool are computed
   behind it, and BatchNormalization goes into the weights of a Conv, ConvTranspose or Gemm before it.

@@ -11,21 +11,40 @@ use std::{
 use ndarray::{Array1, ArrayD, Axis, Ix1};
 
 use super::{
-    Constant, Model, Options, Weights,
+    Constant, Model, Options, Port, Weights,
     context::Val,
     node::{Attribute, Node},
 };
 
 /// The nodes to lower, and values that the rewrites have made.
 pub(super) fn rewrite(model: &Model, options: &Options) -> (Vec<Node>, BTreeMap<String, Val>) {
-    let mut nodes = model.nodes.clone();
+    // Nodes that no output needs are not there: what they read would count as used.
+    let mut nodes = live(&model.nodes, &model.outputs);
     let outputs: BTreeSet<&str> = model.outputs.iter().map(|p| p.name.as_str()).collect();
     let mut made = BTreeMap::new();
     if !options.training {
         fold_normalisation(model, options, &mut nodes, &outputs, &mut made);
     }
     pool_first(&mut nodes, &outputs);
-    (nodes, made)
+    (live(&nodes, &model.outputs), made)
+}
+
+/// The nodes on which an output depends.
+pub(super) fn live(nodes: &[Node], outputs: &[Port]) -> Vec<Node> {
+    let mut needed: BTreeSet<&str> = outputs.iter().map(|p| p.name.as_str()).collect();
+    let mut live = Vec::new();
+    for node in nodes.iter().rev() {
+        if node
+            .outputs
+            .iter()
+            .any(|name| needed.contains(name.as_str()))
+        {
+            needed.extend(node.inputs.iter().map(String::as_str));
+            live.push(node.clone());
+        }
+    }
+    live.reverse();
+    live
 }
 
 /// How often each value is used.

@@ -12,7 +12,10 @@ use super::{
 };
 use crate::{Clear, run};
 
-fn node(domain: &str, op: &str, input: &[&str], output: &[&str]) -> NodeProto {
+mod factors;
+mod variations;
+
+pub(super) fn node(domain: &str, op: &str, input: &[&str], output: &[&str]) -> NodeProto {
     NodeProto {
         domain: domain.into(),
         op_type: op.into(),
@@ -24,7 +27,7 @@ fn node(domain: &str, op: &str, input: &[&str], output: &[&str]) -> NodeProto {
 }
 
 impl NodeProto {
-    fn floats(mut self, name: &str, v: &[f32]) -> Self {
+    pub(super) fn floats(mut self, name: &str, v: &[f32]) -> Self {
         self.attribute.push(AttributeProto {
             name: name.into(),
             floats: v.to_vec(),
@@ -34,7 +37,7 @@ impl NodeProto {
         self
     }
 
-    fn ints(mut self, name: &str, v: &[i64]) -> Self {
+    pub(super) fn ints(mut self, name: &str, v: &[i64]) -> Self {
         self.attribute.push(AttributeProto {
             name: name.into(),
             ints: v.to_vec(),
@@ -44,7 +47,7 @@ impl NodeProto {
         self
     }
 
-    fn texts(mut self, name: &str, v: &[&str]) -> Self {
+    pub(super) fn texts(mut self, name: &str, v: &[&str]) -> Self {
         self.attribute.push(AttributeProto {
             name: name.into(),
             strings: v.iter().map(|s| s.as_bytes().to_vec()).collect(),
@@ -54,7 +57,7 @@ impl NodeProto {
         self
     }
 
-    fn text(mut self, name: &str, v: &str) -> Self {
+    pub(super) fn text(mut self, name: &str, v: &str) -> Self {
         self.attribute.push(AttributeProto {
             name: name.into(),
             s: v.as_bytes().to_vec(),
@@ -65,7 +68,7 @@ impl NodeProto {
     }
 }
 
-fn port(name: &str, elem_type: i32) -> ValueInfoProto {
+pub(super) fn port(name: &str, elem_type: i32) -> ValueInfoProto {
     let tensor = type_proto::Tensor {
         elem_type,
         shape: None,
@@ -80,7 +83,7 @@ fn port(name: &str, elem_type: i32) -> ValueInfoProto {
     }
 }
 
-fn file(
+pub(super) fn file(
     opset: i64,
     node: Vec<NodeProto>,
     initializer: Vec<TensorProto>,
@@ -126,7 +129,7 @@ fn assert_close(got: &ArrayD<f64>, want: &ArrayD<f64>) {
     }
 }
 
-const ML: &str = "ai.onnx.ml";
+pub(super) const ML: &str = "ai.onnx.ml";
 
 fn pipeline(labels: impl Fn(NodeProto) -> NodeProto) -> Model {
     let scaler = node(ML, "Scaler", &["x"], &["scaled"])
@@ -171,8 +174,10 @@ fn a_pipeline_of_scikit_learn_gives_labels_and_probabilities() {
         let names: Vec<&str> = names.collect();
         let all = [
             "scaler.offset",
-            "scaler.scale",
-            "linearclassifier.coefficients",
+            "rounded scaler.scale",
+            "rest of scaler.scale",
+            "rounded linearclassifier.coefficients",
+            "rest of linearclassifier.coefficients",
             "linearclassifier.intercepts",
         ];
         assert_eq!(names, if private { &all[..] } else { &[] });
@@ -243,7 +248,7 @@ fn labels_are_matched_and_looked_up() {
 }
 
 impl NodeProto {
-    fn int(mut self, name: &str, i: i64) -> Self {
+    pub(super) fn int(mut self, name: &str, i: i64) -> Self {
         self.attribute.push(AttributeProto {
             name: name.into(),
             i,

@@ -5,12 +5,17 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tacit_mpc::net::Error;
 
+use super::channel::Channel;
 use super::connect::Connector;
 use super::hello::SessionId;
-use super::link::{Link, fault};
+use super::link::{Limits, Link, fault};
+use super::outbox::Patience;
 
 /// Places of callers start after those of the computing parties.
 const FIRST: usize = 3;
+
+/// How long the answer to a call may take.
+const HELLO: Duration = Duration::from_secs(10);
 
 /// What a caller may take.
 #[derive(Debug, Clone, Copy)]
@@ -19,8 +24,12 @@ pub(crate) struct Allowance {
     pub(crate) frame: usize,
     /// Unread bytes at most.
     pub(crate) unread: usize,
-    /// How long it may be silent, and how long a frame to it may take.
+    /// How long it may be silent.
     pub(crate) silence: Duration,
+    /// Bytes that may wait to be sent to it.
+    pub(crate) unsent: usize,
+    /// How long a frame to it may take.
+    pub(crate) write: Duration,
 }
 
 /// A connected caller.
@@ -28,6 +37,7 @@ pub(crate) struct Caller {
     /// Its place in the list of members that may call.
     pub(crate) member: usize,
     link: Link,
+    patience: Patience,
 }
 
 impl Caller {
@@ -39,17 +49,22 @@ impl Caller {
         self.link.recv()
     }
 
-    /// Sends a frame to it.
+    /// Leaves a frame to the thread that writes to it, and never waits.
     ///
     /// # Errors
-    /// The link is closed or stuck.
+    /// The link is closed, or it does not read what it is sent: it is to be hung up on.
     pub(crate) fn send(&self, frame: Bytes) -> Result<(), Error> {
-        self.link.send(frame)
+        self.link.post(frame, self.patience)
     }
 
     /// Sends what waits, then closes the link.
     pub(crate) fn leave(&self) {
         self.link.finish();
+    }
+
+    /// Waits until it has closed its end, at most `wait`.
+    pub(crate) fn wait_for_end(&self, wait: Duration) {
+        self.link.wait_for_end(wait);
     }
 
     /// Cuts the link.
@@ -71,6 +86,22 @@ impl Drop for Open<'_> {
     }
 }
 
+/// A member that has called and has not been answered yet.
+pub(crate) struct Call {
+    /// Its place in the list of members that may call.
+    pub(crate) member: usize,
+    channel: Channel,
+}
+
+impl Open<'_> {
+    /// Waits until the given instant for a member to call; `None` if nobody does.
+    pub(crate) fn next_call(&self, until: Instant) -> Option<Call> {
+        let registry = &self.connector.registry;
+        let (member, channel) = registry.claim_any(self.session, self.members, until)?;
+        Some(Call { member, channel })
+    }
+}
+
 impl Connector {
     /// Opens a service to these members.
     pub(crate) fn open<'a>(&'a self, session: SessionId, members: &'a [String]) -> Open<'a> {
@@ -81,48 +112,57 @@ impl Connector {
             members,
         }
     }
-}
 
-impl Open<'_> {
-    /// Waits until the given instant for a member to call; `None` if nobody does.
+    /// Answers a call of the member `name`. Takes as long as the member likes, ten seconds at most.
     ///
     /// # Errors
     /// The caller left in the middle of its hello, or has another certificate than the roster.
-    pub(crate) fn next_caller(
+    pub(crate) fn answer_call(
         &self,
+        session: SessionId,
+        name: &str,
+        call: Call,
         allowance: Allowance,
-        until: Instant,
-    ) -> Result<Option<Caller>, Error> {
-        let Self {
-            connector,
-            session,
-            members,
-        } = *self;
-        let claimed = connector.registry.claim_any(session, members, until);
-        let Some((member, mut channel)) = claimed else {
-            return Ok(None);
-        };
+    ) -> Result<Caller, Error> {
+        let Call {
+            member,
+            mut channel,
+        } = call;
         let peer = FIRST + member;
         let refuse = |what: &str| Error::Io {
             peer,
             what: what.into(),
         };
-        let certificate = connector.roster.member(&members[member]);
+        let certificate = self.roster.member(name);
         let certificate = certificate
             .map_err(|e| refuse(&e.to_string()))?
             .certificate();
         if channel.peer() != Some(certificate.fingerprint()) {
             return Err(refuse("its certificate is not the one in the roster"));
         }
-        let hello = connector.hello(session, peer)?.encode();
-        let soon = Instant::now() + Duration::from_secs(10);
-        channel.send(&hello, soon).map_err(|e| fault(peer, &e))?;
+        let hello = self.hello(session, peer)?.encode();
+        let until = Instant::now() + HELLO;
+        channel.send(&hello, until).map_err(|e| fault(peer, &e))?;
         let Allowance {
             frame,
             unread,
             silence,
+            unsent,
+            write,
         } = allowance;
-        let link = Link::limited(channel, peer, silence, frame, unread)?;
-        Ok(Some(Caller { member, link }))
+        let limits = Limits {
+            max_frame: frame,
+            unread,
+            silence,
+            write,
+        };
+        Ok(Caller {
+            member,
+            link: Link::limited(channel, peer, limits)?,
+            patience: Patience {
+                bytes: unsent,
+                time: write,
+            },
+        })
     }
 }

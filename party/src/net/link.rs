@@ -17,7 +17,7 @@ use tacit_mpc::{PartyId, net::Error};
 use super::channel::{Channel, TooLongFrame, feed};
 use super::frame::{Decoder, HEADER, MAX_FRAME, header};
 use super::mailbox::Mailbox;
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Patience};
 use super::tls::explain;
 use super::tls_net::Traffic;
 
@@ -33,6 +33,19 @@ const UNREAD: usize = 1 << 30;
 
 /// How long a closed link waits for the peer to close its end.
 const LINGER: Duration = Duration::from_secs(5);
+
+/// What the other end of a link may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Bytes of a frame at most.
+    pub(super) max_frame: usize,
+    /// Bytes of frames that may lie here unread before no more are taken from the socket.
+    pub(super) unread: usize,
+    /// How long it may be silent.
+    pub(super) silence: Duration,
+    /// How long a piece of a frame may take to be written.
+    pub(super) write: Duration,
+}
 
 /// The link to one peer. Dropping it sends what waits, then closes.
 pub(super) struct Link {
@@ -58,31 +71,31 @@ impl Link {
         peer: PartyId,
         deadline: Duration,
     ) -> Result<Self, Error> {
-        Self::limited(channel, peer, deadline, MAX_FRAME, UNREAD)
+        let limits = Limits {
+            max_frame: MAX_FRAME,
+            unread: UNREAD,
+            silence: deadline,
+            write: deadline,
+        };
+        Self::limited(channel, peer, limits)
     }
 
-    /// The same for somebody whose frames have `max_frame` bytes at most and who may leave `unread` bytes of them here.
-    pub(super) fn limited(
-        channel: Channel,
-        peer: PartyId,
-        deadline: Duration,
-        max_frame: usize,
-        unread: usize,
-    ) -> Result<Self, Error> {
+    /// The same within other limits.
+    pub(super) fn limited(channel: Channel, peer: PartyId, limits: Limits) -> Result<Self, Error> {
         let Channel {
             socket,
             tls,
             mut decoder,
         } = channel;
-        decoder.set_max(max_frame);
+        decoder.set_max(limits.max_frame);
         let fail = |e: io::Error| fault(peer, &e);
         socket.set_read_timeout(None).map_err(fail)?;
-        socket.set_write_timeout(Some(deadline)).map_err(fail)?;
+        socket.set_write_timeout(Some(limits.write)).map_err(fail)?;
         let shared = Arc::new(Shared {
             peer,
             socket,
             tls: Mutex::new(tls),
-            inbox: Mailbox::new(unread),
+            inbox: Mailbox::new(limits.unread),
             outbox: Outbox::default(),
             frames: AtomicU64::new(0),
             payload: AtomicU64::new(0),
@@ -90,7 +103,7 @@ impl Link {
         });
         let link = Self {
             shared: shared.clone(),
-            deadline,
+            deadline: limits.silence,
         };
         let reader = shared.clone();
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
@@ -123,6 +136,12 @@ impl Link {
         })
     }
 
+    /// Leaves a frame to the writer thread without waiting. An error says that the peer is gone, or does not read.
+    pub(super) fn post(&self, frame: Bytes, patience: Patience) -> Result<(), Error> {
+        let Shared { peer, outbox, .. } = &*self.shared;
+        outbox.post(frame, *peer, patience)
+    }
+
     /// The next frame of the peer.
     pub(super) fn recv(&self) -> Result<Bytes, Error> {
         self.shared
@@ -136,6 +155,11 @@ impl Link {
     /// Sends what waits, then closes the link.
     pub(super) fn finish(&self) {
         self.shared.outbox.close();
+    }
+
+    /// Waits until the peer has closed its end, at most `wait`.
+    pub(super) fn wait_for_end(&self, wait: Duration) {
+        self.shared.inbox.wait_for_end(wait);
     }
 
     /// Cuts the link at once; both ends see it closed.

@@ -2,11 +2,11 @@
 //!
 //! A session thread writes a short frame itself when nothing waits before it, which saves a change of threads in the
 //! many small rounds of a protocol. Long frames go through the link's writer thread, so that the links to several
-//! peers fill side by side.
+//! peers fill side by side. What is posted to somebody who may not read always goes through that thread, and never waits.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tacit_mpc::{PartyId, net::Error};
@@ -30,8 +30,24 @@ struct State {
     bytes: usize,
     /// Somebody is writing; frames keep their order because nobody else starts.
     writing: bool,
+    /// When the writer thread began the frame that it writes.
+    since: Option<Instant>,
     closing: bool,
     fault: Option<Error>,
+}
+
+/// What a frame takes: its bytes and what holds them, so that small frames are not free.
+fn cost(frame: &Bytes) -> usize {
+    frame.len() + 128
+}
+
+/// How much may wait for somebody who may not read, and how long.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// Bytes; a single frame may have more.
+    pub(super) bytes: usize,
+    /// How long one frame may take.
+    pub(super) time: Duration,
 }
 
 impl Outbox {
@@ -71,7 +87,34 @@ impl Outbox {
             self.fail(Error::Timeout { peer }); // or the stream would go on without this frame
             return Err(Error::Timeout { peer });
         }
-        state.bytes += frame.len();
+        state.bytes += cost(&frame);
+        state.frames.push_back(frame);
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    /// Leaves `frame` to the writer thread and never waits: where more waits than `patience` allows, the peer is given up.
+    pub(super) fn post(
+        &self,
+        frame: Bytes,
+        peer: PartyId,
+        patience: Patience,
+    ) -> Result<(), Error> {
+        let mut state = self.lock();
+        if let Some(fault) = &state.fault {
+            return Err(fault.clone());
+        }
+        if state.closing {
+            return Err(Error::Closed { peer });
+        }
+        let late = state.since.is_some_and(|at| at.elapsed() > patience.time);
+        let full = state.bytes > 0 && state.bytes + cost(&frame) > patience.bytes;
+        if late || full {
+            drop(state);
+            self.fail(Error::Timeout { peer });
+            return Err(Error::Timeout { peer });
+        }
+        state.bytes += cost(&frame);
         state.frames.push_back(frame);
         self.changed.notify_all();
         Ok(())
@@ -94,9 +137,13 @@ impl Outbox {
                 return;
             };
             state.writing = true;
+            state.since = Some(Instant::now());
             drop(state);
             let result = write(&frame);
-            self.lock().bytes -= frame.len();
+            let mut state = self.lock();
+            state.bytes -= cost(&frame);
+            state.since = None;
+            drop(state);
             if self.written(result).is_err() {
                 return;
             }
@@ -124,5 +171,61 @@ impl Outbox {
             Err(fault) => self.fail(fault.clone()),
         }
         result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::thread;
+
+    use super::*;
+
+    const PATIENCE: Patience = Patience {
+        bytes: 1000,
+        time: Duration::from_secs(3600),
+    };
+
+    /// Nobody writes: a post that waited would hang this test.
+    #[test]
+    fn a_post_never_waits_and_gives_up_who_does_not_read() {
+        let outbox = Outbox::default();
+        let post = |len| outbox.post(vec![0; len].into(), 7, PATIENCE);
+        // A long frame alone is no fault, and small ones are not free.
+        assert_eq!(post(2000), Ok(()));
+        assert_eq!(post(0), Err(Error::Timeout { peer: 7 }));
+        assert_eq!(post(0), Err(Error::Timeout { peer: 7 }), "for good");
+        let outbox = Outbox::default();
+        let posted = (0..100).take_while(|_| outbox.post(Bytes::new(), 7, PATIENCE).is_ok());
+        assert_eq!(posted.count(), 7);
+    }
+
+    #[test]
+    fn a_frame_that_takes_too_long_is_noticed_by_the_next_and_order_is_kept() {
+        let outbox = Outbox::default();
+        let (begun, begins) = channel();
+        let (release, wait) = channel::<()>();
+        thread::scope(|scope| {
+            let outbox = &outbox;
+            scope.spawn(move || {
+                outbox.drain(|frame| {
+                    begun.send(frame.to_vec()).unwrap();
+                    wait.recv().map_err(|_| Error::Closed { peer: 7 })
+                });
+            });
+            for frame in [&b"a"[..], b"b"] {
+                outbox.post(Bytes::from_static(frame), 7, PATIENCE).unwrap();
+            }
+            assert_eq!(begins.recv().unwrap(), b"a");
+            release.send(()).unwrap();
+            assert_eq!(begins.recv().unwrap(), b"b");
+            let at_once = Patience {
+                time: Duration::ZERO,
+                ..PATIENCE
+            };
+            let late = outbox.post(Bytes::from_static(b"c"), 7, at_once);
+            assert_eq!(late, Err(Error::Timeout { peer: 7 }));
+            drop(release);
+        });
     }
 }

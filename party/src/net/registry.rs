@@ -101,7 +101,8 @@ impl Registry {
         invited.is_some_and(|members| members.iter().any(|name| name == member))
     }
 
-    /// Takes a connection of any of these members for `session`, waiting for one until the given instant.
+    /// Takes the connection of any of these members for `session` that has waited longest, waiting for one until the given
+    /// instant; the member's place among them.
     pub(super) fn claim_any(
         &self,
         session: SessionId,
@@ -109,8 +110,11 @@ impl Registry {
         until: Instant,
     ) -> Option<(usize, Channel)> {
         let position = |s: &State| {
-            let parked = |name: &String| s.parked.contains_key(&(session, name.clone()));
-            members.iter().position(parked)
+            let calls = s.parked.iter().filter(|((id, _), _)| *id == session);
+            first_of(
+                members,
+                calls.map(|((_, name), (ticket, _))| (*ticket, name)),
+            )
         };
         let wait = until.saturating_duration_since(Instant::now());
         let waited = self
@@ -121,5 +125,32 @@ impl Registry {
         let (_, channel) = state.parked.remove(&(session, members[member].clone()))?;
         self.changed.notify_all();
         Some((member, channel))
+    }
+}
+
+/// The place among `members` of the earliest of these calls.
+fn first_of<'c>(
+    members: &[String],
+    calls: impl Iterator<Item = (u64, &'c String)>,
+) -> Option<usize> {
+    let places = calls.filter_map(|(ticket, name)| {
+        let place = members.iter().position(|member| member == name)?;
+        Some((ticket, place))
+    });
+    places.min().map(|(_, place)| place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_called_first_is_served_first_wherever_he_stands_in_the_list() {
+        let members = ["clinic", "ward", "lab"].map(String::from);
+        let calls = [(7, 0), (3, 2), (5, 1)].map(|(ticket, k): (u64, usize)| (ticket, &members[k]));
+        assert_eq!(first_of(&members, calls.into_iter()), Some(2));
+        let stranger = "stranger".to_owned();
+        assert_eq!(first_of(&members, [(1, &stranger)].into_iter()), None);
+        assert_eq!(first_of(&members, [].into_iter()), None);
     }
 }

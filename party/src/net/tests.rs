@@ -1,6 +1,7 @@
 //! The data plane over real sockets: sessions that work, members that misbehave, strangers at the door.
 
 pub(crate) mod consortium;
+pub(crate) mod mute;
 mod rogue;
 mod sessions;
 mod strangers;

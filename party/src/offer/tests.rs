@@ -2,6 +2,7 @@ use tacit_api::policy::Policy;
 use tacit_api::sign::sign_job;
 
 use super::*;
+use crate::journal::Entry;
 use crate::test_job::job_toml;
 use crate::test_party::{ROWS, Trial, offer};
 
@@ -74,7 +75,12 @@ fn what_the_submitter_did_not_sign_is_refused() {
 fn a_job_that_has_run_is_refused_for_good() {
     let trial = Trial::new();
     let good = trial.offer(&job_toml(""));
-    assert!(trial.parties[0].journal.record(&good.job_id).unwrap());
+    assert!(
+        trial.parties[0]
+            .journal
+            .record(&good.job_id, Entry::Training)
+            .unwrap()
+    );
     assert!(refusal(&trial.parties[0], &good).contains("already run here"));
     assert!(refusal(&trial.restarted(|_| ()), &good).contains("already run here"));
     // The same file under a new signature is a new job.
@@ -83,7 +89,7 @@ fn a_job_that_has_run_is_refused_for_good() {
     for job in 0..party_budget(&trial) {
         trial.parties[0]
             .journal
-            .record(&format!("job {job}"))
+            .record(&format!("job {job}"), Entry::Training)
             .unwrap();
     }
     assert!(refusal(&trial.parties[0], &trial.offer(&job_toml(""))).contains("20 jobs on my rows"));
@@ -232,4 +238,43 @@ fn padding_beyond_all_memory_is_refused() {
     assert!(
         refusal(&trial.parties[0], &trial.offer(&toml)).contains("a training takes at most 262144")
     );
+}
+
+/// Services touch no rows: they spend none of the budget, and their number at a time is what is limited.
+#[test]
+fn services_are_limited_by_how_many_run_and_spend_no_training() {
+    let trial = Trial::new();
+    let north = trial.restarted(|config| {
+        let policy = &mut config.policy;
+        policy.kinds.push(tacit_api::job::Kind::Serve);
+        policy.clients.push("analyst".into());
+        (policy.max_services, policy.max_jobs) = (1, 1);
+    });
+    let toml = r#"
+name = "triage"
+kind = "serve"
+recipient = "analyst"
+compute = ["north", "west", "south"]
+[model]
+onnx = "triage.onnx"
+[service]
+clients = ["analyst"]
+minutes = 1
+"#;
+    let layer = tacit_nn::model_file::Dense {
+        weight: ndarray::array![[1.0, -1.0]],
+        bias: ndarray::array![[0.0, 0.5]],
+    };
+    let model = tacit_nn::Model::new(vec!["x".into()], vec![layer]).unwrap();
+    let signed = || {
+        let onnx = model.to_onnx();
+        offer(sign_job(&trial.analyst, &trial.roster, toml, Some(&onnx)).unwrap())
+    };
+    let first = consider(&north, &signed()).unwrap();
+    assert!(refusal(&north, &signed()).contains("serves 1 models at a time"));
+    drop(first);
+    let second = consider(&north, &signed()).unwrap();
+    assert!(north.journal.record(&second.id, Entry::Service).unwrap());
+    // The one training that is allowed has not run.
+    consider(&north, &trial.offer(&job_toml(""))).unwrap();
 }

@@ -1,10 +1,13 @@
 //! What goes into the next batch: the parties must run the same questions in the same order, and a client may have reached
 //! only some of them.
 //!
-//! Party 0 leads. It names the questions that it holds; each two parties compare what both of them hold of each, so that no
-//! client gets an answer to shares that do not fit together; the others tell the leader one bit for each question, and it
-//! tells the result. 4 rounds, 64 bytes a link and question. Who asks and how often is no secret among the parties; what is
-//! asked is shared. An empty list keeps the links alive, so that a silent peer is told from an idle service.
+//! Party 0 leads. It lists the questions that it holds ([`open`]), and the others answer which of them they hold too; of those
+//! that all three hold it chooses a batch and tells it ([`mark`]); then each two parties compare what both of them hold of each,
+//! so that no client gets an answer to shares that do not fit together ([`confirm`]). A question that some party does not hold
+//! delays nobody. Who asks and how often is no secret among the parties; what is asked is shared. An empty list keeps the
+//! links alive, so that a silent peer is told from an idle service.
+//!
+//! 6 rounds for a batch, 10 bytes a link and question that waits, 64 for one of the batch; 2 rounds for an idle service.
 
 use std::collections::HashMap;
 
@@ -19,19 +22,22 @@ pub(crate) struct Ticket {
     pub(crate) number: u64,
 }
 
-/// What the leader proposes.
+/// What comes next, as the leader says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Proposal {
-    /// These questions, at most [`MOST`].
+pub(crate) enum Opening {
+    /// Perhaps a batch of these questions, at most [`MOST`].
     Batch(Vec<Ticket>),
+    /// New keys.
+    Renew,
     /// The service ends.
     End,
 }
 
-/// Questions in a batch at most.
+/// Questions in a list at most.
 pub(crate) const MOST: usize = 4096;
 
-/// The length field that says that the service ends.
+/// Length fields that say that keys are renewed, and that the service ends.
+const RENEW: u32 = u32::MAX - 1;
 const END: u32 = u32::MAX;
 const TICKET: usize = 10;
 const LEADER: PartyId = 0;
@@ -41,58 +47,149 @@ pub(crate) type Fingerprints = [[u8; FINGERPRINT]; 3];
 /// Bytes of such a hash.
 pub(crate) const FINGERPRINT: usize = 32;
 
-/// Agrees on the next batch. The leader proposes, the others say through `held` which of the questions they hold; the
-/// questions of which all hold shares that fit together, in the proposed order, or `None` at the end of the service.
+/// What is known of a question that the leader listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Mark {
+    /// Some party does not hold it.
+    Partial = 0,
+    /// All hold it.
+    Complete = 1,
+    /// All hold it, and it is of the next batch.
+    Chosen = 2,
+}
+
+/// What came of [`open`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Opened {
+    /// What the leader said.
+    pub(crate) opening: Opening,
+    /// At the leader: which of the listed questions all parties hold. Elsewhere: which this party holds.
+    pub(crate) common: Vec<bool>,
+    /// At the leader: whether any party asks for new keys. Elsewhere: whether this one does.
+    pub(crate) renew: bool,
+}
+
+/// The leader says what comes next; the others say through `held` which of the listed questions they hold, and through
+/// `renew` whether they want new keys.
 ///
 /// # Errors
 /// A failed link or peer.
-pub(crate) fn agree(
+pub(crate) fn open(
     session: &Session,
-    proposal: Option<&Proposal>,
-    held: &mut dyn FnMut(&[Ticket]) -> HashMap<Ticket, Fingerprints>,
-) -> Result<Option<Vec<Ticket>>> {
+    opening: Option<Opening>,
+    held: &mut dyn FnMut(&[Ticket]) -> Vec<bool>,
+    renew: bool,
+) -> Result<Opened> {
     session.begin_run()?;
-    let own = proposal.map(length);
+    let own = opening.as_ref().map(length);
     let count = match tell(session, own.map(u32::to_le_bytes), 4)?.as_chunks() {
         ([bytes], []) => u32::from_le_bytes(*bytes),
         _ => 0,
     };
-    if count == END {
-        return Ok(None);
+    let without_list = |opening| {
+        let common = Vec::new();
+        Ok(Opened {
+            opening,
+            common,
+            renew,
+        })
+    };
+    match count {
+        END => return without_list(Opening::End),
+        RENEW => return without_list(Opening::Renew),
+        _ => {}
     }
     let count = count as usize;
     if count > MOST {
-        let what = format!("it proposes {count} questions in a batch, at most {MOST} are possible");
-        return Err(Error::PeerMisbehaved { peer: LEADER, what });
+        return Err(leader(format!(
+            "it lists {count} questions, at most {MOST} are possible"
+        )));
     }
-    let tickets = tell(session, proposal.map(encode), count * TICKET)?;
+    let tickets = tell(session, opening.as_ref().map(encode), count * TICKET)?;
     let tickets: Vec<Ticket> = tickets.as_chunks().0.iter().map(decode).collect();
-    let here = held(&tickets);
+    // The leader holds what it lists.
+    let mut common = if session.me() == LEADER {
+        vec![true; count]
+    } else {
+        held(&tickets)
+    };
+    common.resize(count, false);
+    let mut mask: Vec<u8> = common.iter().map(|&here| u8::from(here)).collect();
+    mask.push(u8::from(renew)); // an empty list is answered too
+    let mut anybody = renew;
+    for theirs in answer(session, &mask)? {
+        let (wants, theirs) = theirs.split_last().map_or((0, &[][..]), |(w, t)| (*w, t));
+        anybody |= wants == 1;
+        common
+            .iter_mut()
+            .zip(theirs)
+            .for_each(|(c, t)| *c &= *t == 1);
+    }
+    Ok(Opened {
+        opening: Opening::Batch(tickets),
+        common,
+        renew: anybody,
+    })
+}
+
+/// The leader tells what it knows of the `count` questions that it listed, and what it has chosen.
+///
+/// # Errors
+/// A failed link or peer.
+pub(crate) fn mark(session: &Session, own: Option<&[Mark]>, count: usize) -> Result<Vec<Mark>> {
+    session.begin_run()?;
+    let own = own.map(|marks| marks.iter().map(|&m| m as u8).collect::<Vec<_>>());
+    let marks = tell(session, own, count)?
+        .into_iter()
+        .map(|byte| match byte {
+            0 => Ok(Mark::Partial),
+            1 => Ok(Mark::Complete),
+            2 => Ok(Mark::Chosen),
+            _ => Err(leader(format!("it marks a question with {byte}"))),
+        });
+    marks.collect()
+}
+
+/// Which of the chosen questions fit together: all parties come to the same, in the given order.
+///
+/// # Errors
+/// A failed link or peer.
+pub(crate) fn confirm(
+    session: &Session,
+    tickets: &[Ticket],
+    here: &HashMap<Ticket, Fingerprints>,
+) -> Result<Vec<Ticket>> {
+    session.begin_run()?;
     let mut mask: Vec<u8> = tickets
         .iter()
         .map(|t| u8::from(here.contains_key(t)))
         .collect();
-    compare(session, &tickets, &here, &mut mask)?;
-    mask.push(0); // an empty batch is answered too
-    let answers = answer(session, &mask)?;
-    for theirs in &answers {
+    compare(session, tickets, here, &mut mask)?;
+    for theirs in answer(session, &mask)? {
         mask.iter_mut().zip(theirs).for_each(|(m, a)| *m &= a);
     }
     let leads = session.me() == LEADER;
     let mask = tell(session, leads.then_some(&mask), mask.len())?;
-    let chosen = tickets.into_iter().zip(mask).filter(|&(_, m)| m == 1);
-    Ok(Some(chosen.map(|(ticket, _)| ticket).collect()))
+    let fit = tickets.iter().zip(mask).filter(|&(_, m)| m == 1);
+    Ok(fit.map(|(&ticket, _)| ticket).collect())
 }
 
-fn length(proposal: &Proposal) -> u32 {
-    match proposal {
-        Proposal::Batch(tickets) => tickets.len() as u32,
-        Proposal::End => END,
+fn leader(what: String) -> Error {
+    let peer = LEADER;
+    Error::PeerMisbehaved { peer, what }
+}
+
+fn length(opening: &Opening) -> u32 {
+    match opening {
+        Opening::Batch(tickets) => tickets.len() as u32,
+        Opening::Renew => RENEW,
+        Opening::End => END,
     }
 }
 
-fn encode(proposal: &Proposal) -> Vec<u8> {
-    let Proposal::Batch(tickets) = proposal else {
+fn encode(opening: &Opening) -> Vec<u8> {
+    let Opening::Batch(tickets) = opening else {
         return Vec::new();
     };
     let bytes = |t: &Ticket| [&t.client.to_le_bytes()[..], &t.number.to_le_bytes()].concat();
@@ -195,50 +292,83 @@ mod tests {
         Ticket { client: 7, number }
     }
 
-    /// Of the questions that each party holds, those below 10 fit together.
-    fn agreed(proposal: &Proposal, held: [&[u64]; 3]) -> Vec<Option<Vec<Ticket>>> {
-        simulate(mem(), |session| {
-            let mine = held[session.me()];
-            let leads = session.me() == LEADER;
-            agree(&session, leads.then_some(proposal), &mut |tickets| {
-                let odd = |t: &Ticket| {
-                    if t.number < 10 {
-                        1
-                    } else {
-                        session.me() as u8 + 1
-                    }
-                };
-                tickets
-                    .iter()
-                    .filter(|t| mine.contains(&t.number))
-                    .map(|&t| (t, [[odd(&t); FINGERPRINT]; 3]))
-                    .collect()
-            })
-            .unwrap()
+    fn simulated<T: Send>(run: impl Fn(&Session) -> T + Sync) -> Vec<T> {
+        let results = simulate(mem(), |session| run(&session));
+        results.into_iter().map(Result::unwrap).collect()
+    }
+
+    /// All parties that take part, with the leader's list and what each holds.
+    fn opened(opening: &Opening, held: [&[u64]; 3], renew: [bool; 3]) -> Vec<Opened> {
+        simulated(|session| {
+            let me = session.me();
+            let opening = (me == LEADER).then(|| opening.clone());
+            let mut here = |tickets: &[Ticket]| {
+                let here = tickets.iter().map(|t| held[me].contains(&t.number));
+                here.collect()
+            };
+            open(session, opening, &mut here, renew[me]).unwrap()
         })
-        .into_iter()
-        .map(Result::unwrap)
-        .collect()
     }
 
     #[test]
-    fn only_questions_that_fit_together_are_run_in_the_leaders_order() {
-        let proposal = Proposal::Batch([5, 1, 12, 9, 3].map(ticket).into());
-        let batches = agreed(
-            &proposal,
-            [&[1, 3, 5, 9, 12], &[9, 5, 4, 12], &[5, 9, 1, 12]],
-        );
-        for batch in batches {
-            assert_eq!(batch, Some(vec![ticket(5), ticket(9)]));
+    fn the_leader_learns_what_all_hold() {
+        let list = Opening::Batch([5, 1, 9, 3].map(ticket).into());
+        let held: [&[u64]; 3] = [&[1, 3, 5, 9], &[9, 5, 4], &[5, 9, 1]];
+        let found = opened(&list, held, [false; 3]);
+        assert_eq!(found[0].common, [true, false, true, false]);
+        for party in &found {
+            assert_eq!((&party.opening, party.renew), (&list, false));
         }
     }
 
     #[test]
-    fn an_empty_list_and_the_end_reach_everybody() {
-        assert_eq!(
-            agreed(&Proposal::Batch(vec![]), [&[], &[], &[]]),
-            [Some(vec![]), Some(vec![]), Some(vec![])]
-        );
-        assert_eq!(agreed(&Proposal::End, [&[], &[], &[]]), [None, None, None]);
+    fn an_empty_list_new_keys_and_the_end_reach_everybody() {
+        for opening in [Opening::Batch(vec![]), Opening::Renew, Opening::End] {
+            for party in opened(&opening, [&[]; 3], [false; 3]) {
+                assert_eq!((party.opening, party.renew), (opening.clone(), false));
+            }
+        }
+        // Whoever wants new keys, the leader hears of it.
+        for k in 0..3 {
+            let mut renew = [false; 3];
+            renew[k] = true;
+            assert!(opened(&Opening::Batch(vec![]), [&[]; 3], renew)[0].renew);
+        }
+    }
+
+    #[test]
+    fn marks_arrive_and_others_are_the_leaders_fault() {
+        let marks = [Mark::Chosen, Mark::Partial, Mark::Complete];
+        for party in simulated(|s| mark(s, (s.me() == LEADER).then_some(&marks), 3)) {
+            assert_eq!(party.unwrap(), marks);
+        }
+        let results = simulated(|session| {
+            if session.me() != LEADER {
+                return mark(session, None, 1).map(|_| ());
+            }
+            session.begin_run().unwrap();
+            tell(session, Some(&[3]), 1).map(|_| ())
+        });
+        for result in &results[1..] {
+            assert!(matches!(result, Err(Error::PeerMisbehaved { peer: 0, .. })));
+        }
+    }
+
+    /// Of the questions that each party holds, those below 10 fit together.
+    #[test]
+    fn only_questions_that_fit_together_are_run_in_the_leaders_order() {
+        let chosen = [5, 1, 12, 9].map(ticket);
+        let held: [&[u64]; 3] = [&[1, 5, 9, 12], &[9, 5, 12], &[5, 9, 1, 12]];
+        let found = simulated(|session| {
+            let me = session.me();
+            let word = |number| if number < 10 { 1 } else { me as u8 + 1 };
+            let here = held[me]
+                .iter()
+                .map(|&n| (ticket(n), [[word(n); FINGERPRINT]; 3]));
+            confirm(session, &chosen, &here.collect()).unwrap()
+        });
+        for party in found {
+            assert_eq!(party, [5, 9].map(ticket));
+        }
     }
 }

@@ -2,11 +2,15 @@
 
 use std::collections::HashMap;
 use std::num::Wrapping;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ndarray::{ArrayD, IxDyn};
-use tacit_mpc::PartyId;
-use tacit_mpc::net::Transport;
+use tacit_mpc::net::{Error as LinkError, Transport};
+use tacit_mpc::{PartyId, Tensor};
 use tacit_nn::fixed;
 use tacit_protocols::rep3::contribute;
 
@@ -51,13 +55,26 @@ pub enum AskError {
 
 /// A connection to the three parties of a service.
 pub struct Asker {
-    net: TlsNet,
+    net: Arc<TlsNet>,
+    /// What the parties send, as it comes.
+    inbox: Receiver<(PartyId, Result<Bytes, LinkError>)>,
+    /// How long an answer may take.
+    deadline: Duration,
     greeting: Greeting,
     next: u64,
     /// Answers that have come before they were asked for, by party and number.
     early: HashMap<(PartyId, u64), Result<Vec<u64>, String>>,
     rows: HashMap<u64, usize>,
 }
+
+impl Drop for Asker {
+    fn drop(&mut self) {
+        self.net.abort(); // also wakes those who listen
+    }
+}
+
+/// Frames of the parties that wait to be read.
+const UNREAD: usize = 16;
 
 /// The place of the asker in its session with the three parties.
 const ASKER: PartyId = 3;
@@ -72,7 +89,7 @@ impl Asker {
         session: SessionId,
         parties: &[Peer; 3],
     ) -> Result<Self, AskError> {
-        let net = connector.connect(session, ASKER, parties)?;
+        let net = Arc::new(connector.connect(session, ASKER, parties)?);
         let mut greetings = Vec::with_capacity(3);
         for peer in 0..3 {
             let greeting = Greeting::decode(&net.recv(peer)?);
@@ -81,14 +98,25 @@ impl Asker {
                 what: "greeted with something that is no greeting".into(),
             })?);
         }
+        // Numbers begin anywhere, so that questions over an earlier connection have others.
+        let mut first = [0; 8];
+        getrandom::fill(&mut first).map_err(|e| tacit_mpc::Error::Randomness(e.to_string()))?;
         match greetings.pop() {
-            Some(greeting) if greetings.iter().all(|other| *other == greeting) => Ok(Self {
-                net,
-                greeting,
-                next: 0,
-                early: HashMap::new(),
-                rows: HashMap::new(),
-            }),
+            Some(greeting)
+                if greetings.iter().all(|other| *other == greeting)
+                    && greeting.bounds.len() == greeting.inputs.len() =>
+            {
+                let (inbox, deadline) = (listen(&net)?, connector.deadlines.exchange);
+                Ok(Self {
+                    net,
+                    inbox,
+                    deadline,
+                    greeting,
+                    next: u64::from_le_bytes(first),
+                    early: HashMap::new(),
+                    rows: HashMap::new(),
+                })
+            }
             _ => Err(AskError::Greetings),
         }
     }
@@ -118,6 +146,25 @@ impl Asker {
         self.share(inputs, change)
     }
 
+    /// The same without a look at the numbers.
+    #[cfg(test)]
+    pub(super) fn ask_unchecked(&mut self, inputs: &[ArrayD<f64>]) -> Result<u64, AskError> {
+        let words = self.encode(inputs)?;
+        self.ask_words(&words)
+    }
+
+    /// Any words.
+    #[cfg(test)]
+    pub(super) fn ask_words(&mut self, inputs: &[Tensor]) -> Result<u64, AskError> {
+        self.send_words(inputs, |_, _| {})
+    }
+
+    /// Numbers the next questions from here on.
+    #[cfg(test)]
+    pub(super) fn number_from(&mut self, number: u64) {
+        self.next = number;
+    }
+
     /// Sends a party anything.
     #[cfg(test)]
     pub(super) fn send_raw(&self, peer: PartyId, frame: Bytes) {
@@ -129,17 +176,34 @@ impl Asker {
         inputs: &[ArrayD<f64>],
         change: impl Fn(PartyId, &mut Vec<u8>),
     ) -> Result<u64, AskError> {
-        let rows = self.check(inputs)?;
+        self.check(inputs)?;
+        let words = self.encode(inputs)?;
+        self.send_words(&words, change)
+    }
+
+    fn encode(&self, inputs: &[ArrayD<f64>]) -> Result<Vec<Tensor>, AskError> {
+        let encode = |x| fixed::encode_tensor(x, self.greeting.fraction_bits);
+        let words: Result<_, _> = inputs.iter().map(encode).collect();
+        Ok(words?)
+    }
+
+    /// Shares words, of as many rows each.
+    fn send_words(
+        &mut self,
+        inputs: &[Tensor],
+        change: impl Fn(PartyId, &mut Vec<u8>),
+    ) -> Result<u64, AskError> {
+        let rows = inputs.first().and_then(|x| x.shape().first().copied());
+        let rows = rows.unwrap_or(0);
         let mut messages: [Vec<u8>; 3] = Default::default();
-        for x in inputs {
-            let words = fixed::encode_tensor(x, self.greeting.fraction_bits)?;
-            let parts = contribute::share(&words)?;
+        for words in inputs {
+            let parts = contribute::share(words)?;
             for (message, part) in messages.iter_mut().zip(&parts.messages) {
                 message.extend_from_slice(part);
             }
         }
         let number = self.next;
-        self.next += 1;
+        self.next = self.next.wrapping_add(1);
         for (peer, mut message) in messages.into_iter().enumerate() {
             change(peer, &mut message);
             let ask = Ask {
@@ -164,9 +228,7 @@ impl Asker {
         let widths = self.greeting.outputs.iter().map(Port::width);
         let total = rows * widths.sum::<usize>();
         let mut sum = vec![Wrapping(0u64); total];
-        for peer in 0..3 {
-            let outcome = self.outcome(peer, number)?;
-            let words = outcome.map_err(|reason| AskError::Refused { peer, reason })?;
+        for (peer, words) in self.words(number)?.into_iter().enumerate() {
             if words.len() != total {
                 let what = format!("answered with {} words instead of {total}", words.len());
                 return Err(AskError::Misbehaved { peer, what });
@@ -188,29 +250,40 @@ impl Asker {
         Ok(outputs)
     }
 
-    /// What one party says to a question.
-    fn outcome(
-        &mut self,
-        peer: PartyId,
-        number: u64,
-    ) -> Result<Result<Vec<u64>, String>, AskError> {
+    /// What all parties say to a question. The first that refuses it decides.
+    fn words(&mut self, number: u64) -> Result<[Vec<u64>; 3], AskError> {
+        let until = Instant::now() + self.deadline;
         loop {
-            if let Some(outcome) = self.early.remove(&(peer, number)) {
-                return Ok(outcome);
+            for peer in 0..3 {
+                if let Some(Err(reason)) = self.early.get(&(peer, number)) {
+                    let reason = reason.clone();
+                    (0..3).for_each(|peer| drop(self.early.remove(&(peer, number))));
+                    return Err(AskError::Refused { peer, reason });
+                }
             }
-            let frame: Bytes = self.net.recv(peer)?;
-            let answer = Answer::decode(frame)
-                .filter(|answer| answer.number < self.next)
-                .ok_or_else(|| AskError::Misbehaved {
-                    peer,
-                    what: "sent something that is no answer".into(),
-                })?;
-            self.early.insert((peer, answer.number), answer.outcome);
+            if (0..3).all(|peer| self.early.contains_key(&(peer, number))) {
+                let words = |peer| self.early.remove(&(peer, number)).and_then(Result::ok);
+                return Ok([0, 1, 2].map(words).map(Option::unwrap_or_default));
+            }
+            let wait = until.saturating_duration_since(Instant::now());
+            let Ok((peer, frame)) = self.inbox.recv_timeout(wait) else {
+                let missing = (0..3).find(|&peer| !self.early.contains_key(&(peer, number)));
+                let peer = missing.unwrap_or_default();
+                return Err(LinkError::Timeout { peer }.into());
+            };
+            let answer = Answer::decode(frame?).ok_or_else(|| AskError::Misbehaved {
+                peer,
+                what: "sent something that is no answer".into(),
+            })?;
+            // What comes to a question that another party has refused already is of no use.
+            if answer.number == number || self.rows.contains_key(&answer.number) {
+                self.early.insert((peer, answer.number), answer.outcome);
+            }
         }
     }
 
-    /// The rows of a question that fits the model.
-    fn check(&self, inputs: &[ArrayD<f64>]) -> Result<usize, AskError> {
+    /// Whether a question fits the model.
+    fn check(&self, inputs: &[ArrayD<f64>]) -> Result<(), AskError> {
         let ports = &self.greeting.inputs;
         if inputs.len() != ports.len() {
             return Err(AskError::Question(format!(
@@ -234,12 +307,43 @@ impl Asker {
                 )));
             }
         }
-        if rows == 0 || rows > self.greeting.max_rows {
-            return Err(AskError::Question(format!(
-                "a question has 1 to {} rows, this one {rows}: ask several",
-                self.greeting.max_rows
-            )));
+        self.greeting.check_rows(rows).map_err(AskError::Question)?;
+        for (x, (port, &(lo, hi))) in inputs.iter().zip(ports.iter().zip(&self.greeting.bounds)) {
+            let outside = x.iter().find(|v| v.is_finite() && !(lo..=hi).contains(*v));
+            if let Some(v) = outside {
+                return Err(AskError::Question(format!(
+                    "input {} has {v}, and the service takes numbers from {lo} to {hi}: beyond, they count as the bound",
+                    port.name
+                )));
+            }
         }
-        Ok(rows)
+        Ok(())
     }
+}
+
+/// A thread for each party that passes on what it sends, until its link ends.
+fn listen(net: &Arc<TlsNet>) -> Result<Receiver<(PartyId, Result<Bytes, LinkError>)>, AskError> {
+    let (out, inbox) = sync_channel(UNREAD);
+    for peer in 0..3 {
+        let (net, out): (_, SyncSender<_>) = (net.clone(), out.clone());
+        let listen = move || {
+            loop {
+                let frame = net.recv(peer);
+                // Nobody asks anything for a while.
+                if matches!(frame, Err(LinkError::Timeout { .. })) {
+                    continue;
+                }
+                let last = frame.is_err();
+                if out.send((peer, frame)).is_err() || last {
+                    return;
+                }
+            }
+        };
+        let spawned = thread::Builder::new().name(format!("answers of {peer}"));
+        spawned.spawn(listen).map_err(|e| LinkError::Io {
+            peer,
+            what: e.to_string(),
+        })?;
+    }
+    Ok(inbox)
 }

@@ -1,17 +1,18 @@
 //! The served model: its graph for every size of batch, and its weights on shares or in public.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use ndarray::{ArrayD, IxDyn};
 use tacit_mpc::PartyId;
 use tacit_nn::onnx::{self, Dim, Feed, Lowered, Model, Options, Source, Weights};
 use tacit_nn::provenance::rows_are_apart;
-use tacit_nn::{Engine, Layout, run};
+use tacit_nn::{Engine, Layout, program, run};
 use tacit_protocols::rep3::{Rep3Engine, Value};
 
-use super::queue::Question;
+use super::question::{Question, message_len};
 use super::wire::{Greeting, Port};
 use super::{ServeError, Terms};
+use crate::net::MAX_FRAME;
 
 /// Why a model cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -38,10 +39,81 @@ pub enum ModelError {
     /// Training and random masks have no place in a service.
     #[error("the model draws masks as in training: export it for inference")]
     Masks,
-    /// The numbers of weights differ between sizes of batches.
-    #[error("the model has other weights for another number of rows: fix its batch size")]
-    Weights,
+    /// The weights differ between sizes of batches.
+    #[error("the model has other weights for {rows} rows than for fewer: fix its batch size")]
+    Weights {
+        /// For this size.
+        rows: usize,
+    },
+    /// It does not lower for a number of rows that may be asked for.
+    #[error(
+        "the model has no graph for {rows} rows, and {max} may be asked for (service.max_rows): {source}"
+    )]
+    Size {
+        /// The number of rows.
+        rows: usize,
+        /// The most.
+        max: usize,
+        /// Why.
+        source: Box<Self>,
+    },
+    /// A tensor for a batch would be too large.
+    #[error(
+        "for {rows} rows a tensor of the model has {found} numbers, at most {MOST_NUMBERS} are possible: lower \
+         service.max_rows"
+    )]
+    Large {
+        /// The number of rows.
+        rows: usize,
+        /// Numbers of the tensor.
+        found: usize,
+    },
+    /// A question or answer would not fit into a frame.
+    #[error(
+        "{rows} rows take a message of {found} bytes, a link carries {MAX_FRAME}: lower service.max_rows"
+    )]
+    Frame {
+        /// Rows of a question at most.
+        rows: usize,
+        /// Bytes of the message.
+        found: usize,
+    },
+    /// Questions of every number of rows have a graph of their own.
+    #[error(
+        "rows of the model see each other, so that every number of rows has a graph of its own: {max} may be asked for, \
+         at most {MOST_GRAPHS} are possible (service.max_rows)"
+    )]
+    Graphs {
+        /// Rows of a question at most.
+        max: usize,
+    },
+    /// Bounds for another number of inputs.
+    #[error("the model has {inputs} inputs, service.bounds gives bounds of {given}")]
+    Bounds {
+        /// Inputs of the model.
+        inputs: usize,
+        /// Bounds that are given.
+        given: usize,
+    },
+    /// No graph was made for this number of rows.
+    #[error("no graph was made for {rows} rows")]
+    Unprepared {
+        /// The number of rows.
+        rows: usize,
+    },
 }
+
+/// Bytes of a frame that are not shares or words.
+const FRAMING: usize = 64;
+/// Numbers of a tensor at most: 2 GiB of one share of it.
+const MOST_NUMBERS: usize = 1 << 28;
+/// Graphs of a model whose rows see each other at most.
+const MOST_GRAPHS: usize = 256;
+/// Constants of all graphs together that are kept: 1 GiB. Graphs beyond are lowered again when they are needed.
+const KEPT: usize = 1 << 27;
+/// Magnitudes of inputs unless the job says otherwise: at 18 fractional bits, sums of products with weights stay in range as
+/// long as the magnitudes of the weights of each add up to less than 1024.
+const BOUND: f64 = 65_536.0;
 
 /// Who knows the weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,18 +124,26 @@ pub enum Held {
     Owner(PartyId),
 }
 
-/// A model that is served.
+/// A model that is served: every graph that a question may need has been made once before the service is agreed to.
 pub struct Served {
     model: Model,
     held: Held,
     inputs: Vec<Port>,
     outputs: Vec<Port>,
+    /// The least and the greatest number that counts of each input.
+    bounds: Vec<(f64, f64)>,
+    /// Rows of a question at most.
+    max_rows: usize,
     /// The number of rows that the model is made for, if it is not free.
     fixed: Option<usize>,
-    /// Whether rows of different clients may stand in one batch: no row sees another.
+    /// Whether rows of different clients may stand in one batch: no row sees another, in a graph of any size.
     rows_apart: bool,
-    /// The graph for each number of rows, and whether no row of it sees another.
-    graphs: HashMap<usize, (Lowered, bool)>,
+    /// The numbers of rows that there are graphs for.
+    sizes: BTreeSet<usize>,
+    /// The graphs that are kept.
+    graphs: HashMap<usize, Lowered>,
+    /// The weights of the model by name, in the order of all its graphs; their values are here until they are shared.
+    private: Vec<(String, ArrayD<f64>)>,
     weights: Vec<Value>,
 }
 
@@ -71,8 +151,8 @@ impl Served {
     /// Prepares a model; `held` says who knows its weights.
     ///
     /// # Errors
-    /// It is no model of rows.
-    pub fn new(model: Model, held: Held) -> Result<Self, ModelError> {
+    /// It is no model of rows, or some number of rows that may be asked for has no graph.
+    pub fn new(model: Model, held: Held, terms: &Terms) -> Result<Self, ModelError> {
         let first = model.inputs().first().and_then(|port| port.shape.first());
         let fixed = match first {
             Some(Dim::Fixed(rows)) => Some(*rows),
@@ -83,9 +163,13 @@ impl Served {
             held,
             inputs: Vec::new(),
             outputs: Vec::new(),
+            bounds: Vec::new(),
+            max_rows: fixed.unwrap_or(terms.max_rows),
             fixed,
             rows_apart: false,
+            sizes: BTreeSet::new(),
             graphs: HashMap::new(),
+            private: Vec::new(),
             weights: Vec::new(),
         };
         let rows = fixed.unwrap_or(2);
@@ -104,8 +188,109 @@ impl Served {
                 onnx::Value::Known(_) => Err(ModelError::Constant(output.name.clone())),
             })
             .collect::<Result<_, _>>()?;
-        served.rows_apart = fixed.is_none() && apart(&lowered, rows)?;
+        served.bounds = served.bounds_of(terms)?;
+        served.check_frames()?;
+        served.private = weights(&lowered)?;
+        served.prepare()?;
         Ok(served)
+    }
+
+    fn bounds_of(&self, terms: &Terms) -> Result<Vec<(f64, f64)>, ModelError> {
+        let (inputs, given) = (self.inputs.len(), terms.bounds.len());
+        match given {
+            0 => Ok(vec![(-BOUND, BOUND); inputs]),
+            _ if given == inputs => Ok(terms.bounds.clone()),
+            _ => Err(ModelError::Bounds { inputs, given }),
+        }
+    }
+
+    /// Questions and answers of the most rows must fit into a frame.
+    fn check_frames(&self) -> Result<(), ModelError> {
+        let rows = self.max_rows;
+        let widths = self.outputs.iter().map(Port::width);
+        let answer = widths.fold(0, usize::saturating_add);
+        let answer = answer.saturating_mul(rows).saturating_mul(8);
+        let found = answer.max(message_len(1, rows, &self.inputs));
+        if found > MAX_FRAME - FRAMING {
+            return Err(ModelError::Frame { rows, found });
+        }
+        Ok(())
+    }
+
+    /// Makes the graphs of all sizes that can occur, and looks whether rows of several clients may share them.
+    fn prepare(&mut self) -> Result<(), ModelError> {
+        let (fixed, max) = (self.fixed, self.max_rows);
+        let powers = (0..usize::BITS).map(|k| 1usize << k);
+        let least = max.next_power_of_two();
+        let sizes: Vec<usize> = match fixed {
+            Some(rows) => vec![rows],
+            None => powers.take_while(|&rows| rows <= least).collect(),
+        };
+        self.rows_apart = fixed.is_none();
+        for &rows in &sizes {
+            let lowered = self.make(rows)?;
+            if fixed.is_none() && !apart(&lowered, rows)? {
+                self.rows_apart = false;
+                break;
+            }
+            self.keep(rows, lowered);
+        }
+        if !self.rows_apart && fixed.is_none() {
+            if max > MOST_GRAPHS {
+                return Err(ModelError::Graphs { max });
+            }
+            self.sizes.clear();
+            self.graphs.clear();
+            for rows in 1..=max {
+                let lowered = self.make(rows)?;
+                self.keep(rows, lowered);
+            }
+        }
+        Ok(())
+    }
+
+    /// The graph for a size, held against the limits and the weights of the others.
+    fn make(&self, rows: usize) -> Result<Lowered, ModelError> {
+        let max = self.max_rows;
+        let size = |source: ModelError| ModelError::Size {
+            rows,
+            max,
+            source: Box::new(source),
+        };
+        let mut lowered = self.lower(rows).map_err(size)?;
+        let (found, _) = lowered.graph.sizes();
+        if found > MOST_NUMBERS {
+            return Err(ModelError::Large { rows, found });
+        }
+        let ports = lowered.outputs.iter().map(|output| match output.value {
+            onnx::Value::Edge(_) => rows_first(&output.name, output.shape.clone(), rows),
+            onnx::Value::Known(_) => Err(ModelError::Constant(output.name.clone())),
+        });
+        let ports: Vec<Port> = ports.collect::<Result<_, _>>().map_err(size)?;
+        if ports != self.outputs {
+            let shape = ports.first().map(|p| p.shape.clone()).unwrap_or_default();
+            let port = ports.first().map(|p| p.name.clone()).unwrap_or_default();
+            return Err(size(ModelError::NoRows { port, shape }));
+        }
+        if weights(&lowered)? != self.private {
+            return Err(ModelError::Weights { rows });
+        }
+        // They are shared once, and need not be held for every size.
+        for source in &mut lowered.sources {
+            if let Source::Weight { value, .. } = source {
+                *value = ArrayD::zeros(IxDyn(&[0]));
+            }
+        }
+        Ok(lowered)
+    }
+
+    fn keep(&mut self, rows: usize, lowered: Lowered) {
+        self.sizes.insert(rows);
+        let constants = |lowered: &Lowered| lowered.graph.sizes().1;
+        let kept: usize = self.graphs.values().map(constants).sum();
+        if self.graphs.is_empty() || kept + constants(&lowered) <= KEPT {
+            self.graphs.insert(rows, lowered);
+        }
     }
 
     /// What clients are told.
@@ -114,13 +299,15 @@ impl Served {
             inputs: self.inputs.clone(),
             outputs: self.outputs.clone(),
             fraction_bits: terms.fraction_bits,
-            max_rows: self.fixed.unwrap_or(terms.max_rows),
+            max_rows: self.max_rows,
+            exact_rows: self.fixed.is_some(),
+            bounds: self.bounds.clone(),
         }
     }
 
     /// Rows of a batch at most. One question makes a batch where rows may see each other.
-    pub(super) fn most_rows(&self, terms: &Terms) -> usize {
-        if self.rows_apart { terms.max_rows } else { 1 }
+    pub(super) fn most_rows(&self) -> usize {
+        if self.rows_apart { self.max_rows } else { 1 }
     }
 
     /// The shapes of the inputs for so many rows.
@@ -140,58 +327,57 @@ impl Served {
         lower(&self.model, self.shapes(rows), self.held)
     }
 
-    /// The graph for so many rows.
-    fn graph(&mut self, rows: usize) -> Result<&(Lowered, bool), ModelError> {
-        if !self.graphs.contains_key(&rows) {
-            let lowered = self.lower(rows)?;
-            let weights = lowered
-                .sources
-                .iter()
-                .filter(|s| matches!(s, Source::Weight { .. }));
-            if weights.count() != self.weights.len() {
-                return Err(ModelError::Weights);
-            }
-            let apart = apart(&lowered, rows)?;
-            self.graphs.insert(rows, (lowered, apart));
-        }
-        Ok(&self.graphs[&rows])
-    }
-
     /// The owner shares the weights with the others, once for the whole service.
     pub(super) fn share_weights(&mut self, engine: &mut Rep3Engine) -> Result<(), ServeError> {
         let Held::Owner(owner) = self.held else {
             return Ok(());
         };
-        let lowered = self.lower(self.fixed.unwrap_or(1))?;
-        for source in &lowered.sources {
-            if let Source::Weight { value, .. } = source {
-                let own = (engine.session().me() == owner).then_some(value);
-                self.weights.push(engine.input(owner, value.shape(), own)?);
-            }
+        for (_, value) in &self.private {
+            let own = (engine.session().me() == owner).then_some(value);
+            self.weights.push(engine.input(owner, value.shape(), own)?);
         }
         Ok(())
     }
 
-    /// This party's words of the answers to a batch of questions.
-    pub(super) fn answer<'q>(
+    /// This party's words of the answers to a batch of questions, or why a question has none. An error ends the service.
+    pub(super) fn answer(
         &mut self,
         engine: &mut Rep3Engine,
-        questions: impl Iterator<Item = &'q Question>,
-    ) -> Result<Vec<Vec<u64>>, ServeError> {
-        let questions: Vec<&Question> = questions.collect();
+        questions: &[&Question],
+    ) -> Result<Vec<Result<Vec<u64>, String>>, ServeError> {
         let asked: usize = questions.iter().map(|q| q.rows).sum();
-        // Few sizes of batches, so that graphs are used again. The rows that fill up are zeros.
+        // Few sizes of batches, so that graphs are used again. The rows that fill up are zeros, and no row sees them.
         let rows = asked.next_power_of_two();
-        if self.rows_apart && self.graph(rows)?.1 {
-            return self.answer_together(engine, &questions, rows);
+        if self.rows_apart && self.sizes.contains(&rows) {
+            return self.answer_or_refuse(engine, questions, rows);
         }
         // Rows that see each other see those of their own question only, and no row that fills up.
         let mut answers = Vec::with_capacity(questions.len());
-        for question in questions {
-            let rows = self.fixed.unwrap_or(question.rows);
-            answers.extend(self.answer_together(engine, &[question], rows)?);
+        for &question in questions {
+            answers.extend(self.answer_or_refuse(engine, &[question], question.rows)?);
         }
         Ok(answers)
+    }
+
+    /// What no party can compute is refused by all of them; what fails between them ends the service.
+    fn answer_or_refuse(
+        &mut self,
+        engine: &mut Rep3Engine,
+        questions: &[&Question],
+        rows: usize,
+    ) -> Result<Vec<Result<Vec<u64>, String>>, ServeError> {
+        let refused = |why: String| Ok(questions.iter().map(|_| Err(why.clone())).collect());
+        match self.answer_together(engine, questions, rows) {
+            Ok(answers) => Ok(answers.into_iter().map(Ok).collect()),
+            Err(ServeError::Model(error)) => {
+                refused(format!("the model cannot answer this question: {error}"))
+            }
+            Err(ServeError::Engine(error)) if !matches!(error, tacit_nn::Error::Protocol(_)) => {
+                tracing::warn!("a batch of {rows} rows could not be computed: {error}");
+                refused("the model cannot be computed on this number of rows".into())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// One run of the graph of so many rows for these questions.
@@ -201,22 +387,20 @@ impl Served {
         questions: &[&Question],
         rows: usize,
     ) -> Result<Vec<Vec<u64>>, ServeError> {
-        let asked: usize = questions.iter().map(|q| q.rows).sum();
-        let mut inputs = Vec::with_capacity(self.inputs.len());
-        for (k, port) in self.inputs.iter().enumerate() {
-            let mut parts: Vec<Value> = questions
-                .iter()
-                .map(|q| Value::Numbers(q.inputs[k].clone()))
-                .collect();
-            if rows > asked {
-                let shape = [&[rows - asked], &port.shape[..]].concat();
-                parts.push(engine.public(&ArrayD::zeros(IxDyn(&shape)))?);
-            }
-            inputs.push(engine.concat(0, &parts.iter().collect::<Vec<_>>())?);
+        if !self.sizes.contains(&rows) {
+            return Err(ModelError::Unprepared { rows }.into());
         }
-        let weights = self.weights.clone();
-        let (lowered, _) = self.graph(rows)?;
-        let (mut inputs, mut weights) = (inputs.into_iter(), weights.into_iter());
+        // One that was not kept is made anew, as it was before the service began.
+        let made;
+        let lowered = match self.graphs.get(&rows) {
+            Some(lowered) => lowered,
+            None => {
+                made = self.make(rows)?;
+                &made
+            }
+        };
+        let inputs = self.inputs_of(engine, questions, rows)?;
+        let (mut inputs, mut weights) = (inputs.into_iter(), self.weights.iter().cloned());
         let fed: Option<Vec<Value>> = lowered
             .sources
             .iter()
@@ -243,6 +427,57 @@ impl Served {
         }
         Ok(answers)
     }
+
+    /// The inputs of a graph of so many rows: the questions one after the other, put into their bounds on shares, then zeros.
+    fn inputs_of(
+        &self,
+        engine: &mut Rep3Engine,
+        questions: &[&Question],
+        rows: usize,
+    ) -> Result<Vec<Value>, ServeError> {
+        let me = engine.session().me();
+        let asked: usize = questions.iter().map(|q| q.rows).sum();
+        let unfit = || tacit_nn::Error::Invalid("a question is of another model".into());
+        let mut parts: Vec<Vec<Value>> = vec![Vec::new(); self.inputs.len()];
+        for question in questions {
+            let shares = question.shares(me, &self.inputs).ok_or_else(unfit)?;
+            for (parts, share) in parts.iter_mut().zip(shares) {
+                parts.push(Value::Numbers(share));
+            }
+        }
+        engine.begin_run()?;
+        let mut inputs = Vec::with_capacity(parts.len());
+        for (k, (parts, port)) in parts.into_iter().zip(&self.inputs).enumerate() {
+            let joined = engine.concat(0, &parts.iter().collect::<Vec<_>>())?;
+            drop(parts);
+            // A client may share any words, and the answer to those far outside would tell more of the weights than
+            // answers to numbers do.
+            let (lo, hi) = self.bounds[k];
+            engine.begin_node(k);
+            let clip = program::clip(Some(lo), Some(hi)).keep("clip", &[0]);
+            let mut input = engine.map(&clip, &[&joined])?.remove(0);
+            if rows > asked {
+                let shape = [&[rows - asked], &port.shape[..]].concat();
+                let zeros = engine.public(&ArrayD::zeros(IxDyn(&shape)))?;
+                input = engine.concat(0, &[&input, &zeros])?;
+            }
+            inputs.push(input);
+        }
+        Ok(inputs)
+    }
+}
+
+/// The private weights that a graph takes, by name and in order.
+fn weights(lowered: &Lowered) -> Result<Vec<(String, ArrayD<f64>)>, ModelError> {
+    let mut weights = Vec::new();
+    for source in &lowered.sources {
+        match source {
+            Source::Weight { name, value } => weights.push((name.clone(), value.clone())),
+            Source::Input(_) => {}
+            Source::Parameter(_) | Source::Mask { .. } => return Err(ModelError::Masks),
+        }
+    }
+    Ok(weights)
 }
 
 /// Whether no row of the graph's answers depends on another row.

@@ -1,31 +1,27 @@
-//! Questions that have arrived and wait for their batch.
+//! Questions that have arrived and wait for their batch, in a line for each client.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tacit_protocols::rep3::Rep3;
-
-use super::agree::{Fingerprints, Ticket};
+use super::agree::{MOST, Ticket};
+use super::question::Question;
 
 /// What the queue takes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     /// Questions that may wait.
     pub(crate) questions: usize,
-    /// Questions of one client that may wait.
+    /// Their bytes.
+    pub(crate) bytes: usize,
+    /// Questions of one client that may wait, those among them that have not reached every party.
     pub(crate) of_one_client: usize,
-    /// How long a question waits before it is forgotten.
+    /// Their bytes.
+    pub(crate) bytes_of_one_client: usize,
+    /// How long a question may take to reach every party after its first part.
+    pub(crate) parts: Duration,
+    /// How long it waits after that before it is forgotten.
     pub(crate) patience: Duration,
-}
-
-/// A question at this party: its shares of every input, of `rows` rows.
-#[derive(Debug)]
-pub(crate) struct Question {
-    pub(crate) rows: usize,
-    pub(crate) inputs: Vec<Rep3>,
-    /// What the peers must hold too.
-    pub(crate) fingerprints: Fingerprints,
 }
 
 /// Why a question is not taken. `Display` goes to the client.
@@ -37,6 +33,11 @@ pub(crate) enum Full {
     /// This client has too many in it.
     #[error("{0} of your questions wait here, which is the limit: wait for their answers")]
     Client(usize),
+    /// This client's questions take too much memory.
+    #[error(
+        "your questions that wait here have {0} bytes, which is the limit: wait for their answers"
+    )]
+    Bytes(usize),
     /// The number is in use.
     #[error("a question of this number waits already")]
     Twice,
@@ -45,35 +46,112 @@ pub(crate) enum Full {
     Closed,
 }
 
-/// Waiting questions, in the order of their arrival.
-pub(crate) struct Queue {
+/// Why a question is forgotten. `Display` goes to the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Late {
+    /// Some party does not hold it.
+    #[error("not all parties got this question in time: ask again")]
+    Parts,
+    /// All hold it, and it was not its turn.
+    #[error("the parties did not get to this question in time: ask again")]
+    Turn,
+}
+
+/// Waiting questions, each with who asked it.
+pub(crate) struct Queue<A> {
     limits: Limits,
-    state: Mutex<State>,
+    state: Mutex<State<A>>,
     changed: Condvar,
 }
 
-#[derive(Default)]
-struct State {
-    order: VecDeque<(Ticket, Instant)>,
-    waiting: HashMap<Ticket, Question>,
+struct Waiting<A> {
+    question: Question,
+    asker: A,
+    /// When it came, and then when it was known that all parties hold it.
+    since: Instant,
+    complete: bool,
+}
+
+struct State<A> {
+    waiting: HashMap<Ticket, Waiting<A>>,
+    /// The numbers of each client's questions, oldest first.
+    lines: BTreeMap<u16, VecDeque<u64>>,
+    bytes: usize,
+    /// Questions that have come so far, and how many of them had when the leader listed them last.
+    arrived: u64,
+    listed: u64,
+    /// The client whose turn it is to be first in a batch, or else the next after it.
+    turn: u16,
     closed: bool,
 }
 
-impl Queue {
+impl<A> State<A> {
+    fn remove(&mut self, ticket: Ticket) -> Option<(Question, A)> {
+        let Waiting {
+            question, asker, ..
+        } = self.waiting.remove(&ticket)?;
+        self.bytes -= question.bytes();
+        if let Some(line) = self.lines.get_mut(&ticket.client) {
+            line.retain(|&number| number != ticket.number);
+            if line.is_empty() {
+                self.lines.remove(&ticket.client);
+            }
+        }
+        Some((question, asker))
+    }
+
+    fn tickets(&self) -> impl Iterator<Item = Ticket> {
+        let of = |(&client, line): (&u16, &VecDeque<u64>)| {
+            let numbers: Vec<u64> = line.iter().copied().collect();
+            numbers
+                .into_iter()
+                .map(move |number| Ticket { client, number })
+        };
+        self.lines
+            .iter()
+            .flat_map(of)
+            .collect::<Vec<_>>()
+            .into_iter()
+    }
+}
+
+impl<A> Queue<A> {
     pub(crate) fn new(limits: Limits) -> Self {
+        let state = State {
+            waiting: HashMap::new(),
+            lines: BTreeMap::new(),
+            bytes: 0,
+            arrived: 0,
+            listed: 0,
+            turn: 0,
+            closed: false,
+        };
         Self {
             limits,
-            state: Mutex::default(),
+            state: Mutex::new(state),
             changed: Condvar::new(),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<A>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn wait<'s>(
+        &self,
+        state: MutexGuard<'s, State<A>>,
+        at_most: Duration,
+        condition: impl Fn(&State<A>) -> bool,
+    ) -> MutexGuard<'s, State<A>> {
+        self.changed
+            .wait_timeout_while(state, at_most, |s| !s.closed && condition(s))
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
+    }
+
     /// Takes a question.
-    pub(crate) fn put(&self, ticket: Ticket, question: Question) -> Result<(), Full> {
+    pub(crate) fn put(&self, ticket: Ticket, question: Question, asker: A) -> Result<(), Full> {
+        let limits = &self.limits;
         let mut state = self.lock();
         if state.closed {
             return Err(Full::Closed);
@@ -81,85 +159,169 @@ impl Queue {
         if state.waiting.contains_key(&ticket) {
             return Err(Full::Twice);
         }
-        if state.waiting.len() >= self.limits.questions {
+        let bytes = question.bytes();
+        let own = state.lines.get(&ticket.client);
+        if own.map_or(0, VecDeque::len) >= limits.of_one_client {
+            return Err(Full::Client(limits.of_one_client));
+        }
+        let held = |number: &u64| {
+            let ticket = Ticket {
+                number: *number,
+                ..ticket
+            };
+            state.waiting.get(&ticket).map_or(0, |w| w.question.bytes())
+        };
+        let own: usize = own.map_or(0, |line| line.iter().map(held).sum());
+        if own + bytes > limits.bytes_of_one_client {
+            return Err(Full::Bytes(limits.bytes_of_one_client));
+        }
+        if state.waiting.len() >= limits.questions || state.bytes + bytes > limits.bytes {
             return Err(Full::Queue);
         }
-        let same = |t: &&Ticket| t.client == ticket.client;
-        if state.waiting.keys().filter(same).count() >= self.limits.of_one_client {
-            return Err(Full::Client(self.limits.of_one_client));
-        }
-        state.order.push_back((ticket, Instant::now()));
-        state.waiting.insert(ticket, question);
+        state.bytes += bytes;
+        state.arrived += 1;
+        let line = state.lines.entry(ticket.client).or_default();
+        line.push_back(ticket.number);
+        let waiting = Waiting {
+            question,
+            asker,
+            since: Instant::now(),
+            complete: false,
+        };
+        state.waiting.insert(ticket, waiting);
         self.changed.notify_all();
         Ok(())
     }
 
-    /// The oldest questions with at most `rows` rows together (one at least, if there is any): waits up to `idle` for the
-    /// first, then up to `gather` for more.
-    pub(crate) fn next(&self, rows: usize, idle: Duration, gather: Duration) -> Vec<Ticket> {
-        let state = self.lock();
-        let (state, _) = self
-            .changed
-            .wait_timeout_while(state, idle, |s| s.order.is_empty() && !s.closed)
-            .unwrap_or_else(PoisonError::into_inner);
-        if state.order.is_empty() {
-            return Vec::new();
-        }
-        let room = |s: &mut State| s.waiting.values().map(|q| q.rows).sum::<usize>() < rows;
-        let (state, _) = self
-            .changed
-            .wait_timeout_while(state, gather, |s| room(s) && !s.closed)
-            .unwrap_or_else(PoisonError::into_inner);
-        let mut taken = 0;
-        let fits = |ticket: &Ticket| {
-            taken += state.waiting.get(ticket).map_or(0, |q| q.rows);
-            taken <= rows
-        };
-        let tickets = state.order.iter().map(|&(ticket, _)| ticket);
-        let first = tickets.clone().take(1);
-        let batch: Vec<Ticket> = tickets.take(super::agree::MOST).take_while(fits).collect();
-        if batch.is_empty() {
-            first.collect()
+    /// What waits here, for the leader to ask who else holds it: waits up to `idle` for anything, up to `pause` for something
+    /// new where nothing of it can be run, then up to `gather` until it has `rows` rows.
+    pub(crate) fn list(
+        &self,
+        rows: usize,
+        idle: Duration,
+        pause: Duration,
+        gather: Duration,
+    ) -> Vec<Ticket> {
+        let state = self.wait(self.lock(), idle, |s| s.waiting.is_empty());
+        let nothing_new =
+            |s: &State<A>| s.arrived == s.listed && !s.waiting.values().any(|w| w.complete);
+        let state = if nothing_new(&state) {
+            self.wait(state, pause, nothing_new)
         } else {
-            batch
+            state
+        };
+        let mut state = if state.waiting.is_empty() {
+            state
+        } else {
+            let room =
+                |s: &State<A>| s.waiting.values().map(|w| w.question.rows).sum::<usize>() < rows;
+            self.wait(state, gather, room)
+        };
+        state.listed = state.arrived;
+        state.tickets().take(MOST).collect()
+    }
+
+    /// Which of these are here. Where none of them is, waits up to `pause` for one.
+    pub(crate) fn held(&self, tickets: &[Ticket], pause: Duration) -> Vec<bool> {
+        let none = |s: &State<A>| !tickets.iter().any(|t| s.waiting.contains_key(t));
+        let pause = if tickets.is_empty() {
+            Duration::ZERO
+        } else {
+            pause
+        };
+        let state = self.wait(self.lock(), pause, none);
+        let here = tickets.iter().map(|t| state.waiting.contains_key(t));
+        here.collect()
+    }
+
+    /// All parties hold these questions.
+    pub(crate) fn complete(&self, tickets: &[Ticket]) {
+        let mut state = self.lock();
+        for ticket in tickets {
+            if let Some(waiting) = state.waiting.get_mut(ticket)
+                && !waiting.complete
+            {
+                waiting.complete = true;
+                waiting.since = Instant::now();
+            }
         }
     }
 
-    /// Takes out what is here of these, waiting up to `grace` for the last of them.
-    pub(crate) fn reserve(&self, tickets: &[Ticket], grace: Duration) -> HashMap<Ticket, Question> {
-        let missing = |s: &mut State| !tickets.iter().all(|t| s.waiting.contains_key(t));
-        let (mut state, _) = self
-            .changed
-            .wait_timeout_while(self.lock(), grace, |s| missing(s) && !s.closed)
-            .unwrap_or_else(PoisonError::into_inner);
-        let mut take = |t: &Ticket| Some((*t, state.waiting.remove(t)?));
-        let here: HashMap<Ticket, Question> = tickets.iter().filter_map(&mut take).collect();
-        state.order.retain(|(t, _)| !here.contains_key(t));
-        here
+    /// The next batch of these questions, of at most `rows` rows, or one question: the clients take turns, each with its
+    /// oldest, and every client comes to be the first.
+    pub(crate) fn choose(&self, tickets: &[Ticket], rows: usize) -> Vec<Ticket> {
+        let tickets: HashSet<&Ticket> = tickets.iter().collect();
+        let mut state = self.lock();
+        let turn = state.turn;
+        let all = state.tickets().filter(|t| tickets.contains(t));
+        let mut lines: BTreeMap<(bool, u16), VecDeque<Ticket>> = BTreeMap::new();
+        for ticket in all {
+            // Those before the turn come last.
+            let place = (ticket.client < turn, ticket.client);
+            lines.entry(place).or_default().push_back(ticket);
+        }
+        let (mut batch, mut taken) = (Vec::new(), 0);
+        while !lines.is_empty() && batch.len() < MOST {
+            for line in lines.values_mut() {
+                let Some(ticket) = line.pop_front() else {
+                    continue;
+                };
+                let more = state.waiting.get(&ticket).map_or(0, |w| w.question.rows);
+                if batch.is_empty() || taken + more <= rows {
+                    taken += more;
+                    batch.push(ticket);
+                } else {
+                    line.clear(); // a client's questions keep their order
+                }
+            }
+            lines.retain(|_, line| !line.is_empty());
+        }
+        batch.truncate(MOST);
+        if let Some(first) = batch.first() {
+            state.turn = first.client.wrapping_add(1);
+        }
+        batch
     }
 
-    /// Forgets what has waited for too long; what was forgotten.
-    pub(crate) fn expire(&self) -> Vec<Ticket> {
+    /// Takes out what is here of these.
+    pub(crate) fn reserve(&self, tickets: &[Ticket]) -> HashMap<Ticket, (Question, A)> {
         let mut state = self.lock();
-        let old = |at: &Instant| at.elapsed() > self.limits.patience;
-        let expired: Vec<Ticket> = state
-            .order
+        let take = |&ticket: &Ticket| Some((ticket, state.remove(ticket)?));
+        tickets.iter().filter_map(take).collect()
+    }
+
+    /// Forgets what has waited for too long, and says why.
+    pub(crate) fn expire(&self) -> Vec<(Ticket, A, Late)> {
+        let mut state = self.lock();
+        let late = |waiting: &Waiting<A>| {
+            let (limit, late) = if waiting.complete {
+                (self.limits.patience, Late::Turn)
+            } else {
+                (self.limits.parts, Late::Parts)
+            };
+            (waiting.since.elapsed() > limit).then_some(late)
+        };
+        let expired: Vec<(Ticket, Late)> = state
+            .waiting
             .iter()
-            .filter(|(_, at)| old(at))
-            .map(|&(ticket, _)| ticket)
+            .filter_map(|(&ticket, waiting)| Some((ticket, late(waiting)?)))
             .collect();
-        state.order.retain(|(_, at)| !old(at));
-        expired.iter().for_each(|ticket| {
-            state.waiting.remove(ticket);
-        });
-        expired
+        let forget = |(ticket, late)| Some((ticket, state.remove(ticket)?.1, late));
+        expired.into_iter().filter_map(forget).collect()
     }
 
-    /// Forgets the questions of a client that has left.
-    pub(crate) fn forget(&self, client: u16) {
+    /// Forgets the questions of those that have left.
+    pub(crate) fn forget(&self, left: impl Fn(&A) -> bool) {
         let mut state = self.lock();
-        state.order.retain(|(ticket, _)| ticket.client != client);
-        state.waiting.retain(|ticket, _| ticket.client != client);
+        let gone: Vec<Ticket> = state
+            .waiting
+            .iter()
+            .filter(|(_, waiting)| left(&waiting.asker))
+            .map(|(&ticket, _)| ticket)
+            .collect();
+        for ticket in gone {
+            state.remove(ticket);
+        }
     }
 
     /// Takes no more questions, and wakes whoever waits.
@@ -170,74 +332,4 @@ impl Queue {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn queue(patience: Duration) -> Queue {
-        Queue::new(Limits {
-            questions: 4,
-            of_one_client: 2,
-            patience,
-        })
-    }
-
-    fn ticket(client: u16, number: u64) -> Ticket {
-        Ticket { client, number }
-    }
-
-    fn question(rows: usize) -> Question {
-        Question {
-            rows,
-            inputs: Vec::new(),
-            fingerprints: [[0; 32]; 3],
-        }
-    }
-
-    const NOW: Duration = Duration::ZERO;
-
-    #[test]
-    fn limits_hold_for_all_and_for_each() {
-        let queue = queue(Duration::from_secs(60));
-        let put = |client, number| queue.put(ticket(client, number), question(1));
-        assert_eq!((put(1, 1), put(1, 2)), (Ok(()), Ok(())));
-        assert_eq!(put(1, 2), Err(Full::Twice));
-        assert_eq!(put(1, 3), Err(Full::Client(2)));
-        assert_eq!((put(2, 1), put(3, 1)), (Ok(()), Ok(())));
-        assert_eq!(put(4, 1), Err(Full::Queue));
-        assert_eq!(queue.reserve(&[ticket(2, 1)], NOW).len(), 1);
-        assert_eq!(queue.reserve(&[ticket(2, 1)], NOW).len(), 0);
-        assert_eq!(put(4, 1), Ok(()));
-        queue.forget(1);
-        assert_eq!(queue.next(9, NOW, NOW), [ticket(3, 1), ticket(4, 1)]);
-        queue.close();
-        assert_eq!(put(5, 1), Err(Full::Closed));
-    }
-
-    #[test]
-    fn a_batch_holds_the_oldest_that_fit_and_one_at_least() {
-        let queue = queue(Duration::from_secs(60));
-        assert!(queue.next(9, NOW, NOW).is_empty());
-        for (client, rows) in [(1, 5), (2, 3), (3, 4)] {
-            queue.put(ticket(client, 0), question(rows)).unwrap();
-        }
-        assert_eq!(queue.next(9, NOW, NOW), [ticket(1, 0), ticket(2, 0)]);
-        assert_eq!(queue.next(4, NOW, NOW), [ticket(1, 0)]);
-        let asked = [ticket(2, 0), ticket(9, 0)];
-        assert!(queue.reserve(&asked, NOW).keys().eq([&ticket(2, 0)]));
-    }
-
-    #[test]
-    fn whoever_waits_hears_of_an_arrival_and_old_questions_go() {
-        let queue = queue(Duration::ZERO);
-        std::thread::scope(|scope| {
-            let asked = [ticket(1, 0)];
-            let waiting = scope.spawn(|| queue.reserve(&[ticket(1, 0)], Duration::from_secs(30)));
-            queue.put(asked[0], question(1)).unwrap();
-            assert!(waiting.join().unwrap().contains_key(&asked[0]));
-        });
-        queue.put(ticket(1, 1), question(1)).unwrap();
-        std::thread::sleep(Duration::from_millis(2));
-        assert_eq!(queue.expire(), [ticket(1, 1)]);
-        assert!(queue.next(9, NOW, NOW).is_empty());
-    }
-}
+mod tests;

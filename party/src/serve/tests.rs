@@ -6,15 +6,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ndarray::{Array2, ArrayD, array};
+use tacit_mpc::PartyId;
 use tacit_mpc::keys::Binding;
 use tacit_mpc::net::Transport;
 use tacit_nn::model_file::{Dense, Model as Perceptron};
 use tacit_nn::onnx::Model;
 
 use super::ask::{AskError, Asker};
-use super::{Held, Served, Service, Tally, Terms};
+use super::{Held, KEY_BLOCKS, Served, Service, Tally, Terms};
 use crate::net::tests::consortium::{Consortium, Member, Node, Settings};
-use crate::net::{Peer, SessionId};
+use crate::net::tests::mute::Mute;
+use crate::net::{Peer, SessionId, TlsNet};
+
+mod attacks;
+mod models;
+mod onnx;
 
 fn perceptron() -> Perceptron {
     let layers = vec![
@@ -39,47 +45,74 @@ struct Running {
     parties: Vec<JoinHandle<Tally>>,
 }
 
-fn start(held: Held, gather: Duration, duration: Duration) -> Running {
-    let mut consortium = Consortium::new();
-    let members = ["north", "west", "south"].map(|name| consortium.member(name));
-    let clients = ["clinic", "ward"]
-        .map(|name| consortium.client(name))
-        .into();
-    consortium.client("stranger");
-    let nodes: Vec<Node> = members
-        .iter()
-        .map(|m| m.start(&consortium.roster, Settings::default()))
-        .collect();
-    let links = SessionId::new("links", 1);
-    let session = SessionId::new("service", 1);
-    let peers: Vec<Peer> = nodes
-        .iter()
-        .enumerate()
-        .map(|(k, n)| n.as_peer(k))
-        .collect();
-    let parties = nodes
-        .iter()
-        .enumerate()
-        .map(|(me, node)| {
+/// What is served, and how.
+struct Setup {
+    onnx: Vec<u8>,
+    held: Held,
+    terms: Terms,
+    key_blocks: u64,
+    /// Makes every message between the parties so late.
+    delay: Duration,
+}
+
+impl Setup {
+    /// The perceptron, to both clients, in batches of up to eight rows.
+    fn new(duration: Duration) -> Self {
+        Self {
+            onnx: perceptron().to_onnx(),
+            held: Held::Public,
+            terms: Terms {
+                clients: vec!["clinic".into(), "ward".into()],
+                fraction_bits: 18,
+                max_rows: 8,
+                gather: Duration::ZERO,
+                duration,
+                bounds: Vec::new(),
+            },
+            key_blocks: KEY_BLOCKS,
+            delay: Duration::ZERO,
+        }
+    }
+
+    fn start(self) -> Running {
+        let Self {
+            onnx,
+            held,
+            terms,
+            key_blocks,
+            delay,
+        } = self;
+        let mut consortium = Consortium::new();
+        let members = ["north", "west", "south"].map(|name| consortium.member(name));
+        let clients = ["clinic", "ward"]
+            .map(|name| consortium.client(name))
+            .into();
+        consortium.client("stranger");
+        let nodes: Vec<Node> = members
+            .iter()
+            .map(|m| m.start(&consortium.roster, Settings::default()))
+            .collect();
+        let links = SessionId::new("links", 1);
+        let session = SessionId::new("service", 1);
+        let peers: Vec<Peer> = nodes
+            .iter()
+            .enumerate()
+            .map(|(k, n)| n.as_peer(k))
+            .collect();
+        let serve = |(me, node): (usize, &Node)| {
             let connector = node.connector.clone();
             let others: Vec<Peer> = peers.iter().filter(|p| p.index != me).cloned().collect();
+            let (onnx, terms) = (onnx.clone(), terms.clone());
             thread::spawn(move || {
-                let net: Arc<dyn Transport> =
-                    Arc::new(connector.connect(links, me, &others).unwrap());
-                let onnx = Model::parse(&perceptron().to_onnx()).unwrap();
+                let net = connector.connect(links, me, &others).unwrap();
+                let net: Arc<dyn Transport> = Arc::new(Late(net, delay));
+                let onnx = Model::parse(&onnx).unwrap();
                 // Who does not own the weights knows their shapes alone.
                 let model = match held {
                     Held::Owner(owner) if owner != me => {
-                        Model::parse(&onnx.skeleton().unwrap()).unwrap()
+                        Model::parse(&onnx.skeleton().unwrap().bytes).unwrap()
                     }
                     _ => onnx,
-                };
-                let terms = Terms {
-                    clients: vec!["clinic".into(), "ward".into()],
-                    fraction_bits: 18,
-                    max_rows: 8,
-                    gather,
-                    duration,
                 };
                 let service = Service {
                     connector: &connector,
@@ -90,20 +123,43 @@ fn start(held: Held, gather: Duration, duration: Duration) -> Running {
                         identities: [[0; 32], [1; 32], [2; 32]],
                     },
                     terms: &terms,
+                    key_blocks,
                 };
-                service
-                    .run(&net, Served::new(model, held).unwrap(), &mut |_| {})
-                    .unwrap()
+                let served = Served::new(model, held, &terms).unwrap();
+                service.run(&net, served, &mut |_| {}).unwrap()
             })
-        })
-        .collect();
-    Running {
-        nodes,
-        consortium,
-        clients,
-        session,
-        parties,
+        };
+        let parties = nodes.iter().enumerate().map(serve).collect();
+        Running {
+            nodes,
+            consortium,
+            clients,
+            session,
+            parties,
+        }
     }
+}
+
+/// Links on which everything takes its time.
+struct Late(TlsNet, Duration);
+
+impl Transport for Late {
+    fn me(&self) -> PartyId {
+        self.0.me()
+    }
+    fn send(&self, to: PartyId, frame: Bytes) -> Result<(), tacit_mpc::net::Error> {
+        thread::sleep(self.1);
+        self.0.send(to, frame)
+    }
+    fn recv(&self, from: PartyId) -> Result<Bytes, tacit_mpc::net::Error> {
+        self.0.recv(from)
+    }
+}
+
+fn start(held: Held, gather: Duration, duration: Duration) -> Running {
+    let mut setup = Setup::new(duration);
+    (setup.held, setup.terms.gather) = (held, gather);
+    setup.start()
 }
 
 impl Running {
@@ -112,6 +168,15 @@ impl Running {
             self.clients[client].connector(&self.consortium.roster, Settings::default());
         let peers = [0, 1, 2].map(|k| self.nodes[k].as_peer(k));
         Asker::connect(&connector, self.session, &peers).unwrap()
+    }
+
+    /// A client that reads nothing.
+    fn mute(&self, client: usize) -> Mute {
+        let connector =
+            self.clients[client].connector(&self.consortium.roster, Settings::default());
+        let peers = [0, 1, 2].map(|k| self.nodes[k].as_peer(k));
+        let name = self.clients[client].certificate.name();
+        Mute::connect(&connector, name, self.session, &peers)
     }
 
     fn end(self) -> Vec<Tally> {
@@ -165,8 +230,13 @@ fn questions_that_do_not_fit_are_refused_before_they_are_computed_on() {
     assert!(matches!(clinic.ask(&[wide]), Err(AskError::Question(_))));
     let long = Array2::zeros((9, 2)).into_dyn();
     assert!(matches!(clinic.ask(&[long]), Err(AskError::Question(_))));
-    let huge = array![[1e30, 0.0]].into_dyn();
-    assert!(matches!(clinic.ask(&[huge]), Err(AskError::Encode(_))));
+    let huge = array![[65_537.0, 0.0]].into_dyn();
+    match clinic.ask(&[huge]) {
+        Err(AskError::Question(reason)) => assert!(reason.contains("from -65536 to 65536")),
+        other => panic!("{other:?}"),
+    }
+    let none = array![[f64::NAN, 0.0]].into_dyn();
+    assert!(matches!(clinic.ask(&[none]), Err(AskError::Encode(_))));
 
     // Shares that do not fit together: one bit differs at one party.
     let question = array![[0.5, 0.5]];
@@ -180,7 +250,7 @@ fn questions_that_do_not_fit_are_refused_before_they_are_computed_on() {
         matches!(refused, Err(AskError::Refused { .. })),
         "{refused:?}"
     );
-    // A message of another length, to one party only.
+    // A message of another length, to one party only: its refusal is enough, whatever the others wait for.
     let short = clinic.ask_changed(&[question.clone().into_dyn()], |peer, message| {
         if peer == 1 {
             message.pop();

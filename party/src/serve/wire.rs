@@ -21,7 +21,7 @@ impl Port {
 }
 
 /// What every party tells a client that has connected. All three must say the same.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Greeting {
     /// The inputs that the client shares, in order.
     pub inputs: Vec<Port>,
@@ -31,6 +31,11 @@ pub struct Greeting {
     pub fraction_bits: u32,
     /// Rows of one question at most.
     pub max_rows: usize,
+    /// Whether a question must have exactly so many: the model is made for one number of rows, and rows that fill up a
+    /// question could change its answers.
+    pub exact_rows: bool,
+    /// The least and the greatest number of each input: the parties put what is shared beyond to the bound.
+    pub bounds: Vec<(f64, f64)>,
 }
 
 impl Greeting {
@@ -44,6 +49,25 @@ impl Greeting {
     #[must_use]
     pub fn decode(frame: &[u8]) -> Option<Self> {
         serde_json::from_slice(frame).ok()
+    }
+
+    /// Whether a question may have so many rows.
+    ///
+    /// # Errors
+    /// A sentence for whoever asks.
+    pub fn check_rows(&self, rows: usize) -> Result<(), String> {
+        let most = self.max_rows;
+        if self.exact_rows && rows != most {
+            return Err(format!(
+                "the model takes questions of exactly {most} rows, and this one has {rows}"
+            ));
+        }
+        if rows == 0 || rows > most {
+            return Err(format!(
+                "a question has 1 to {most} rows, and this one {rows}: ask several"
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -155,8 +179,27 @@ mod tests {
             outputs: vec![],
             fraction_bits: 18,
             max_rows: 5,
+            exact_rows: false,
+            bounds: vec![(-1.5, 65_536.0)],
         };
         assert_eq!(Greeting::decode(&greeting.encode()), Some(greeting));
         assert_eq!(Greeting::decode(b"{}"), None);
+    }
+
+    #[test]
+    fn a_model_of_a_fixed_number_of_rows_takes_no_others() {
+        let greeting = |exact_rows| Greeting {
+            inputs: vec![],
+            outputs: vec![],
+            fraction_bits: 18,
+            max_rows: 4,
+            exact_rows,
+            bounds: vec![],
+        };
+        let taken = |exact| (0..7).filter(move |&n| greeting(exact).check_rows(n).is_ok());
+        assert_eq!(taken(false).collect::<Vec<_>>(), [1, 2, 3, 4]);
+        assert_eq!(taken(true).collect::<Vec<_>>(), [4]);
+        let reason = greeting(true).check_rows(3).unwrap_err();
+        assert!(reason.contains("exactly 4 rows"), "{reason}");
     }
 }

@@ -16,7 +16,7 @@ use super::exact::truncate_exact;
 use super::log::{Entry, Log};
 use super::pair::{Pair, Words};
 use super::product::{Support, product};
-use super::shared::{Shared, share_chunks, shared};
+use super::shared::{Shared, put, share_chunks, shared};
 use super::truncate::truncate;
 use crate::rep3::share::Parts;
 
@@ -179,7 +179,7 @@ pub(crate) fn products(
     let n = shape.iter().product();
     let gate = async |circuit: &Circuit<'_>| sum_of_chunk(circuit, &sum, c, shift, rounding).await;
     for_each_chunk(s, log, n, gate, |chunk, (words, sent)| {
-        result.put(chunk, &words.own, &words.next);
+        put(&mut result, chunk, words);
         let gates = kept.iter_mut().zip(&sent);
         gates.for_each(|(kept, sent)| kept.put(chunk, sent));
         Ok(())
@@ -254,8 +254,8 @@ impl Kept {
     fn put(&mut self, chunk: Chunk, sent: &Sent) {
         let left = sent.masks.minus(&sent.z);
         let right = sent.masks.times(-Wrapping(1));
-        self.left.put(chunk, &left.own, &left.next);
-        self.right.put(chunk, &right.own, &right.next);
+        put(&mut self.left, chunk, left);
+        put(&mut self.right, chunk, right);
         // The tensor's entry stands under the label of its first chunk.
         if chunk.index == 0 || self.label.is_none_or(|l| sent.label < l) {
             self.label = Some(sent.label);

@@ -202,7 +202,11 @@ impl Outcome {
     /// Asserts that every relation holds, that the proof is accepted and that copies agree.
     #[track_caller]
     pub(super) fn honest(self) -> Self {
-        assert_eq!(violations(&self.logs, &[0, 1, 2]), [], "every relation holds");
+        assert_eq!(
+            violations(&self.logs, &[0, 1, 2]),
+            [],
+            "every relation holds"
+        );
         assert_eq!(self.proved, [true; 3], "the proof is accepted");
         assert_eq!(self.torn, [], "both holders of a share have the same");
         self

@@ -3,7 +3,7 @@
 use std::num::Wrapping;
 use std::rc::Rc;
 
-use tacit_mpc::wire::{pack, pack_planes, packed_len, unpack, unpack_planes};
+use tacit_mpc::wire::{append, append_planes, packed_len, unpack, unpack_planes};
 use tacit_mpc::{Chunk, Label, PartyId, Purpose, R64, Result, Session, Strand};
 
 use super::log::Log;
@@ -107,10 +107,10 @@ impl Circuit<'_> {
         let len = packed_len(words.len(), bits as usize);
         self.strand.send(to % 3, label, len, |out| {
             if bits == 64 {
-                pack(words, 64, out);
+                append(words, 64, out);
             } else {
                 let low: Vec<R64> = words.iter().map(|w| w >> (64 - bits) as usize).collect();
-                pack(&low, bits, out);
+                append(&low, bits, out);
             }
         })
     }
@@ -140,8 +140,9 @@ impl Circuit<'_> {
         bits: &[u64],
     ) -> Result<()> {
         let len = packed_len(count, self.len());
-        self.strand
-            .send(to % 3, label, len, |out| pack_planes(bits, self.len(), out))
+        self.strand.send(to % 3, label, len, |out| {
+            append_planes(bits, count, self.len(), out);
+        })
     }
 
     pub(crate) async fn recv_planes(

@@ -17,7 +17,7 @@ use super::pair::{Bits, Pair};
 use super::product::{Support, product};
 use super::program::{Compiler, Register};
 use super::proof::verify;
-use super::shared::{Shared, share_chunks, shared};
+use super::shared::{Shared, put, share_chunks, shared};
 use crate::rep3::share::Parts;
 
 /// A tensor on this engine. What it holds comes out by [`Proved`] alone.
@@ -246,7 +246,7 @@ impl MaliciousEngine {
         };
         let mut parts = Parts::new(&[n]);
         for_each_chunk(&self.session, &self.log, n, reshare, |chunk, words| {
-            parts.put(chunk, &words.own, &words.next);
+            put(&mut parts, chunk, words);
             Ok(())
         })
         .map_err(failed)?;
@@ -620,7 +620,7 @@ impl Output {
 
     fn put(&mut self, chunk: Chunk, register: Register) {
         match (self, register) {
-            (Self::Numbers(parts), Register::Number(x)) => parts.put(chunk, &x.own, &x.next),
+            (Self::Numbers(parts), Register::Number(x)) => put(parts, chunk, x),
             (Self::Bits(bits), Register::Bit(x)) => bits.push((chunk, x)),
             _ => unreachable!("a register of a program has one type"),
         }

@@ -21,7 +21,7 @@ use super::table::cut;
 use super::truncate::truncate_known;
 use crate::rep3::exp::ExpTables;
 
-/// Scale of the constants of [`ExpTables::exp_low`].
+/// Scale of the constants of [`ExpTables::exp_lows`].
 const UNIT: u32 = 40;
 /// Scale of the factors close to one, and of their product.
 const FINE: u32 = 30;
@@ -40,7 +40,7 @@ pub(crate) async fn exp(
     cut.split.prove(c)?;
     let own = exp_low(c, t, &cut.split, x).await?;
     let rows = |low: &[u64]| {
-        let low: Vec<u64> = low.iter().map(|&l| t.exp_low(l)).collect();
+        let low = t.exp_lows(low);
         vec![t.cells.iter().map(|&cell| t.row(cell, &low)).collect()]
     };
     let others = cut.choose(c, 1, rows).await?.swap_remove(0);
@@ -65,8 +65,9 @@ fn groups(d: u32, f: u32) -> (Vec<(u32, u32)>, u32) {
 async fn exp_low(c: &Circuit<'_>, t: &ExpTables, split: &Split, x: &Words) -> Result<Words> {
     let (groups, rest) = groups(t.f + t.range.log2_width, t.f);
     let table = |(first, count): (u32, u32), scale: u32| -> Vec<u64> {
-        let entry = |k: u64| (t.exp_low(k << first) + (1 << (UNIT - scale - 1))) >> (UNIT - scale);
-        (0..1 << count).map(entry).collect()
+        let entry = |e: u64| (e + (1 << (UNIT - scale - 1))) >> (UNIT - scale);
+        let low: Vec<u64> = (0..1 << count).map(|k| k << first).collect();
+        t.exp_lows(&low).into_iter().map(entry).collect()
     };
     // The factors close to one, the lowest first.
     let mut near: Option<Words> = None;

@@ -48,7 +48,7 @@ impl Checked<'_> {
         if receivers.contains(&prev) {
             let digest = digest(label, &x.next);
             c.strand
-                .send(prev, label, 32, |out| out.copy_from_slice(&digest))?;
+                .send(prev, label, 32, |out| out.extend_from_slice(&digest))?;
         }
         if !receivers.contains(&me) {
             return Ok(None);

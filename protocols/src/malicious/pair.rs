@@ -36,6 +36,17 @@ impl<T> Pair<T> {
         }
     }
 
+    /// Both, copied only where somebody else still holds them.
+    pub(crate) fn into_parts(self) -> (T, T)
+    where
+        T: Clone,
+    {
+        (
+            Rc::unwrap_or_clone(self.own),
+            Rc::unwrap_or_clone(self.next),
+        )
+    }
+
     /// The data of index `j` of party `me`, if it holds it.
     pub(crate) fn at(&self, me: PartyId, j: PartyId) -> Option<&Rc<T>> {
         match (j + 3 - me) % 3 {

@@ -63,7 +63,7 @@ pub(crate) fn share_chunks(
         shape.iter().product(),
         gate,
         |chunk, words| {
-            parts.put(chunk, &words.own, &words.next);
+            put(&mut parts, chunk, words);
             Ok(())
         },
     )?;
@@ -77,4 +77,10 @@ pub(crate) fn share_chunks(
 pub(crate) fn shared(parts: Parts) -> Result<Shared> {
     let x = parts.finish()?;
     Ok(Shared::new(x.a, x.b))
+}
+
+/// Puts a chunk of a sharing in its place.
+pub(crate) fn put(parts: &mut Parts, chunk: Chunk, words: Words) {
+    let (own, next) = words.into_parts();
+    parts.put(chunk, own, next);
 }

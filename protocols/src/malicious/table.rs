@@ -73,16 +73,21 @@ impl Cut {
         let (me, at, n) = (c.me(), c.dealer() + 2, c.len());
         let zero = Rc::new(vec![R64::default(); count * n]);
         let turned = self.common.as_ref().map(|(cells, low)| {
-            let rows = rows(low).into_iter();
-            rows.map(|rows| rotate(rows, cells)).collect::<Vec<_>>()
+            let turn = |rows: Vec<Vec<R64>>| {
+                let mut rows = rows.concat();
+                rotate(&mut rows, cells);
+                rows
+            };
+            rows(low).into_iter().map(turn).collect::<Vec<_>>()
         });
         let terms: Vec<_> = self
             .unit
             .iter()
             .enumerate()
             .map(|(w, unit)| {
-                let row = |tables: &Vec<Vec<Vec<R64>>>| {
-                    Rc::new(tables.iter().flat_map(|t| &t[w]).copied().collect())
+                let row = |tables: &Vec<Vec<R64>>| {
+                    let rows = tables.iter().flat_map(|t| &t[w * n..][..n]);
+                    Rc::new(rows.copied().collect())
                 };
                 let row = joint_beside(me, at, &zero, turned.as_ref().map(row));
                 (concat(std::iter::repeat_n(unit, count)), row)

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::num::Wrapping;
 
+use tacit_mpc::kernels::vectorised;
 use tacit_mpc::ring::{into_row_major, row_major};
 use tacit_mpc::{Bilinear, Error, Purpose, R64, Result, Role, Session, Strand, Tensor};
 
@@ -13,8 +14,7 @@ use super::share::{Rep3, recv_words, send_words, share_chunks};
 
 /// p_i = f(x_i, y_i + y_{i+1}) + f(x_{i+1}, y_i): what P_i can compute of f(x, y) = p_0 + p_1 + p_2.
 fn summand(s: &Session, f: Bilinear, x: &Rep3, y: &Rep3) -> Result<Tensor> {
-    s.kernels()
-        .bilinear(f, &[(&x.a, &(&y.a + &y.b)), (&x.b, &y.a)])
+    s.bilinear(f, &[(&x.a, &(&y.a + &y.b)), (&x.b, &y.a)])
 }
 
 /// This party's summands p_i of a value. Elementwise products are computed chunk by chunk, so that they need no memory of their
@@ -36,26 +36,55 @@ struct Elementwise<'a> {
 impl Elementwise<'_> {
     /// p += coefficient·(x_i·(y_i + y_{i+1}) + x_{i+1}·y_i).
     fn add(&self, p: &mut [R64], range: std::ops::Range<usize>) {
-        let [x0, x1] = self.x.each_ref().map(|x| &x[range.clone()]);
-        let [y0, y1] = self.y.each_ref().map(|y| &y[range.clone()]);
-        let operands = x0.iter().zip(x1).zip(y0.iter().zip(y1));
-        p.iter_mut()
-            .zip(operands)
-            .for_each(|(p, ((&x0, &x1), (&y0, &y1)))| {
-                *p += self.coefficient * (x0 * (y0 + y1) + x1 * y0);
-            });
+        let x = self.x.each_ref().map(|x| &x[range.clone()]);
+        let y = self.y.each_ref().map(|y| &y[range.clone()]);
+        let product = local_product(x, y);
+        vectorised(|| {
+            p.iter_mut()
+                .zip(product)
+                .for_each(|(p, xy)| *p += self.coefficient * xy);
+        });
     }
+
+    /// The same where nothing is there yet.
+    fn first(&self, range: std::ops::Range<usize>) -> Words {
+        let x = self.x.each_ref().map(|x| &x[range.clone()]);
+        let y = self.y.each_ref().map(|y| &y[range.clone()]);
+        let mut p = collect(local_product(x, y));
+        if self.coefficient != Wrapping(1) {
+            vectorised(|| p.iter_mut().for_each(|p| *p *= self.coefficient));
+        }
+        p
+    }
+}
+
+/// x_i·(y_i + y_{i+1}) + x_{i+1}·y_i, element by element, from the shares (i, i + 1).
+fn local_product<'w>(
+    [x0, x1]: [&'w [R64]; 2],
+    [y0, y1]: [&'w [R64]; 2],
+) -> impl ExactSizeIterator<Item = R64> + 'w {
+    x0.iter()
+        .zip(x1)
+        .zip(y0.iter().zip(y1))
+        .map(|((&x0, &x1), (&y0, &y1))| x0 * (y0 + y1) + x1 * y0)
+}
+
+fn collect(words: impl ExactSizeIterator<Item = R64>) -> Words {
+    vectorised(|| words.collect())
 }
 
 impl<'a> Summands<'a> {
     fn of(&self, range: std::ops::Range<usize>) -> Words {
-        let mut p = match &self.ready {
-            Some(ready) => ready[range.clone()].to_vec(),
-            None => vec![R64::default(); range.len()],
+        let mut products = self.products.iter();
+        let mut p = match (&self.ready, products.as_slice()) {
+            (None, [first, ..]) => {
+                products.next();
+                first.first(range.clone())
+            }
+            (None, []) => vec![R64::default(); range.len()],
+            (Some(ready), _) => ready[range.clone()].to_vec(),
         };
-        self.products
-            .iter()
-            .for_each(|t| t.add(&mut p, range.clone()));
+        products.for_each(|t| t.add(&mut p, range.clone()));
         p
     }
 
@@ -152,7 +181,7 @@ pub(crate) fn sum_of_products<'a>(s: &Session, terms: &[Term<'a>]) -> Result<Sum
     let mut shape: Option<&[usize]> = None;
     for t in terms {
         let map = |x: &Tensor, y: &Tensor| -> Result<Tensor> {
-            Ok(scaled(s.kernels().bilinear(t.f, &[(x, y)])?, t))
+            Ok(scaled(s.bilinear(t.f, &[(x, y)])?, t))
         };
         match (t.x, t.y) {
             (Operand::Public(x), Operand::Public(y)) => add(&mut public, map(x, y)?)?,
@@ -261,7 +290,7 @@ pub(crate) fn round_summands(
     share_chunks(s, &p.shape, async |strand: Strand<'_>| {
         let mut words = p.of(strand.chunk().start..strand.chunk().end);
         if c != Wrapping(1) {
-            words.iter_mut().for_each(|w| *w *= c);
+            vectorised(|| words.iter_mut().for_each(|w| *w *= c));
         }
         Ok(rounded(&strand, words, shift, rounding)
             .await?
@@ -301,12 +330,7 @@ pub(crate) async fn multiply(
 ) -> Result<Held<Words>> {
     // The shares (i, i + 1) of each.
     let ((x0, x1), (y0, y1)) = (x.party_order(strand.role()), y.party_order(strand.role()));
-    let p = x0
-        .iter()
-        .zip(x1)
-        .zip(y0.iter().zip(y1))
-        .map(|((&x0, &x1), (&y0, &y1))| x0 * (y0 + y1) + x1 * y0)
-        .collect();
+    let p = collect(local_product([x0, x1], [y0, y1]));
     rounded(strand, p, shift, rounding).await
 }
 
@@ -324,7 +348,7 @@ async fn rounded(
         (Vec::new(), Some(p))
     };
     let mut side = swap_words(strand, n, 64, swapped).await?.into_side();
-    side.iter_mut().zip(ours).for_each(|(s, p)| *s += p);
+    vectorised(|| side.iter_mut().zip(ours).for_each(|(s, p)| *s += p));
     rounding.apply(strand, &side, 64, shift).await
 }
 
@@ -340,6 +364,7 @@ pub(crate) async fn scale(
     if shift == 0 {
         return Ok(x.each(|v| v.iter().map(|&w| w * factor).collect()));
     }
-    let side: Words = x.side().iter().map(|&w| w * factor).collect();
+    let mut side = x.side();
+    vectorised(|| side.iter_mut().for_each(|w| *w *= factor));
     rounding.apply(strand, &side, 64, shift).await
 }

@@ -3,6 +3,7 @@
 use std::ops::{BitAnd, BitXor};
 
 use tacit_mpc::R64;
+use tacit_mpc::kernels::vectorised;
 
 /// One bit of each of n values; value i is bit i mod 64 of word i / 64. Bits past n are unspecified.
 pub(crate) type Plane = Vec<u64>;
@@ -26,7 +27,7 @@ pub(crate) fn to_bits(x: &[R64], bits: u32) -> Vec<u64> {
     for (word, values) in x.chunks(64).enumerate() {
         let mut block = [0u64; 64];
         block.iter_mut().zip(values).for_each(|(b, v)| *b = v.0);
-        transpose(&mut block);
+        vectorised(|| transpose(&mut block));
         for (plane, b) in planes.chunks_exact_mut(words).zip(block) {
             plane[word] = b;
         }
@@ -38,14 +39,17 @@ pub(crate) fn to_bits(x: &[R64], bits: u32) -> Vec<u64> {
 pub(crate) fn to_words(plane: &[u64], n: usize) -> Vec<R64> {
     let mut words = vec![R64::default(); n];
     for (bits, words) in plane.iter().zip(words.chunks_mut(64)) {
-        for (i, w) in words.iter_mut().enumerate() {
-            w.0 = bits >> i & 1;
-        }
+        vectorised(|| {
+            for (i, w) in words.iter_mut().enumerate() {
+                w.0 = bits >> i & 1;
+            }
+        });
     }
     words
 }
 
 /// Transposes a 64×64 bit matrix: bit j of row i goes to bit i of row j (recursive block swap; Warren, Hacker's Delight, 7-3).
+#[inline(always)]
 fn transpose(m: &mut [u64; 64]) {
     swap_blocks::<32>(m, 0x0000_0000_FFFF_FFFF);
     swap_blocks::<16>(m, 0x0000_FFFF_0000_FFFF);
@@ -69,11 +73,11 @@ fn swap_blocks<const W: usize>(m: &mut [u64; 64], mask: u64) {
 }
 
 pub(crate) fn xor(x: &[u64], y: &[u64]) -> Plane {
-    x.iter().zip(y).map(|(x, y)| x ^ y).collect()
+    vectorised(|| x.iter().zip(y).map(|(x, y)| x ^ y).collect())
 }
 
 pub(crate) fn xor_into(x: &mut [u64], y: &[u64]) {
-    x.iter_mut().zip(y).for_each(|(x, y)| *x ^= y);
+    vectorised(|| x.iter_mut().zip(y).for_each(|(x, y)| *x ^= y));
 }
 
 pub(crate) fn and(x: &[u64], y: &[u64]) -> Plane {
@@ -110,10 +114,12 @@ pub(crate) fn look_up<W: Bitwise>(mut rows: Vec<Vec<W>>, index: &[Vec<W>]) -> Ve
 
 /// zero ← one where the bit is set.
 pub(crate) fn choose<W: Bitwise>(zero: &mut [W], one: &[W], bit: &[W]) {
-    zero.iter_mut()
-        .zip(one)
-        .zip(bit)
-        .for_each(|((z, &o), &b)| *z = *z ^ (b & (*z ^ o)));
+    vectorised(|| {
+        zero.iter_mut()
+            .zip(one)
+            .zip(bit)
+            .for_each(|((z, &o), &b)| *z = *z ^ (b & (*z ^ o)));
+    });
 }
 
 /// The last levels of a lookup whose rows, each as wide as an index plane, lie one after the other: the chosen row comes to the

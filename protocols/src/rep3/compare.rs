@@ -9,6 +9,7 @@
 //!
 //! For k = 63: 41.75 bytes in 5 rounds or 49.75 bytes in 4 (D's round included).
 
+use tacit_mpc::kernels::vectorised;
 use tacit_mpc::{R64, Result, Strand};
 
 use super::bits::{Bitwise, Plane, fold_rows, to_bits, words_of};
@@ -33,7 +34,7 @@ pub(crate) async fn negative(
     let top = planes.split_off(k as usize * words);
     let dealer = strand.role() == tacit_mpc::Role::Dealer;
     if dealer {
-        planes.iter_mut().for_each(|p| *p = !*p);
+        vectorised(|| planes.iter_mut().for_each(|p| *p = !*p));
     }
     let leaves = leaves_of(tree);
     let mut ready = leaves_outputs(strand, &leaves, &planes).await?.into_iter();
@@ -134,9 +135,11 @@ fn thermometer(b: &[u64], words: usize, rows: &mut [u64]) {
             .chunks_exact_mut(words)
             .zip(upper.chunks_exact_mut(words))
         {
-            for ((low, high), b) in low.iter_mut().zip(high).zip(bits) {
-                (*high, *low) = (*low | !b, *low & !b);
-            }
+            vectorised(|| {
+                for ((low, high), b) in low.iter_mut().zip(high).zip(bits) {
+                    (*high, *low) = (*low | !b, *low & !b);
+                }
+            });
         }
     }
 }
@@ -160,7 +163,7 @@ fn look_up_leaf<W: Bitwise>(
     scratch.clear();
     for pair in rows[..rows.len() - 1].chunks_exact(2) {
         let row = pair[0].iter().zip(pair[1]).zip(lowest);
-        scratch.extend(row.map(|((&zero, &one), &c)| zero ^ (c & (zero ^ one))));
+        vectorised(|| scratch.extend(row.map(|((&zero, &one), &c)| zero ^ (c & (zero ^ one)))));
     }
     fold_rows(scratch, others.chunks_exact(words));
     out.extend_from_slice(&scratch[..words]);
@@ -169,7 +172,9 @@ fn look_up_leaf<W: Bitwise>(
         for three in rows.windows(3).step_by(2) {
             let row = three[0].iter().zip(three[1]).zip(three[2]).zip(lowest);
             // From v ⊕ v + 1 and v + 1 ⊕ v + 2.
-            scratch.extend(row.map(|(((&v, &w), &x), &c)| v ^ w ^ (c & (v ^ x))));
+            vectorised(|| {
+                scratch.extend(row.map(|(((&v, &w), &x), &c)| v ^ w ^ (c & (v ^ x))));
+            });
         }
         fold_rows(scratch, others.chunks_exact(words));
         out.extend_from_slice(&scratch[..words]);

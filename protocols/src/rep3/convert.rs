@@ -4,6 +4,7 @@
 
 use std::num::Wrapping;
 
+use tacit_mpc::kernels::vectorised;
 use tacit_mpc::{R64, Result, Strand};
 
 use super::bits::{Plane, to_words};
@@ -12,13 +13,11 @@ use super::held::{Held, Words, is_a};
 
 const ONE: R64 = Wrapping(1);
 
-/// Calls `f` with the position, all ones where the plane's bit is set and zero elsewhere, and the word, for every word.
-fn for_each_mask(plane: &[u64], words: &mut [R64], mut f: impl FnMut(usize, R64, &mut R64)) {
-    for (k, (bits, words)) in plane.iter().zip(words.chunks_mut(64)).enumerate() {
-        for (i, w) in words.iter_mut().enumerate() {
-            f(64 * k + i, Wrapping(0u64.wrapping_sub(bits >> i & 1)), w);
-        }
-    }
+/// All ones where the plane's bit is set and zero elsewhere, for n values.
+fn masks(plane: &[u64], n: usize) -> Words {
+    let mut masks = to_words(plane, n);
+    vectorised(|| masks.iter_mut().for_each(|m| *m = -*m));
+    masks
 }
 
 /// (1 - 2m)·x for a mask of all ones (m = 1) or zero: -x = ~x + 1.
@@ -34,8 +33,11 @@ pub(crate) async fn to_arithmetic(strand: &Strand<'_>, bit: &Held<Plane>) -> Res
     let u = match (bit, halves) {
         (Held::Pair { common, .. }, Halves::Pair(mut u)) => {
             let constant = if is_a(strand) { ONE } else { Wrapping(0) };
-            for_each_mask(common, &mut u, |_, m, l| {
-                *l = negated(*l, m) + (constant & m)
+            let m = masks(common, n);
+            vectorised(|| {
+                u.iter_mut()
+                    .zip(m)
+                    .for_each(|(l, m)| *l = negated(*l, m) + (constant & m));
             });
             Some(u)
         }
@@ -55,10 +57,11 @@ pub(crate) async fn select(
     let n = strand.chunk().len();
     let lambda = bit.lambda();
     let dealt = deal_words(strand, 2 * n, 64, || {
-        let mut dealt = to_words(&lambda.clone().unwrap_or_default(), n);
-        let mut q = x.side();
-        for_each_mask(&lambda.unwrap_or_default(), &mut q, |_, l, q| *q &= l);
-        dealt.extend(q);
+        let mut dealt = to_words(&lambda.unwrap_or_default(), n);
+        let q = x.side();
+        let products = q.into_iter().zip(&dealt).map(|(q, &l)| q & -l);
+        let products: Words = vectorised(|| products.collect());
+        dealt.extend_from_slice(&products);
         dealt
     })
     .await?;
@@ -70,9 +73,12 @@ pub(crate) async fn select(
             } else {
                 Wrapping(0)
             };
-            for_each_mask(m, l, |i, m, l| {
-                let product = negated(*l * c[i] + q[i], m);
-                *l = product + (m & (half[i] + (with_c & c[i])));
+            let values = l.iter_mut().zip(q).zip(masks(m, n)).zip(c).zip(half);
+            vectorised(|| {
+                for ((((l, &mut q), m), &c), &half) in values {
+                    let product = negated(*l * c + q, m);
+                    *l = product + (m & (half + (with_c & c)));
+                }
             });
             u.truncate(n);
             Some(u)

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use ndarray::{ArrayD, Axis};
+use tacit_mpc::keys::Binding;
 use tacit_mpc::ring::row_major;
 use tacit_mpc::{Bilinear, Chunk, Purpose, R64, Role, Session, Strand, Tensor};
 use tacit_nn::program::Instr;
@@ -154,6 +155,14 @@ impl Rep3Engine {
     /// products are still depends on the sharing by a small part of a unit.
     pub fn round_exactly(&mut self, nodes: BTreeSet<usize>) {
         self.exact_nodes = nodes;
+    }
+
+    /// Renews the keys of the session ([`Session::renew_keys`]), between two runs. Shares stay as they are.
+    ///
+    /// # Errors
+    /// A failed link or peer.
+    pub fn renew_keys(&mut self, binding: &Binding) -> Result<()> {
+        self.session.renew_keys(binding).map_err(failed)
     }
 
     /// The session it runs in.
@@ -430,7 +439,7 @@ impl Engine for Rep3Engine {
         let mut outputs: Vec<Option<Output>> = program.outputs.iter().map(|_| None).collect();
         let run = async |strand: Strand<'_>| {
             let registers: Vec<Register> = standard.iter().map(|x| x.part(&strand)).collect();
-            compiled.run(&strand, &registers).await
+            compiled.run(&strand, registers).await
         };
         self.session
             .for_each_chunk(n, run, |chunk, registers| {
@@ -507,7 +516,7 @@ impl Output {
     fn put(&mut self, chunk: Chunk, role: Role, register: Register) {
         match (self, register) {
             (Self::Numbers(parts), Register::Number(x)) => {
-                let (own, next) = x.party_order(role);
+                let (own, next) = x.into_party_order(role);
                 parts.put(chunk, own, next);
             }
             (Self::Bits(bits), Register::Bit(x)) => bits.push((chunk, x)),

@@ -5,7 +5,9 @@
 
 use bytemuck::allocation::cast_vec;
 use bytemuck::{cast_slice, cast_slice_mut};
-use tacit_mpc::wire::{pack, pack_planes, packed_len, unpack, unpack_planes};
+use bytes::BytesMut;
+use tacit_mpc::kernels::vectorised;
+use tacit_mpc::wire::{append, append_planes, packed_len, unpack, unpack_planes};
 use tacit_mpc::{Label, Purpose, R64, Result, Role, Strand};
 
 use super::bits::{Plane, words_of};
@@ -84,24 +86,24 @@ impl Form {
     ) -> Result<()> {
         strand.draw_into(key, label, purpose, out)?;
         if let Self::Words(bits @ ..64) = self {
-            out.iter_mut().for_each(|w| *w &= mask(bits));
+            vectorised(|| out.iter_mut().for_each(|w| *w &= mask(bits)));
         }
         Ok(())
     }
 
     /// x -= y.
     fn take_off(self, x: &mut [R64], y: &[R64]) {
-        let pairs = x.iter_mut().zip(y);
         match self {
-            Self::Words(_) => pairs.for_each(|(x, &y)| *x -= y),
-            Self::Planes(_) => pairs.for_each(|(x, &y)| *x ^= y),
+            Self::Words(_) => vectorised(|| x.iter_mut().zip(y).for_each(|(x, &y)| *x -= y)),
+            Self::Planes(_) => vectorised(|| x.iter_mut().zip(y).for_each(|(x, &y)| *x ^= y)),
         }
     }
 
-    fn pack(self, x: &[R64], out: &mut [u8]) {
+    /// Appends so many units as they travel.
+    fn append(self, units: usize, x: &[R64], out: &mut BytesMut) {
         match self {
-            Self::Words(bits) => pack(x, bits, out),
-            Self::Planes(n) => pack_planes(cast_slice(x), n, out),
+            Self::Words(bits) => append(x, bits, out),
+            Self::Planes(n) => append_planes(cast_slice(x), units, n, out),
         }
     }
 
@@ -115,16 +117,37 @@ impl Form {
     /// x += what was packed, to its bits.
     fn add_packed(self, x: &mut [R64], bytes: &[u8]) {
         match self {
+            Self::Words(64) if cfg!(target_endian = "little") => {
+                let theirs = bytes.as_chunks::<8>().0;
+                vectorised(|| {
+                    x.iter_mut()
+                        .zip(theirs)
+                        .for_each(|(x, y)| x.0 = x.0.wrapping_add(u64::from_le_bytes(*y)));
+                });
+            }
             Self::Words(bits) => {
-                // 64 words of any width end with a byte.
-                let mut theirs = [R64::default(); 64];
-                for (x, bytes) in x.chunks_mut(64).zip(bytes.chunks(8 * bits as usize)) {
+                // Some words at a time, which end with a byte at any width.
+                let mut theirs = [R64::default(); PIECE];
+                for (x, bytes) in x
+                    .chunks_mut(PIECE)
+                    .zip(bytes.chunks(PIECE / 8 * bits as usize))
+                {
                     let theirs = &mut theirs[..x.len()];
                     unpack(bytes, bits, theirs);
-                    x.iter_mut()
-                        .zip(&*theirs)
-                        .for_each(|(x, &y)| *x = (*x + y) & mask(bits));
+                    vectorised(|| {
+                        x.iter_mut()
+                            .zip(&*theirs)
+                            .for_each(|(x, &y)| *x = (*x + y) & mask(bits));
+                    });
                 }
+            }
+            Self::Planes(n) if n.is_multiple_of(64) && cfg!(target_endian = "little") => {
+                let theirs = bytes.as_chunks::<8>().0;
+                vectorised(|| {
+                    x.iter_mut()
+                        .zip(theirs)
+                        .for_each(|(x, y)| x.0 ^= u64::from_le_bytes(*y));
+                });
             }
             Self::Planes(n) => {
                 let mut theirs = vec![R64::default(); x.len()];
@@ -134,6 +157,9 @@ impl Form {
         }
     }
 }
+
+/// Words that are unpacked at a time: 4 kB stay in the first-level cache.
+const PIECE: usize = 512;
 
 /// `deal`: D knows v. A's half is F(k_ia), B gets v - F(k_ia); for the second half of the units the roles of A and B are
 /// swapped, so that both of D's links carry the same. One unit of v sent a unit, 1 round, D's.
@@ -167,10 +193,14 @@ async fn deal(
             form.take_off(b2, a2);
             a2.swap_with_slice(b2);
             if first > 0 {
-                strand.send(b, label, form.wire_len(first), |out| form.pack(b1, out))?;
+                strand.send(b, label, form.wire_len(first), |out| {
+                    form.append(first, b1, out)
+                })?;
             }
             if second > 0 {
-                strand.send(a, label, form.wire_len(second), |out| form.pack(a2, out))?;
+                strand.send(a, label, form.wire_len(second), |out| {
+                    form.append(second, a2, out)
+                })?;
             }
             Ok(Halves::Dealer { a: to_a, b: to_b })
         }
@@ -222,7 +252,7 @@ async fn swap(
     let half = draw(key)?;
     form.take_off(&mut common, &half);
     let len = form.wire_len(units);
-    strand.send(peer, label, len, |out| form.pack(&common, out))?;
+    strand.send(peer, label, len, |out| form.append(units, &common, out))?;
     let theirs = strand.recv(peer, label, len).await?;
     form.add_packed(&mut common, &theirs);
     Ok(Held::Pair { half, common })

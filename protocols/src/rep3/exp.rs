@@ -16,7 +16,7 @@ use super::exchange::deal_words;
 use super::held::{Held, Words};
 use super::lookup::{finish, split};
 use super::rounding::Rounding;
-use super::select_row::{pick, rotate};
+use super::select_row::{Opaque, pick, rotate};
 
 /// A range of arguments and the scales to work at.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +61,11 @@ impl Range {
         1 << self.log2_cells
     }
 
+    /// Bits of the low parts: one factor each.
+    pub(super) fn low_bits(self, f: u32) -> u32 {
+        f + self.log2_width
+    }
+
     /// Bits to round off the product of the two factors for f fractional bits.
     pub(crate) fn shift(self, f: u32) -> u32 {
         self.pair_scale + self.row_scale - f
@@ -81,7 +86,7 @@ pub(crate) struct ExpTables {
 impl ExpTables {
     /// Constants for f fractional bits, 1 <= f <= 24.
     pub(crate) fn new(range: Range, f: u32) -> Self {
-        let factors = (0..f + range.log2_width)
+        let factors = (0..range.low_bits(f))
             .map(|j| fixed_exp(1, (1u128 << j, f), UNIT) as u64)
             .collect();
         let last = range.cells() as i64 - 1;
@@ -100,15 +105,17 @@ impl ExpTables {
     }
 
     /// e^(L·2^-f) at scale 2^40 for 0 <= L·2^-f < width, the same bits everywhere, in constant time.
-    pub(crate) fn exp_low(&self, low: u64) -> u64 {
-        self.factors
-            .iter()
-            .enumerate()
-            .fold(1 << UNIT, |acc: u64, (j, &factor)| {
-                let chosen =
-                    (1 << UNIT) ^ (0u64.wrapping_sub(low >> j & 1) & (factor ^ (1 << UNIT)));
-                ((u128::from(acc) * u128::from(chosen)) >> UNIT) as u64
-            })
+    fn exp_low<W: Factor>(&self, low: W) -> W {
+        let one = W::constant(1 << UNIT);
+        let factors = self.factors.iter().enumerate();
+        factors.fold(one, |product, (j, &factor)| {
+            product.times(one ^ (low.hidden(j as u32) & W::constant(factor ^ (1 << UNIT))))
+        })
+    }
+
+    /// [`Self::exp_low`] of each word.
+    pub(crate) fn exp_lows(&self, low: &[u64]) -> Vec<u64> {
+        low.iter().map(|&l| self.exp_low(Wrapping(l)).0).collect()
     }
 
     /// D's row for one cell, before it is turned to w.
@@ -123,7 +130,32 @@ impl ExpTables {
     /// The pair's factor e^(L_c).
     fn pair_factor(&self, low: u64) -> R64 {
         let shift = UNIT - self.range.pair_scale;
-        Wrapping((self.exp_low(low) + (1 << (shift - 1))) >> shift)
+        Wrapping((self.exp_low(Wrapping(low)).0 + (1 << (shift - 1))) >> shift)
+    }
+}
+
+/// A secret word of which factors are chosen, and their product at scale 2^40.
+trait Factor: Opaque {
+    /// A number that everybody knows.
+    fn constant(x: u64) -> Self;
+    /// x·y/2^40.
+    fn times(self, o: Self) -> Self;
+    /// Bit j in every position.
+    fn hidden(self, j: u32) -> Self;
+}
+
+impl Factor for R64 {
+    fn constant(x: u64) -> Self {
+        Self(x)
+    }
+
+    fn times(self, o: Self) -> Self {
+        Self(((u128::from(self.0) * u128::from(o.0)) >> UNIT) as u64)
+    }
+
+    // A compiler that sees that this is one of two values makes a branch of the choice, whose time tells the secret.
+    fn hidden(self, j: u32) -> Self {
+        std::hint::black_box(self.spread(j))
     }
 }
 
@@ -191,13 +223,14 @@ pub(crate) async fn exp(
     let d = t.f + range.log2_width;
     let parts = split(strand, side, range.lo << t.f, d, range.log2_cells);
     let dealt = deal_words(strand, n << range.log2_cells, 64, || {
-        let low: Vec<u64> = parts.low.iter().map(|&l| t.exp_low(l)).collect();
-        let rows = t.cells.iter().map(|&cell| t.row(cell, &low)).collect();
-        rotate(rows, &parts.cell).concat()
+        let low = t.exp_lows(&parts.low);
+        let mut rows: Words = t.cells.iter().flat_map(|&c| t.row(c, &low)).collect();
+        rotate(&mut rows, &parts.cell);
+        rows
     })
     .await?;
     let u = dealt.half().map(|half| {
-        let row = pick(half.chunks(n).map(<[R64]>::to_vec).collect(), &parts.cell);
+        let row = pick(half, &parts.cell);
         row.iter()
             .zip(&parts.low)
             .map(|(&r, &l)| r * t.pair_factor(l))
@@ -208,6 +241,7 @@ pub(crate) async fn exp(
 
 #[cfg(test)]
 mod tests {
+    use super::super::select_row::traced::{Traced, trace};
     use super::*;
 
     #[test]
@@ -241,10 +275,40 @@ mod tests {
             for low in [0, 1, 12345, top - 1, top / 2] {
                 let want = (low as f64 / 2f64.powi(f as i32)).exp();
                 assert!(
-                    (t.exp_low(low) as f64 / 2f64.powi(40) / want - 1.0).abs() < 2f64.powi(-34),
+                    (t.exp_lows(&[low])[0] as f64 / 2f64.powi(40) / want - 1.0).abs()
+                        < 2f64.powi(-34),
                     "e^{low}"
                 );
             }
+        }
+    }
+
+    impl Factor for Traced {
+        fn constant(x: u64) -> Self {
+            Self::new(x)
+        }
+
+        fn times(self, o: Self) -> Self {
+            let product = (Wrapping(self.0)).times(Wrapping(o.0)).0;
+            // Noted as an operation on both.
+            (self ^ o).holding(product)
+        }
+
+        fn hidden(self, j: u32) -> Self {
+            self.spread(j)
+        }
+    }
+
+    #[test]
+    fn r13_factors_are_chosen_the_same_way_for_every_word() {
+        let t = ExpTables::new(RELATIVE, 18);
+        let run = |low: u64| trace(|| t.exp_low(Traced::new(low)).0);
+        let (_, first) = run(0);
+        assert!(first.len() > 3 * t.factors.len());
+        for low in [1, 2, 0x5_5555, 0xA_AAAA, 0xF_FFFF] {
+            let (product, operations) = run(low);
+            assert_eq!(operations, first, "{low:#x}");
+            assert_eq!(product, t.exp_lows(&[low])[0]);
         }
     }
 
@@ -259,7 +323,7 @@ mod tests {
             let low: Vec<u64> = (0..97u64)
                 .map(|i| i.wrapping_mul(0x9E37_79B9_7F4A_7C15) % top)
                 .collect();
-            let exponentials: Vec<u64> = low.iter().map(|&l| t.exp_low(l)).collect();
+            let exponentials = t.exp_lows(&low);
             let rows = t.cells.iter().flat_map(|&c| t.row(c, &exponentials));
             let factors = low.iter().map(|&l| t.pair_factor(l));
             let constants = t.factors.iter().chain(&t.cells).copied();

@@ -2,6 +2,7 @@
 
 use std::num::Wrapping;
 
+use tacit_mpc::kernels::vectorised;
 use tacit_mpc::{R64, Role, Strand};
 
 use super::bits::Plane;
@@ -83,6 +84,21 @@ impl<T> Held<T> {
         }
     }
 
+    /// Changes both components by those of another sharing.
+    pub(crate) fn zip_mut(&mut self, o: &Self, mut f: impl FnMut(&mut T, &T)) {
+        match (self, o) {
+            (Self::Dealer { a, b }, Self::Dealer { a: c, b: d }) => {
+                f(a, c);
+                f(b, d);
+            }
+            (Self::Pair { half, common }, Self::Pair { half: h, common: c }) => {
+                f(half, h);
+                f(common, c);
+            }
+            _ => unreachable!("one strand has one role"),
+        }
+    }
+
     /// The same linear map on both components of two sharings.
     pub(crate) fn zip<U>(&self, o: &Self, mut f: impl FnMut(&T, &T) -> U) -> Held<U> {
         match (self, o) {
@@ -104,7 +120,7 @@ impl Held<Words> {
     pub(crate) fn into_side(self) -> Words {
         match self {
             Self::Dealer { mut a, b } => {
-                a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
+                vectorised(|| a.iter_mut().zip(b).for_each(|(a, b)| *a += b));
                 a
             }
             Self::Pair { common, .. } => common,
@@ -122,7 +138,7 @@ impl Held<Words> {
     /// Adds a public constant, by the common share.
     pub(crate) fn add_public(&mut self, c: R64) {
         if let Self::Pair { common, .. } = self {
-            common.iter_mut().for_each(|w| *w += c);
+            vectorised(|| common.iter_mut().for_each(|w| *w += c));
         }
     }
 }
@@ -143,7 +159,7 @@ pub(crate) fn is_a(strand: &Strand<'_>) -> bool {
 }
 
 pub(crate) fn add(x: &[R64], y: &[R64]) -> Words {
-    x.iter().zip(y).map(|(&x, &y)| x + y).collect()
+    vectorised(|| x.iter().zip(y).map(|(&x, &y)| x + y).collect())
 }
 
 /// The low `bits` bits.

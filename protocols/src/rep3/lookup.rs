@@ -128,6 +128,11 @@ impl Prepared {
         self.coefficients.iter().flatten().map(|c| c.to_bits())
     }
 
+    /// The number of cells.
+    pub(super) fn cells(&self) -> usize {
+        1 << self.log2_cells
+    }
+
     /// Words dealt a value.
     pub(super) fn words(&self) -> usize {
         (self.degree + 1) << self.log2_cells
@@ -219,17 +224,19 @@ pub(crate) async fn evaluate(
     let parts = split(strand, side, t.lo, t.d, t.log2_cells);
     let cells = 1usize << t.log2_cells;
     let dealt = deal_words(strand, (t.degree + 1) * cells * n, t.k, || {
-        t.rows(&parts.low)
-            .into_iter()
-            .flat_map(|rows| rotate(rows, &parts.cell))
-            .flatten()
-            .collect()
+        let mut dealt = Vec::with_capacity((t.degree + 1) * cells * n);
+        for rows in t.rows(&parts.low) {
+            let start = dealt.len();
+            rows.iter().for_each(|row| dealt.extend_from_slice(row));
+            rotate(&mut dealt[start..], &parts.cell);
+        }
+        dealt
     })
     .await?;
     let u = dealt.half().map(|half| {
         let mut u = plus.unwrap_or_else(|| vec![Wrapping(0); n]);
         for (rows, powers) in half.chunks(cells * n).zip(t.powers(&parts.low)) {
-            let row = pick(rows.chunks(n).map(<[R64]>::to_vec).collect(), &parts.cell);
+            let row = pick(rows, &parts.cell);
             u.iter_mut()
                 .zip(row.iter().zip(powers))
                 .for_each(|(u, (&r, p))| *u += r * Wrapping(p as u64));

@@ -6,6 +6,7 @@
 //! et al., USENIX Security 2021; Ohata, Nuida, FC 2020). All gates of a level travel together: 1 round after D's, one bit for
 //! each dealt product and two bits an output.
 
+use tacit_mpc::kernels::vectorised;
 use tacit_mpc::{Result, Strand};
 
 use super::bits::{Plane, words_of, xor_into};
@@ -99,7 +100,7 @@ async fn evaluate_gates(strand: &Strand<'_>, gates: &[Gate<'_>]) -> Result<Held<
                 for i in members(t) {
                     if let Held::Dealer { a, b } = gate.inputs[i] {
                         let lambda = a.iter().zip(b).map(|(a, b)| a ^ b);
-                        plane.iter_mut().zip(lambda).for_each(|(p, l)| *p &= l);
+                        vectorised(|| plane.iter_mut().zip(lambda).for_each(|(p, l)| *p &= l));
                     }
                 }
                 if let Some(plus) = gate.plus
@@ -159,7 +160,7 @@ fn summands(gates: &[Gate<'_>], half: &[u64], is_a: bool, words: usize, out: &mu
                     let (with, without) = (share(t | low), share(t));
                     let m = pair(&gate.inputs[first]).1;
                     let row = with.iter().zip(without).zip(m);
-                    rows.extend(row.map(|((w, o), m)| w ^ (m & o)));
+                    vectorised(|| rows.extend(row.map(|((w, o), m)| w ^ (m & o))));
                 }
                 for (j, &i) in others.iter().enumerate().rev() {
                     let m = pair(&gate.inputs[i]).1;
@@ -169,7 +170,7 @@ fn summands(gates: &[Gate<'_>], half: &[u64], is_a: bool, words: usize, out: &mu
                         .zip(with.chunks_exact(words))
                     {
                         let row = o.iter_mut().zip(w).zip(m);
-                        row.for_each(|((o, w), m)| *o = w ^ (m & *o));
+                        vectorised(|| row.for_each(|((o, w), m)| *o = w ^ (m & *o)));
                     }
                 }
                 xor_into(u, &rows[..words]);

@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use tacit_mpc::kernels::vectorised;
 use tacit_mpc::{R64, Result, Strand};
 use tacit_nn::program::{Instr, Scaled, Table};
 use tacit_nn::{Error, Program, fixed};
@@ -203,20 +204,25 @@ impl Compiled {
     pub(crate) async fn run(
         &self,
         strand: &Strand<'_>,
-        inputs: &[Register],
+        inputs: Vec<Register>,
     ) -> Result<Vec<Register>> {
-        let mut registers: Vec<Register> = Vec::with_capacity(self.steps.len());
+        let mut registers: Vec<Slot> = Vec::with_capacity(self.steps.len());
         for step in &self.steps {
-            let number = |r: usize| match &registers[r] {
+            if let Step::Input(i) = step {
+                registers.push(Slot::Input(*i));
+                continue;
+            }
+            let register = |r: usize| registers[r].of(&inputs);
+            let number = |r: usize| match register(r) {
                 Register::Number(x) => x,
                 Register::Bit(_) => unreachable!("compile has checked the types"),
             };
-            let bit = |r: usize| match &registers[r] {
+            let bit = |r: usize| match register(r) {
                 Register::Bit(x) => x,
                 Register::Number(_) => unreachable!("compile has checked the types"),
             };
             let result = match step {
-                Step::Input(i) => inputs[*i].clone(),
+                Step::Input(_) => continue,
                 Step::Linear(terms, bias) => Register::Number(linear(
                     strand,
                     terms.iter().map(|&(c, r)| (c, number(r))),
@@ -256,25 +262,57 @@ impl Compiled {
                     Register::Number(scaled(strand, t, number(*r), &self.rounding).await?)
                 }
             };
-            registers.push(result);
+            registers.push(Slot::Result(result));
         }
-        Ok(self.outputs.iter().map(|&r| registers[r].clone()).collect())
+        let outputs = self.outputs.iter().enumerate().map(|(k, r)| {
+            if self.outputs[k + 1..].contains(r) {
+                return registers[*r].of(&inputs).clone();
+            }
+            match std::mem::replace(&mut registers[*r], Slot::Taken) {
+                Slot::Result(result) => result,
+                Slot::Input(i) => inputs[i].clone(),
+                Slot::Taken => unreachable!("a register is given out for the last time once"),
+            }
+        });
+        Ok(outputs.collect())
+    }
+}
+
+/// Where a register's value lies.
+enum Slot {
+    Input(usize),
+    Result(Register),
+    Taken,
+}
+
+impl Slot {
+    fn of<'a>(&'a self, inputs: &'a [Register]) -> &'a Register {
+        match self {
+            Self::Input(i) => &inputs[*i],
+            Self::Result(result) => result,
+            Self::Taken => unreachable!("no register is read after it was given out"),
+        }
     }
 }
 
 /// Σ c·x + bias.
 fn linear<'a>(
     strand: &Strand<'_>,
-    terms: impl Iterator<Item = (R64, &'a Held<Words>)>,
+    mut terms: impl Iterator<Item = (R64, &'a Held<Words>)>,
     bias: R64,
 ) -> Held<Words> {
-    let scaled = |c: R64, x: &Held<Words>| x.each(|v| v.iter().map(|&w| c * w).collect::<Words>());
-    let sum = terms.fold(None, |sum: Option<Held<Words>>, (c, x)| {
-        let x = scaled(c, x);
-        Some(sum.map_or_else(|| x.clone(), |s| s.zip(&x, |a, b| super::held::add(a, b))))
-    });
-    let zero = || vec![R64::default(); strand.chunk().len()];
-    let mut sum = sum.unwrap_or_else(|| Held::from_party_order(strand.role(), zero(), zero()));
+    let mut sum = match terms.next() {
+        Some((c, x)) => x.each(|v| vectorised(|| v.iter().map(|&w| c * w).collect::<Words>())),
+        None => {
+            let zero = || vec![R64::default(); strand.chunk().len()];
+            Held::from_party_order(strand.role(), zero(), zero())
+        }
+    };
+    for (c, x) in terms {
+        sum.zip_mut(x, |sum, x| {
+            vectorised(|| sum.iter_mut().zip(x).for_each(|(s, &w)| *s += c * w));
+        });
+    }
     sum.add_public(bias);
     sum
 }

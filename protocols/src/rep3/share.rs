@@ -1,10 +1,11 @@
 //! Replicated shares, inputs and openings.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use ndarray::{ArrayD, IxDyn};
 use tacit_mpc::ring::row_major;
-use tacit_mpc::wire::{pack, packed_len, unpack};
+use tacit_mpc::wire::{append, packed_len, unpacked};
 use tacit_mpc::{Chunk, Error, Label, PartyId, Purpose, R64, Result, Session, Strand, Tensor};
 
 /// A replicated sharing of a tensor: P_i holds x_i (`a`) and x_{i+1} (`b`) of x = x_0 + x_1 + x_2.
@@ -77,36 +78,41 @@ pub(crate) fn share_chunks<'s>(
     gate: impl AsyncFn(Strand<'s>) -> Result<(Vec<R64>, Vec<R64>)>,
 ) -> Result<Rep3> {
     let mut x = Parts::new(shape);
-    s.for_each_chunk(x.a.len(), gate, |chunk, (a, b)| {
-        x.put(chunk, &a, &b);
+    s.for_each_chunk(shape.iter().product(), gate, |chunk, (a, b)| {
+        x.put(chunk, a, b);
         Ok(())
     })?;
     x.finish()
 }
 
-/// A sharing that chunks are put into.
+/// A sharing that grows by chunks, whatever their order.
 pub(crate) struct Parts {
     shape: Vec<usize>,
     a: Vec<R64>,
     b: Vec<R64>,
+    /// Chunks before which others are missing.
+    early: BTreeMap<usize, (Vec<R64>, Vec<R64>)>,
 }
 
 impl Parts {
-    /// Zeros of this shape.
+    /// Nothing of this shape yet.
     pub(crate) fn new(shape: &[usize]) -> Self {
         let n = shape.iter().product();
-        let zero = || vec![R64::default(); n];
         Self {
             shape: shape.to_vec(),
-            a: zero(),
-            b: zero(),
+            a: Vec::with_capacity(n),
+            b: Vec::with_capacity(n),
+            early: BTreeMap::new(),
         }
     }
 
     /// A chunk's shares (x_i, x_{i+1}), one word an element.
-    pub(crate) fn put(&mut self, chunk: Chunk, a: &[R64], b: &[R64]) {
-        self.a[chunk.start..chunk.end].copy_from_slice(a);
-        self.b[chunk.start..chunk.end].copy_from_slice(b);
+    pub(crate) fn put(&mut self, chunk: Chunk, a: Vec<R64>, b: Vec<R64>) {
+        self.early.insert(chunk.start, (a, b));
+        while let Some((a, b)) = self.early.remove(&self.a.len()) {
+            self.a.extend_from_slice(&a);
+            self.b.extend_from_slice(&b);
+        }
     }
 
     /// The sharing.
@@ -175,7 +181,7 @@ pub(crate) fn send_words(
     words: &[R64],
 ) -> Result<()> {
     let len = packed_len(words.len(), 64);
-    strand.send(to, label, len, |out| pack(words, 64, out))
+    strand.send(to, label, len, |out| append(words, 64, out))
 }
 
 /// Whole words from a peer, one an element of the chunk.
@@ -186,9 +192,7 @@ pub(crate) async fn recv_words(
 ) -> Result<Vec<R64>> {
     let n = strand.chunk().len();
     let bytes = strand.recv(from, label, packed_len(n, 64)).await?;
-    let mut words = vec![R64::default(); n];
-    unpack(&bytes, 64, &mut words);
-    Ok(words)
+    Ok(unpacked(&bytes, 64, n))
 }
 
 /// Opens a tensor to all three: P_{i+1} sends P_i the one share it lacks. 24 bytes and 1 round a value.

@@ -2,6 +2,7 @@
 
 use std::num::Wrapping;
 
+use tacit_mpc::kernels::vectorised;
 use tacit_mpc::{R64, Result, Strand};
 
 use super::exchange::{Halves, deal_words, swap_words};
@@ -36,21 +37,26 @@ pub(crate) async fn truncate(
     let (p, low) = (p as usize, mask(k));
     let top = k as usize - 1;
     let r = || side.iter().map(move |&s| -s & low);
-    let high = deal_words(strand, n, 64, || r().map(|r| -(r >> p)).collect()).await?;
-    let wrapped = deal_words(strand, n, e, || r().map(|r| r >> top).collect()).await?;
+    let high = || vectorised(|| r().map(|r| -(r >> p)).collect());
+    let high = deal_words(strand, n, 64, high).await?;
+    let wrapped = || vectorised(|| r().map(|r| r >> top).collect());
+    let wrapped = deal_words(strand, n, e, wrapped).await?;
     let start = Wrapping(1 << (k - 2));
     let wrap = wrapped.into_half().map(|mut u| {
-        for (u, &c) in u.iter_mut().zip(side) {
-            // (1 - msb(c'))·u, without a multiplication.
-            *u &= (((c + start) & low) >> top) - Wrapping(1);
-        }
+        // (1 - msb(c'))·u, without a multiplication.
+        let kept = side
+            .iter()
+            .map(|&c| (((c + start) & low) >> top) - Wrapping(1));
+        vectorised(|| u.iter_mut().zip(kept).for_each(|(u, kept)| *u &= kept));
         u
     });
     let w = swap_words(strand, n, e, wrap).await?;
     let lift = |y: &mut [R64], w: &[R64]| {
-        y.iter_mut()
-            .zip(w)
-            .for_each(|(y, &w)| *y += w << (k as usize - p));
+        vectorised(|| {
+            y.iter_mut()
+                .zip(w)
+                .for_each(|(y, &w)| *y += w << (k as usize - p));
+        });
     };
     Ok(match (high, w) {
         (Halves::Dealer { mut a, mut b }, Held::Dealer { a: wa, b: wb }) => {
@@ -67,9 +73,11 @@ pub(crate) async fn truncate(
         ) => {
             lift(&mut half, &wh);
             let offset = Wrapping(1u64 << (k as usize - 2 - p));
-            for (w, &c) in common.iter_mut().zip(side) {
-                *w = (((c + start) & low) >> p) - offset + (*w << (k as usize - p));
-            }
+            vectorised(|| {
+                for (w, &c) in common.iter_mut().zip(side) {
+                    *w = (((c + start) & low) >> p) - offset + (*w << (k as usize - p));
+                }
+            });
             Held::Pair { half, common }
         }
         _ => unreachable!("one strand has one role"),

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use ndarray::{ArrayD, IxDyn, Zip};
 
-use super::layout::common_shape;
+use super::{factors::times_known, layout::common_shape};
 use crate::{
     Edge, Graph,
     onnx::{
-        Constant, Element, Weights,
+        Constant, Element,
         context::{Ctx, Val},
         error::{Fault, Lowering, refuse},
         node::Node,
@@ -92,10 +92,7 @@ pub(super) fn zip<A: Clone, B: Clone, C>(
 
 /// The one number of operand i, if it is public and has no more axes than operand `other`.
 fn scalar(ctx: &Ctx<'_>, i: usize, other: usize) -> Lowering<Option<f64>> {
-    if ctx.is_secret(i) && *ctx.weights == Weights::Private {
-        return Ok(None);
-    }
-    let Some(x) = ctx.known_numbers(i) else {
+    let Some(x) = ctx.known_numbers(i).filter(|_| ctx.is_public(i)) else {
         return Ok(None);
     };
     let fits = x.len() == 1 && x.ndim() <= ctx.shape(other)?.len();
@@ -157,33 +154,19 @@ fn mul(ctx: &mut Ctx<'_>, _: &Node) -> Lowering<Vec<Val>> {
             return Ok(vec![Val::Edge { edge, element }]);
         }
     }
+    for (i, other) in [(1, 0), (0, 1)] {
+        let public = ctx.is_public(i) && element == Element::Float;
+        if let Some(factors) = ctx.known_numbers(i).filter(|_| public) {
+            let x = ctx.edge(other)?;
+            let name = ctx.names.get(i).cloned().unwrap_or_default();
+            return Ok(vec![Val::float(times_known(
+                ctx, x, &factors, false, &name,
+            )?)]);
+        }
+    }
     let (x, y) = (ctx.edge(0)?, ctx.edge(1)?);
     let edge = ctx.g.mul(x, y)?;
     Ok(vec![Val::Edge { edge, element }])
-}
-
-/// x times known factors, which may be small: they are carried times a power of two, so that fixed point keeps their digits.
-/// That power is seen by everybody, also where the factors are private weights.
-pub(super) fn times_known(
-    ctx: &mut Ctx<'_>,
-    x: Edge,
-    factors: &ArrayD<f64>,
-    secret: bool,
-    name: &str,
-) -> Lowering<Edge> {
-    let most = factors.iter().fold(0.0f64, |m, v| m.max(v.abs()));
-    let up = if most > 0.0 && most < 1.0 {
-        (-most.log2().floor()).min(20.0) as i32
-    } else {
-        0
-    };
-    let val = Val::Known {
-        value: Arc::new(Constant::Float(factors * 2f64.powi(up))),
-        secret,
-    };
-    let factor = ctx.edge_of(&val, name)?;
-    let product = ctx.g.mul(x, factor)?;
-    Ok(ctx.g.scale(product, 2f64.powi(-up))?)
 }
 
 fn div(ctx: &mut Ctx<'_>, _: &Node) -> Lowering<Vec<Val>> {
@@ -213,7 +196,7 @@ fn div(ctx: &mut Ctx<'_>, _: &Node) -> Lowering<Vec<Val>> {
     }
     let x = ctx.edge(0)?;
     let edge = match ctx.known_numbers(1) {
-        Some(y) if y.iter().all(|v| *v != 0.0) => {
+        Some(y) if !ctx.is_public(1) || y.iter().all(|v| *v != 0.0) => {
             let name = format!("1/{}", ctx.names.get(1).map_or("", |name| name));
             let secret = ctx.is_secret(1);
             times_known(ctx, x, &y.mapv(f64::recip), secret, &name)?
@@ -360,7 +343,33 @@ fn edges(ctx: &mut Ctx<'_>) -> Lowering<(Element, Vec<Edge>)> {
     Ok((element, edges))
 }
 
+/// The greatest or least of known operands, which may be infinite; `None` where one is not known.
+fn known_extreme(ctx: &Ctx<'_>, most: bool) -> Lowering<Option<Val>> {
+    let all = (0..ctx.len()).map(|i| ctx.known_numbers(i));
+    let Some(all) = all.collect::<Option<Vec<ArrayD<f64>>>>() else {
+        return Ok(None);
+    };
+    let Some((first, rest)) = all.split_first() else {
+        return Ok(None);
+    };
+    let better = if most { f64::max } else { f64::min };
+    let mut x = first.clone();
+    for y in rest {
+        let shape = common_shape(x.shape(), y.shape())?;
+        ctx.check_size(&shape)?;
+        x = zip(&x, y, &shape, better)?;
+    }
+    let value = Constant::of_numbers(kind(ctx)?, &x);
+    Ok(value.map(|value| Val::Known {
+        value: Arc::new(value),
+        secret: (0..ctx.len()).any(|i| ctx.is_secret(i)),
+    }))
+}
+
 fn extreme(ctx: &mut Ctx<'_>, most: bool) -> Lowering<Vec<Val>> {
+    if let Some(val) = known_extreme(ctx, most)? {
+        return Ok(vec![val]);
+    }
     let (element, xs) = edges(ctx)?;
     let Some((&first, rest)) = xs.split_first() else {
         return refuse("it has no operand");

@@ -60,7 +60,12 @@ fn constant(_: &mut Ctx<'_>, node: &Node) -> Lowering<Vec<Val>> {
             "is of the wrong type".into(),
         ));
     }
-    Ok(vec![Val::known(value)])
+    // A table is a weight like an initializer; a single number is a literal of the program.
+    let secret = matches!(&value, Constant::Float(x) if x.len() > 1);
+    Ok(vec![Val::Known {
+        value: Arc::new(value),
+        secret,
+    }])
 }
 
 fn constant_of_shape(ctx: &mut Ctx<'_>, node: &Node) -> Lowering<Vec<Val>> {

@@ -17,7 +17,7 @@ pub(super) const OPS: &[OpSpec] = &[
     op("Compress", 9, compress, "").public("condition"),
     op("Gather", 1, gather, "").public("indices"),
     op("GatherElements", 11, gather_elements, "").public("indices"),
-    op("GatherND", 11, gather_nd, "without batch axes").public("indices"),
+    op("GatherND", 11, gather_nd, "").public("indices"),
     op("ReverseSequence", 10, reverse_sequence, "").public("sequence_lens"),
     op("ScatterElements", 11, scatter_elements, "without reduction").public("indices"),
     op("ScatterND", 11, scatter_nd, "without reduction").public("indices"),
@@ -134,10 +134,28 @@ fn parts(at: &ArrayD<i64>, shape: &[usize]) -> Lowering<(Vec<usize>, Vec<usize>)
 }
 
 fn gather_nd(ctx: &mut Ctx<'_>, node: &Node) -> Lowering<Vec<Val>> {
-    if node.int_or("batch_dims", 0)? != 0 {
-        return refuse("batch_dims is not supported");
+    let (at, shape) = (indices(ctx, 1)?, ctx.shape(0)?);
+    let batch = usize::try_from(node.int_or("batch_dims", 0)?).unwrap_or(usize::MAX);
+    if batch >= at.ndim().max(1) || batch > shape.len() || at.shape()[..batch] != shape[..batch] {
+        return Err(Fault::Shape(format!(
+            "indices of shape {:?} for a tensor of shape {shape:?} do not have {batch} axes of a batch in common",
+            at.shape()
+        )));
     }
-    let (index, target) = parts(&indices(ctx, 1)?, &ctx.shape(0)?)?;
+    // Every entry of the batch by itself, at its place among all.
+    let (outer, inner) = shape.split_at(batch);
+    let (count, size): (usize, usize) = (outer.iter().product(), inner.iter().product());
+    let rows = at
+        .to_shape([&[count], &at.shape()[batch..]].concat())
+        .map_err(|e| Fault::Shape(e.to_string()))?;
+    let (mut index, mut target) = (Vec::new(), outer.to_vec());
+    for (k, row) in rows.outer_iter().enumerate() {
+        let (here, shape) = parts(&row.to_owned(), inner)?;
+        index.extend(here.into_iter().map(|i| k * size + i));
+        target.truncate(batch);
+        target.extend(shape);
+        ctx.check_size(&target)?;
+    }
     let x = ctx.val(0).clone();
     let x = flat(ctx, &x)?;
     let taken = ctx.layout(&x, Layout::Gather { axis: 0, index })?;

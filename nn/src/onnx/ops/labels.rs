@@ -30,15 +30,24 @@ pub(super) const OPS: &[OpSpec] = &[
     ),
 ];
 
-/// The entry of a known list at each private index from 0 on.
-pub(super) fn entry(ctx: &mut Ctx<'_>, index: Edge, values: &[f64]) -> Lowering<Edge> {
+/// The entry of a known list at each private index from 0 on. A list with a name is a weight.
+pub(super) fn entry(
+    ctx: &mut Ctx<'_>,
+    index: Edge,
+    values: &[f64],
+    weight: Option<&str>,
+) -> Lowering<Edge> {
     let (&first, rest) = values
         .split_first()
         .ok_or_else(|| Fault::Refused("a list of no labels".into()))?;
     let step = rest.first().map_or(0.0, |v| v - first);
     // Labels that count up by a fixed step need no comparison.
     let regular = |(k, &v): (usize, &f64)| v == first + step * k as f64;
-    if values.iter().enumerate().all(regular) && step.fract() == 0.0 && step.abs() < 1e9 {
+    if weight.is_none()
+        && values.iter().enumerate().all(regular)
+        && step.fract() == 0.0
+        && step.abs() < 1e9
+    {
         return Ok(ctx.g.linear(&[(step as i64, index)], first)?);
     }
     let shape = ctx.g.shape(index)?.to_vec();
@@ -48,10 +57,20 @@ pub(super) fn entry(ctx: &mut Ctx<'_>, index: Edge, values: &[f64]) -> Lowering<
         .g
         .public(Array1::from_iter((0..values.len()).map(|k| k as f64)).into_dyn());
     let hit = ctx.g.equal(wide, positions)?;
-    let values = ctx.g.public(Array1::from_vec(values.to_vec()).into_dyn());
+    let values = Array1::from_vec(values.to_vec()).into_dyn();
+    let values = list(ctx, values, weight)?;
     let chosen = ctx.g.mul(hit, values)?;
     let sum = ctx.g.sum(chosen, last)?;
     ctx.reshape_edge(sum, &shape)
+}
+
+/// A list in the graph: public, or a weight where it has a name.
+fn list(ctx: &mut Ctx<'_>, values: ArrayD<f64>, weight: Option<&str>) -> Lowering<Edge> {
+    let val = Val::Known {
+        value: Arc::new(Constant::Float(values)),
+        secret: weight.is_some(),
+    };
+    ctx.edge_of(&val, weight.unwrap_or(""))
 }
 
 fn extract(ctx: &mut Ctx<'_>, _: &Node) -> Lowering<Vec<Val>> {
@@ -73,6 +92,8 @@ fn extract(ctx: &mut Ctx<'_>, _: &Node) -> Lowering<Vec<Val>> {
         let taken = ctx.layout(&x, Layout::Gather { axis, index })?;
         return Ok(vec![ctx.reshape(&taken, &target)?]);
     }
+    let name = format!("entries of {}", ctx.names.first().map_or("", |name| name));
+    let weight = ctx.is_secret(0).then_some(&name[..]);
     let Some(list) = ctx.known(0).cloned() else {
         return refuse("a private index into a private tensor is not supported");
     };
@@ -85,7 +106,7 @@ fn extract(ctx: &mut Ctx<'_>, _: &Node) -> Lowering<Vec<Val>> {
         Constant::Text(words) => ctx.text(index, words.iter().cloned().collect()),
         numbers => {
             let values: Vec<f64> = numbers.numbers().unwrap_or_default().into_iter().collect();
-            let edge = entry(ctx, index, &values)?;
+            let edge = entry(ctx, index, &values, weight)?;
             Val::Edge {
                 edge,
                 element: list.element(),
@@ -164,6 +185,11 @@ fn encode(ctx: &mut Ctx<'_>, node: &Node) -> Lowering<Vec<Val>> {
             "is of another kind than the values".into(),
         )
     })?;
+    let weight = |list: &Constant, what: &str| {
+        let real = matches!(list, Constant::Float(x) if x.len() > 1);
+        real.then(|| format!("{}.{what}", node.label))
+    };
+    let (names, places) = (weight(&values, "values"), weight(&keys, "keys"));
     // A known operand is looked up directly.
     if let Val::Known { value, secret } = ctx.val(0) {
         let index = positions(&keys, value, count)?;
@@ -172,7 +198,7 @@ fn encode(ctx: &mut Ctx<'_>, node: &Node) -> Lowering<Vec<Val>> {
         let taken = values.layout(&Layout::Gather { axis: 0, index })?;
         return Ok(vec![Val::Known {
             value: Arc::new(taken.layout(&Layout::Reshape(shape))?),
-            secret: *secret,
+            secret: *secret || names.is_some() || places.is_some(),
         }]);
     }
     let x = ctx.edge(0)?;
@@ -182,13 +208,13 @@ fn encode(ctx: &mut Ctx<'_>, node: &Node) -> Lowering<Vec<Val>> {
         let index = positions(&keys, &words, count)?.into_iter().collect();
         (x, values.layout(&Layout::Gather { axis: 0, index })?)
     } else {
-        (matched(ctx, x, &keys, count)?, values)
+        (matched(ctx, x, &keys, count, places.as_deref())?, values)
     };
     Ok(vec![match &values {
         Constant::Text(words) => ctx.text(index, words.iter().cloned().collect()),
         numbers => {
             let list: Vec<f64> = numbers.numbers().unwrap_or_default().into_iter().collect();
-            let edge = entry(ctx, index, &list)?;
+            let edge = entry(ctx, index, &list, names.as_deref())?;
             Val::Edge {
                 edge,
                 element: values.element(),
@@ -215,14 +241,20 @@ fn positions(keys: &Constant, x: &Constant, count: usize) -> Lowering<ArrayD<usi
 }
 
 /// The position of each private number among the keys; `count` for one that is no key.
-fn matched(ctx: &mut Ctx<'_>, x: Edge, keys: &Constant, count: usize) -> Lowering<Edge> {
+fn matched(
+    ctx: &mut Ctx<'_>,
+    x: Edge,
+    keys: &Constant,
+    count: usize,
+    weight: Option<&str>,
+) -> Lowering<Edge> {
     let Some(keys) = keys.numbers() else {
         return refuse("its keys are text and its operand is a number");
     };
     let shape = ctx.g.shape(x)?.to_vec();
     let last = shape.len();
     let wide = ctx.reshape_edge(x, &[&shape[..], &[1]].concat())?;
-    let keys = ctx.g.public(keys);
+    let keys = list(ctx, keys, weight)?;
     let hit = ctx.g.equal(wide, keys)?;
     // Σ (k - count)·[x = key k] + count.
     let back = Array1::from_iter((0..count).map(|k| k as f64 - count as f64)).into_dyn();

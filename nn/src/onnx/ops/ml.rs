@@ -5,20 +5,29 @@ use std::sync::Arc;
 
 use ndarray::{ArrayD, IxDyn};
 
-use super::arithmetic::times_known;
+use super::{
+    arithmetic::zip,
+    factors::{product_with_known, times_known},
+};
 use crate::{
     Edge,
     onnx::{
         Constant, Element,
         context::{Ctx, Val},
         error::{Fault, Lowering, refuse},
-        node::Node,
+        node::{Attribute, Node},
         registry::{OpSpec, ml},
     },
 };
 
 pub(super) const OPS: &[OpSpec] = &[
     ml("Binarizer", 1, binarizer, ""),
+    ml(
+        "Imputer",
+        1,
+        imputer,
+        "private: no value is missing where NaN stands for missing ones",
+    ),
     ml(
         "LinearClassifier",
         1,
@@ -46,8 +55,8 @@ pub(super) const OPS: &[OpSpec] = &[
     ),
 ];
 
-/// An attribute's numbers as a weight of the node.
-fn weight(values: &[f64], shape: &[usize], what: &str) -> Lowering<Val> {
+/// An attribute's numbers as a tensor.
+fn numbers(values: &[f64], shape: &[usize], what: &str) -> Lowering<ArrayD<f64>> {
     let misfit = |_| {
         Fault::Attribute(
             what.into(),
@@ -57,9 +66,13 @@ fn weight(values: &[f64], shape: &[usize], what: &str) -> Lowering<Val> {
             ),
         )
     };
-    let value = ArrayD::from_shape_vec(IxDyn(shape), values.to_vec()).map_err(misfit)?;
+    ArrayD::from_shape_vec(IxDyn(shape), values.to_vec()).map_err(misfit)
+}
+
+/// An attribute's numbers as a weight of the node.
+fn weight(values: &[f64], shape: &[usize], what: &str) -> Lowering<Val> {
     Ok(Val::Known {
-        value: Arc::new(Constant::Float(value)),
+        value: Arc::new(Constant::Float(numbers(values, shape, what)?)),
         secret: true,
     })
 }
@@ -108,9 +121,11 @@ fn scaler(ctx: &mut Ctx<'_>, node: &Node) -> Lowering<Vec<Val>> {
         x = ctx.g.sub(x, offset)?;
     }
     if let Some(scale) = node.floats("scale")? {
-        let scale =
-            ArrayD::from_shape_vec(IxDyn(&[features]), per_feature(scale, features, "scale")?);
-        let scale = scale.map_err(|e| Fault::Attribute("scale".into(), e.to_string()))?;
+        let scale = numbers(
+            &per_feature(scale, features, "scale")?,
+            &[features],
+            "scale",
+        )?;
         x = times_known(ctx, x, &scale, true, &format!("{}.scale", node.label))?;
     }
     Ok(vec![Val::float(x)])
@@ -121,10 +136,12 @@ fn scores(ctx: &mut Ctx<'_>, node: &Node, targets: Option<usize>) -> Lowering<(E
     let (x, _, features) = rows(ctx)?;
     let coefficients = node.required("coefficients", node.floats("coefficients")?)?;
     let targets = targets.unwrap_or_else(|| coefficients.len() / features.max(1));
-    let matrix = weight(coefficients, &[targets, features], "coefficients")?;
-    let matrix = ctx.layout(&matrix, crate::Layout::Transpose(vec![1, 0]))?;
-    let matrix = ctx.edge_of(&matrix, &format!("{}.coefficients", node.label))?;
-    let mut z = ctx.g.matmul(x, matrix)?;
+    let matrix = numbers(coefficients, &[targets, features], "coefficients")?
+        .reversed_axes()
+        .as_standard_layout()
+        .into_owned();
+    let name = format!("{}.coefficients", node.label);
+    let mut z = product_with_known(ctx, &matrix, true, &name, |g, m| g.matmul(x, m))?;
     if let Some(intercepts) = node.floats("intercepts")?.filter(|v| !v.is_empty()) {
         let intercepts = weight(intercepts, &[targets], "intercepts")?;
         let intercepts = ctx.edge_of(&intercepts, &format!("{}.intercepts", node.label))?;
@@ -161,8 +178,13 @@ fn classifier(ctx: &mut Ctx<'_>, node: &Node) -> Lowering<Vec<Val>> {
     let (index, probabilities) = if targets == 1 && classes == 2 {
         let minus = ctx.g.neg(z)?;
         let index = ctx.g.negative(minus)?;
-        let p = post_transform(ctx, node, z)?;
-        let rest = ctx.g.linear(&[(-1, p)], 1.0)?;
+        // The exporters' runtime takes no softmax of a single score.
+        let (rest, p) = if node.text_or("post_transform", "NONE")? == "SOFTMAX" {
+            (minus, z)
+        } else {
+            let p = post_transform(ctx, node, z)?;
+            (ctx.g.linear(&[(-1, p)], 1.0)?, p)
+        };
         (index, ctx.g.concat(1, &[rest, p])?)
     } else if targets == classes {
         (ctx.g.argmax(z, 1, false)?, post_transform(ctx, node, z)?)
@@ -177,7 +199,7 @@ fn classifier(ctx: &mut Ctx<'_>, node: &Node) -> Lowering<Vec<Val>> {
         match (ints, words) {
             (Some(labels), _) => {
                 let labels: Vec<f64> = labels.iter().map(|&v| v as f64).collect();
-                Val::int(super::labels::entry(ctx, index, &labels)?)
+                Val::int(super::labels::entry(ctx, index, &labels, None)?)
             }
             (None, Some(words)) => ctx.text(index, words.to_vec()),
             (None, None) => return refuse("it has no class labels"),
@@ -212,6 +234,56 @@ fn normalizer(ctx: &mut Ctx<'_>, node: &Node) -> Lowering<Vec<Val>> {
     };
     let inverse = ctx.g.reciprocal_of(norm)?;
     Ok(vec![Val::float(ctx.g.mul(x, inverse)?)])
+}
+
+/// Puts a number in the place of every missing value, for each feature.
+fn imputer(ctx: &mut Ctx<'_>, node: &Node) -> Lowering<Vec<Val>> {
+    let shape = ctx.shape(0)?;
+    let features = *shape
+        .last()
+        .ok_or_else(|| Fault::Shape("its operand has no axes".into()))?;
+    let element = ctx.element(0)?;
+    let missing = match (node.attributes.get("replaced_value_float"), element) {
+        // Not a number, usually.
+        (Some(Attribute::Float(v)), Element::Float) => *v,
+        (_, Element::Text) => return refuse("text is not missing here"),
+        (_, Element::Float) => 0.0,
+        _ => node.int_or("replaced_value_int64", 0)? as f64,
+    };
+    let (name, imputed) = match node.floats("imputed_value_floats")? {
+        Some(v) => ("imputed_value_floats", v.to_vec()),
+        None => {
+            let v = node.ints("imputed_value_int64s")?;
+            let v = node.required("imputed_value_floats", v)?;
+            (
+                "imputed_value_int64s",
+                v.iter().map(|&v| v as f64).collect(),
+            )
+        }
+    };
+    let imputed = numbers(&per_feature(&imputed, features, name)?, &[features], name)?;
+    if let Some(x) = ctx.known_numbers(0) {
+        let same = |v: f64| v == missing || v.is_nan() && missing.is_nan();
+        let filled = zip(&x, &imputed, &shape, |v, w| if same(v) { w } else { v })?;
+        let value = Constant::of_numbers(element, &filled);
+        return Ok(vec![Val::Known {
+            value: Arc::new(value.unwrap_or(Constant::Float(filled))),
+            secret: true,
+        }]);
+    }
+    if missing.is_nan() {
+        return Ok(vec![ctx.val(0).clone()]);
+    }
+    let x = ctx.edge(0)?;
+    let imputed = Val::Known {
+        value: Arc::new(Constant::Float(imputed)),
+        secret: true,
+    };
+    let imputed = ctx.edge_of(&imputed, &format!("{}.{name}", node.label))?;
+    let missing = ctx.g.fill(&[], missing);
+    let hit = ctx.g.equal(x, missing)?;
+    let edge = ctx.g.select(hit, imputed, x)?;
+    Ok(vec![Val::Edge { edge, element }])
 }
 
 fn binarizer(ctx: &mut Ctx<'_>, node: &Node) -> Lowering<Vec<Val>> {

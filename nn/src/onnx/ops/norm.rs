@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use ndarray::{ArrayD, Zip};
 
+use super::factors::times_known;
 use crate::layers::{batch_norm as batch, norm};
 use crate::onnx::{
-    Constant,
+    Constant, Weights,
     context::{Ctx, Val},
     error::{Fault, Lowering, refuse},
     node::Node,
@@ -113,18 +114,31 @@ fn by_known_moments(ctx: &mut Ctx<'_>, node: &Node, epsilon: f64) -> Lowering<Op
         .and(&factor)
         .map_collect(|b, m, f| b - m * f);
     let secret = (1..5).any(|i| ctx.is_secret(i));
-    let mut placed = |what: &str, value: ArrayD<f64>| {
-        let val = Val::Known {
-            value: Arc::new(Constant::Float(value)),
-            secret,
-        };
-        ctx.edge_of(&val, &format!("{} of {}", what, node.label))
+    // One number a channel, broadcast over what follows axis 1.
+    let mut shape = vec![1; ctx.shape(0)?.len().max(2) - 1];
+    shape[0] = factor.len();
+    let placed = |value: ArrayD<f64>| {
+        value
+            .into_shape_with_order(shape.as_slice())
+            .map_err(|e| Fault::Shape(e.to_string()))
     };
-    let (factor, shift) = (placed("factor", factor)?, placed("shift", shift)?);
+    let (factor, shift) = (placed(factor)?, placed(shift)?);
     let x = ctx.edge(0)?;
-    Ok(Some(Val::float(batch::affine(
-        &mut ctx.g, x, factor, shift,
-    )?)))
+    let name = |what: &str| format!("{what} of {}", node.label);
+    let private = secret && *ctx.weights == Weights::Private;
+    let place = |ctx: &mut Ctx<'_>, value, what: &str| {
+        let value = Arc::new(Constant::Float(value));
+        ctx.edge_of(&Val::Known { value, secret }, &name(what))
+    };
+    let shift = place(ctx, shift, "shift")?;
+    // Private factors are near 1 in a network that trains; a finer product would be another private one.
+    let y = if private {
+        let factor = place(ctx, factor, "factor")?;
+        ctx.g.mul(x, factor)?
+    } else {
+        times_known(ctx, x, &factor, secret, &name("factor"))?
+    };
+    Ok(Some(Val::float(ctx.g.add(y, shift)?)))
 }
 
 fn layer_norm(ctx: &mut Ctx<'_>, node: &Node) -> Lowering<Vec<Val>> {

@@ -1,6 +1,8 @@
 //! Reductions over axes, which are an attribute in old operator sets and an operand in new ones.
 
-use ndarray::{ArrayD, IxDyn};
+use std::sync::Arc;
+
+use ndarray::{ArrayD, Axis, IxDyn};
 
 use super::layout::given_axes;
 use crate::{
@@ -111,11 +113,19 @@ fn reduce(ctx: &mut Ctx<'_>, node: &Node, empty: f64, word: Word) -> Lowering<Ve
         .map(length)
         .collect();
     if axes.iter().any(|&a| shape[a] == 0) {
+        // Of no truth values the greatest is false and the least true.
+        let empty = match element {
+            Element::Bool => empty.clamp(0.0, 1.0),
+            _ => empty,
+        };
         let value = ArrayD::from_elem(IxDyn(&left), empty);
         let value = Constant::of_numbers(element, &value);
         return Ok(vec![Val::known(
             value.ok_or_else(|| Fault::Refused("text has no sum".into()))?,
         )]);
+    }
+    if let Some(val) = known_extreme(ctx, node, &axes, &left)? {
+        return Ok(vec![val]);
     }
     let x = ctx.edge(0)?;
     // Even over no axes the function of a single entry is applied: the root of its square, and so on.
@@ -129,6 +139,36 @@ fn reduce(ctx: &mut Ctx<'_>, node: &Node, empty: f64, word: Word) -> Lowering<Ve
         return refuse("the mean of integers is not supported");
     }
     Ok(vec![Val::Edge { edge, element }])
+}
+
+/// The greatest or least of known entries, which may be infinite: a graph computes it by differences.
+fn known_extreme(
+    ctx: &Ctx<'_>,
+    node: &Node,
+    axes: &[usize],
+    left: &[usize],
+) -> Lowering<Option<Val>> {
+    let better = match node.op.as_str() {
+        "ReduceMax" => f64::max,
+        "ReduceMin" => f64::min,
+        _ => return Ok(None),
+    };
+    let Some(mut x) = ctx.known_numbers(0) else {
+        return Ok(None);
+    };
+    for &a in axes {
+        let over = |lane: ndarray::ArrayView1<'_, f64>| lane.iter().copied().reduce(better);
+        x = x
+            .map_axis(Axis(a), |lane| over(lane).unwrap_or(f64::NAN))
+            .insert_axis(Axis(a));
+    }
+    let x = x.to_shape(left).map_err(|e| Fault::Shape(e.to_string()))?;
+    let value = Constant::of_numbers(ctx.element(0)?, &x.to_owned());
+    let value = value.ok_or_else(|| Fault::Refused("text has no order here".into()))?;
+    Ok(Some(Val::Known {
+        value: Arc::new(value),
+        secret: ctx.is_secret(0),
+    }))
 }
 
 fn l1(g: &mut Graph, x: Edge, axes: &[usize]) -> Lowering<Edge> {

@@ -33,10 +33,10 @@ pub(super) async fn toss<A: Fixed>(c: &Circuit<'_>, _after: &A) -> Result<Coin<A
     };
     let (own, theirs) = (part(me)?, part(next)?);
     c.strand
-        .send(next, label, 16, |out| out.copy_from_slice(&own))?;
+        .send(next, label, 16, |out| out.extend_from_slice(&own))?;
     let confirmed = confirmation(&theirs);
     c.strand
-        .send(prev, label, 32, |out| out.copy_from_slice(&confirmed))?;
+        .send(prev, label, 32, |out| out.extend_from_slice(&confirmed))?;
     let missing = c.strand.recv(prev, label, 16).await?;
     let confirmed = c.strand.recv(next, label, 32).await?;
     if confirmed[..] != confirmation(&missing) {

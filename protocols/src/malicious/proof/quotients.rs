@@ -60,9 +60,8 @@ pub(super) async fn exchange(
     let quotients = sums.quotients();
     let own: [u128; SIGMA] = std::array::from_fn(|k| quotients[k] ^ gamma.next[k]);
     c.strand.send((me + 2) % 3, label, BYTES, |out| {
-        out.chunks_exact_mut(16)
-            .zip(&own)
-            .for_each(|(o, w)| o.copy_from_slice(&w.to_le_bytes()));
+        own.iter()
+            .for_each(|w| out.extend_from_slice(&w.to_le_bytes()));
     })?;
     let received = c.strand.recv((me + 1) % 3, label, BYTES).await?;
     let (words, _) = received.as_chunks::<16>();

@@ -113,7 +113,11 @@ fn sweep(part: Part, every: usize) {
                 "party {cheater}, message {number}: honest copies differ"
             );
             let accepts = (0..3).filter(|&p| p != cheater && r.proved[p]);
-            assert_eq!(accepts.count(), 0, "party {cheater}, message {number}: accepted");
+            assert_eq!(
+                accepts.count(),
+                0,
+                "party {cheater}, message {number}: accepted"
+            );
             tried += 1;
         }
     }

@@ -1,0 +1,150 @@
+//! Models that cannot be served, or not for every number of rows, are refused before the service is agreed to.
+
+use tacit_mpc::simulate::{mem, simulate};
+use tacit_nn::Engine;
+use tacit_protocols::rep3::{CostEngine, CostValue, Depth, Rep3Engine};
+
+use super::onnx::{Axis, Constant, model};
+use super::*;
+use crate::serve::ModelError;
+use crate::serve::question::Question;
+
+fn terms(max_rows: usize) -> Terms {
+    let mut terms = Setup::new(Duration::ZERO).terms;
+    terms.max_rows = max_rows;
+    terms
+}
+
+fn served(onnx: &[u8], terms: &Terms) -> Result<Served, ModelError> {
+    Served::new(Model::parse(onnx).unwrap(), Held::Public, terms)
+}
+
+fn refusal(onnx: &[u8], terms: &Terms) -> ModelError {
+    served(onnx, terms).err().expect("the model is refused")
+}
+
+/// Rows of two numbers put together in groups of `group` numbers.
+fn grouped(group: i64) -> Vec<u8> {
+    model(
+        &[Axis::Free, Axis::Of(2)],
+        &[Axis::Free, Axis::Of(2)],
+        &[
+            ("groups", Constant::Integers(vec![-1, group])),
+            ("rows", Constant::Integers(vec![-1, 2])),
+        ],
+        &[
+            ("Reshape", &["x", "groups"], "a", &[]),
+            ("Softmax", &["a"], "b", &[("axis", 1)]),
+            ("Reshape", &["b", "rows"], "y", &[]),
+        ],
+    )
+}
+
+/// One operator without attributes on rows of so many numbers.
+fn single(op: &str, rows: Axis, width: u64, attributes: &[(&str, i64)]) -> Vec<u8> {
+    let shape = [rows, Axis::Of(width)];
+    model(&shape, &shape, &[], &[(op, &["x"], "y", attributes)])
+}
+
+/// The softmax of each column over all rows.
+fn over_rows(rows: Axis) -> Vec<u8> {
+    single("Softmax", rows, 2, &[("axis", 0)])
+}
+
+/// Groups of four numbers fit two rows and not three: a client that asked three rows ended the service.
+#[test]
+fn a_number_of_rows_without_a_graph_is_found_before_the_service() {
+    served(&grouped(2), &terms(8)).unwrap();
+    match refusal(&grouped(4), &terms(8)) {
+        ModelError::Size {
+            rows: 1, max: 8, ..
+        } => {}
+        other => panic!("{other}"),
+    }
+    // Only sizes that can be asked for count.
+    served(&over_rows(Axis::Of(4)), &terms(8)).unwrap();
+}
+
+#[test]
+fn what_would_not_fit_is_refused_by_name() {
+    served(&over_rows(Axis::Free), &terms(8)).unwrap();
+    match refusal(&over_rows(Axis::Free), &terms(257)) {
+        ModelError::Graphs { max: 257 } => {}
+        other => panic!("{other}"),
+    }
+    served(&single("Relu", Axis::Free, 1 << 10, &[]), &terms(64)).unwrap();
+    match refusal(&single("Relu", Axis::Free, 1 << 10, &[]), &terms(65_536)) {
+        ModelError::Frame { rows: 65_536, .. } => {}
+        other => panic!("{other}"),
+    }
+    let mut bounded = terms(8);
+    bounded.bounds = vec![(0.0, 1.0), (0.0, 1.0)];
+    match refusal(&perceptron().to_onnx(), &bounded) {
+        ModelError::Bounds {
+            inputs: 1,
+            given: 2,
+        } => {}
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn a_question_of_a_size_without_a_graph_is_refused_and_the_next_is_answered() {
+    let outcomes = simulate(mem(), |session| {
+        let mut engine = Rep3Engine::new(session, 18).unwrap();
+        let mut served = served(&single("Relu", Axis::Free, 2, &[]), &terms(4)).unwrap();
+        // As from a leader that chooses too much.
+        let (long, short) = (Question::blank(9, 0), Question::blank(2, 0));
+        let refused = served.answer(&mut engine, &[&long, &short]).unwrap();
+        assert!(refused.iter().all(Result::is_err), "{refused:?}");
+        let me = engine.session().me();
+        let fits = Question::blank(2, if me == 0 { 32 } else { 16 + 8 * 4 });
+        let mut answered = served.answer(&mut engine, &[&fits]).unwrap();
+        answered.remove(0).is_ok()
+    });
+    assert!(outcomes.into_iter().all(Result::unwrap));
+}
+
+/// A row of zeros would change the sums that the others are divided by.
+#[test]
+fn a_model_of_a_fixed_number_of_rows_is_never_filled_up() {
+    let mut setup = Setup::new(Duration::from_secs(5));
+    setup.onnx = over_rows(Axis::Of(3));
+    let running = setup.start();
+    let mut clinic = running.asker(0);
+    assert!(clinic.greeting().exact_rows);
+    match clinic.ask(&[Array2::zeros((2, 2)).into_dyn()]) {
+        Err(AskError::Question(reason)) => assert!(reason.contains("exactly 3 rows"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+    // Whoever asks without looking is refused by the parties.
+    let two = clinic.ask_unchecked(&[Array2::zeros((2, 2)).into_dyn()]);
+    match clinic.answer(two.unwrap()) {
+        Err(AskError::Refused { reason, .. }) => assert!(reason.contains("exactly 3 rows")),
+        other => panic!("{other:?}"),
+    }
+    let x = array![[1.0, 0.0], [2.0, 0.5], [0.0, -1.0]];
+    let good = clinic.ask(&[x.clone().into_dyn()]).unwrap();
+    let y = clinic.answer(good).unwrap();
+    for (k, column) in x.columns().into_iter().enumerate() {
+        let sum: f64 = column.iter().map(|v| f64::exp(*v)).sum();
+        for (row, v) in column.iter().enumerate() {
+            assert!((y[0][[row, k]] - v.exp() / sum).abs() < 1e-3);
+        }
+    }
+    drop(clinic);
+    assert_eq!(running.end()[0].questions, 1);
+}
+
+/// What SECURITY.md says that the bounds of inputs cost.
+#[test]
+fn bounds_cost_what_is_stated() {
+    let mut engine = CostEngine::new(18, Depth::Three);
+    let clip = tacit_nn::program::clip(Some(-1.0), Some(1.0)).keep("clip", &[0]);
+    let n = 48_000;
+    engine.map(&clip, &[&CostValue::shared(&[n])]).unwrap();
+    let parties = engine.parties();
+    let bytes: u64 = parties.iter().map(|p| p.bytes).sum();
+    assert_eq!(bytes as f64 / n as f64, 147.5);
+    assert_eq!(parties.iter().map(|p| p.rounds).max(), Some(11));
+}
