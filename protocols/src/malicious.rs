@@ -3,9 +3,10 @@
 //!
 //! The sharing is that of [`crate::rep3`]: x = x_0 + x_1 + x_2, P_i holds x_i and x_{i+1}, and *index* j (share x_j, key k_j)
 //! is known to exactly P_j and P_{j-1}. What a party may lie about is reduced to one kind of message: the summand z_i of a
-//! product, from P_i to P_{i-1} (`product.rs`), the input of one party (`input.rs`), and the openings, which are compared with
-//! a hash of the other holder before anything else is sent (`open.rs`). Truncation and the conversions between words and bits
-//! are built from these (`truncate.rs`, `a2b.rs`, `b2a.rs`); nothing is dealt.
+//! product, from P_i to P_{i-1} (`product.rs`), the input of one party (`input.rs`), and the openings of results, which are
+//! compared with a hash of the other holder before anything else is sent (`open.rs`). Truncation, comparison, conversions between
+//! words and bits, tables and exponentials are made of these (`split.rs`, `known.rs` and what is named after each): nothing is
+//! dealt, and nothing at all is opened before everything is proved.
 //!
 //! What a party claims about its messages is a list of relations (`log.rs`), each with one half of its data known to P_{i-1}
 //! and the other to P_{i+1}. The proof (`proof.rs`) shows all of them at once, with a number of bytes that grows with the
@@ -14,6 +15,7 @@
 //! says what it assumes and what it rests on.
 
 mod adder;
+mod arguments;
 mod bilinear;
 #[cfg(test)]
 mod check;
@@ -23,6 +25,7 @@ mod convert;
 mod engine;
 mod exact;
 mod exp;
+mod graph;
 mod input;
 mod known;
 mod log;
@@ -31,12 +34,17 @@ mod pair;
 mod product;
 mod program;
 mod proof;
+mod proved;
 mod scaled;
 mod shared;
 mod split;
 mod table;
+mod tensor_gate;
 #[cfg(test)]
 mod tests;
 mod truncate;
+mod value;
 
-pub use engine::{MaliciousEngine, Proved, Release, Value};
+pub use engine::MaliciousEngine;
+pub use proved::{Proved, Release};
+pub use value::Value;

@@ -1,22 +1,21 @@
 //! Sums of products of tensors, rounded once.
 //!
-//! Elementwise products are the gate of `product.rs`, all terms of a sum in one. A matrix product or a convolution f is the same
-//! gate with f in the place of the product, for a whole tensor: z_i = f(x_i, y_i + y_{i+1}) + f(x_{i+1}, y_i) + a_i - a_{i+1}
-//! (protocols-malicious, section 2), sent chunk by chunk and logged as one entry. 24 bytes an output for each gate, then a
-//! truncation in the same chunk: 46.75 bytes at 18 bits, 3 rounds.
+//! Elementwise products are the gate of `product.rs`, all terms of a sum in one; each matrix product or convolution is a gate of
+//! its own (`tensor_gate.rs`). 24 bytes an output for each gate, then one truncation in the same chunk: 46.75 bytes at 18 bits,
+//! 3 rounds. A product with a public factor is local.
 
 use std::num::Wrapping;
 
 use ndarray::ArrayD;
-use tacit_mpc::ring::row_major;
-use tacit_mpc::{Bilinear, Chunk, Error, Label, Purpose, R64, Result, Session, Tensor};
+use tacit_mpc::{Bilinear, Error, R64, Result, Session, Tensor};
 
 use super::circuit::{Circuit, for_each_chunk};
 use super::exact::truncate_exact;
-use super::log::{Entry, Log};
-use super::pair::{Pair, Words};
+use super::log::Log;
+use super::pair::Words;
 use super::product::{Support, product};
 use super::shared::{Shared, put, share_chunks, shared};
+use super::tensor_gate::{Gate, Kept, Sent, send};
 use super::truncate::truncate;
 use crate::rep3::share::Parts;
 
@@ -72,23 +71,6 @@ struct Sum<'a> {
     gates: Vec<Gate<'a>>,
 }
 
-/// A bilinear gate on its way.
-struct Gate<'a> {
-    f: Bilinear,
-    coefficient: R64,
-    x: &'a Shared,
-    y: &'a Shared,
-    /// f(x_i, y_i + y_{i+1}) + f(x_{i+1}, y_i).
-    summand: Tensor,
-}
-
-/// What a gate leaves in one chunk: z_j and a_j at this party's indices.
-struct Sent {
-    label: Label,
-    z: Words,
-    masks: Words,
-}
-
 impl<'a> Sum<'a> {
     fn new(s: &Session, terms: &[Term<'a>]) -> Result<Self> {
         let mut sum = Self::default();
@@ -122,10 +104,10 @@ impl<'a> Sum<'a> {
                 }
             }
         }
-        if sum.interactive() || sum.local.is_some() {
-            if let Some(public) = sum.public.take() {
-                add_shared(&mut sum.local, &Shared::public(s.me(), &public))?;
-            }
+        if (sum.interactive() || sum.local.is_some())
+            && let Some(public) = sum.public.take()
+        {
+            add_shared(&mut sum.local, &Shared::public(s.me(), &public))?;
         }
         Ok(sum)
     }
@@ -215,66 +197,6 @@ async fn sum_of_chunk(
     }
     let total = total.ok_or_else(|| misfit(&[], &[]))?.times(factor);
     Ok((rounding.apply(c, &total, shift).await?, sent))
-}
-
-/// The chunk's part of a gate: 24 bytes an output, 1 round.
-async fn send(c: &Circuit<'_>, gate: &Gate<'_>) -> Result<Sent> {
-    let label = c.strand.next_gate()?;
-    let (me, n, chunk) = (c.me(), c.len(), c.strand.chunk());
-    let mask = |j| c.strand.draw(j, label, Purpose::Zero, n);
-    let masks: Words = Pair::new(mask(me)?, mask(me + 1)?);
-    let summand = &row_major(&gate.summand)[chunk.start..chunk.end];
-    let masked = summand.iter().zip(masks.own.iter().zip(&*masks.next));
-    let z: Vec<R64> = masked.map(|(p, (a, b))| p + a - b).collect();
-    c.send_words(me + 2, label, &z)?;
-    let next = c.recv_words(me + 1, label, n).await?;
-    Ok(Sent {
-        label,
-        z: Pair::new(z, next),
-        masks,
-    })
-}
-
-/// What a gate's entry is made of: a_j - z_j and -a_j, put together from chunks.
-struct Kept {
-    label: Option<Label>,
-    left: Parts,
-    right: Parts,
-}
-
-impl Kept {
-    fn new(shape: &[usize]) -> Self {
-        Self {
-            label: None,
-            left: Parts::new(shape),
-            right: Parts::new(shape),
-        }
-    }
-
-    fn put(&mut self, chunk: Chunk, sent: &Sent) {
-        let left = sent.masks.minus(&sent.z);
-        let right = sent.masks.times(-Wrapping(1));
-        put(&mut self.left, chunk, left);
-        put(&mut self.right, chunk, right);
-        // The tensor's entry stands under the label of its first chunk.
-        if chunk.index == 0 || self.label.is_none_or(|l| sent.label < l) {
-            self.label = Some(sent.label);
-        }
-    }
-
-    fn log(self, log: &Log, gate: Gate<'_>) -> Result<()> {
-        let Some(label) = self.label else {
-            return Ok(()); // no output, nothing to prove
-        };
-        let entry = Entry::Bilinear {
-            f: gate.f,
-            x: gate.x.clone(),
-            y: gate.y.clone(),
-            left: shared(self.left)?,
-            right: shared(self.right)?,
-        };
-        log.push(label, entry)
-    }
 }
 
 fn misfit(left: &[usize], right: &[usize]) -> Error {

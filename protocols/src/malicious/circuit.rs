@@ -4,7 +4,7 @@ use std::num::Wrapping;
 use std::rc::Rc;
 
 use tacit_mpc::wire::{append, append_planes, packed_len, unpack, unpack_planes};
-use tacit_mpc::{Chunk, Label, PartyId, Purpose, R64, Result, Session, Strand};
+use tacit_mpc::{Chunk, Label, PartyId, R64, Result, Session, Strand};
 
 use super::log::Log;
 use super::pair::{Pair, joint};
@@ -56,6 +56,7 @@ impl Circuit<'_> {
     }
 
     /// Whether this party knows index j.
+    #[cfg(test)]
     pub(crate) fn knows(&self, j: PartyId) -> bool {
         (j + 3 - self.me()) % 3 < 2
     }
@@ -70,12 +71,13 @@ impl Circuit<'_> {
         joint(self.me(), j, n, v)
     }
 
+    #[cfg(test)]
     /// `n` words of F(k_j, label, purpose) where this party knows index j.
     pub(crate) fn draw(
         &self,
         j: PartyId,
         label: Label,
-        purpose: Purpose,
+        purpose: tacit_mpc::Purpose,
         n: usize,
     ) -> Result<Option<Vec<R64>>> {
         self.knows(j)

@@ -9,7 +9,7 @@ use std::ops::{BitXor, Sub};
 use tacit_mpc::{Label, PartyId, Purpose, R64, Result};
 
 use super::circuit::{Circuit, top};
-use super::pair::{Bits, Pair, Words};
+use super::pair::{Pair, Words};
 
 /// P_d shares `n` words, given there.
 pub(crate) async fn input(
@@ -71,13 +71,14 @@ async fn share(
     }
 }
 
+#[cfg(test)]
 /// P_d shares `count` planes of bits, given there one after the other.
 pub(crate) async fn input_planes(
     c: &Circuit<'_>,
     d: PartyId,
     count: usize,
     x: Option<&[u64]>,
-) -> Result<Bits> {
+) -> Result<super::pair::Bits> {
     let label = c.strand.next_gate()?;
     let words = count * c.len().div_ceil(64);
     let zero = || vec![0u64; words];
@@ -94,6 +95,7 @@ pub(crate) async fn input_planes(
     }
 }
 
+#[cfg(test)]
 fn mask(c: &Circuit<'_>, j: PartyId, label: Label, words: usize) -> Result<Vec<u64>> {
     let drawn = c.strand.draw(j, label, Purpose::Input, words)?;
     Ok(drawn.into_iter().map(|w| w.0).collect())

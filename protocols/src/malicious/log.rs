@@ -91,6 +91,7 @@ pub(crate) struct Weight {
 
 impl Weight {
     /// log2 of the weight of bit b, where it is not zero.
+    #[cfg(test)]
     pub(crate) fn log2(self, b: u32) -> Option<u32> {
         (b >= self.from).then(|| b - self.from + self.up)
     }

@@ -124,58 +124,41 @@ impl Compiler {
         rounding: Rounding,
     ) -> std::result::Result<Compiled, Error> {
         let depth = self.choice.depth(n);
-        let invalid = |k: usize, why: &str| {
-            Error::Invalid(format!("program {}, instruction {k}: {why}", p.name))
-        };
-        let mut is_bit = Vec::new();
-        let mut steps = Vec::new();
-        for (k, instr) in p.code.iter().enumerate() {
-            let number = |r: usize| match is_bit.get(r) {
-                Some(false) => Ok(r),
-                _ => Err(invalid(k, "it reads a register that holds no number")),
-            };
-            let bit = |r: usize| match is_bit.get(r) {
-                Some(true) => Ok(r),
-                _ => Err(invalid(k, "it reads a register that holds no bit")),
-            };
+        p.types()?;
+        let mut steps = Vec::with_capacity(p.code.len());
+        for instr in &p.code {
             let step = match instr {
                 Instr::Input(i) | Instr::InputBit(i) => Step::Input(*i),
                 Instr::Linear(terms, bias) => {
                     let terms = terms
                         .iter()
-                        .map(|&(c, r)| Ok((fixed::from_signed(c), number(r)?)))
-                        .collect::<std::result::Result<_, Error>>()?;
+                        .map(|&(c, r)| (fixed::from_signed(c), r))
+                        .collect();
                     Step::Linear(terms, fixed::encode(*bias, self.f)?)
                 }
                 Instr::Scale(r, c) => {
                     let (c, shift) = fixed::scale_factor(*c)?;
-                    Step::Scale(number(*r)?, c, shift)
+                    Step::Scale(*r, c, shift)
                 }
-                Instr::Mul(r, s) => Step::Mul(number(*r)?, number(*s)?),
+                Instr::Mul(r, s) => Step::Mul(*r, *s),
                 Instr::Negative(r, bound) => {
                     // The bound is on the real number; its word has f more bits.
                     let k_bits = bound.map_or(63, |b| (b + self.f).min(63));
-                    Step::Negative(number(*r)?, k_bits, self.trees.get(k_bits, depth))
+                    Step::Negative(*r, k_bits, self.trees.get(k_bits, depth))
                 }
-                Instr::Zero(r) => Step::Zero(number(*r)?),
-                Instr::And(a, b) => Step::And(bit(*a)?, bit(*b)?),
-                Instr::Xor(a, b) => Step::Xor(bit(*a)?, bit(*b)?),
-                Instr::Not(b) => Step::Not(bit(*b)?),
-                Instr::Floor(r) => Step::Floor(number(*r)?, self.trees.get(self.f, CARRY_DEPTH)),
-                Instr::Select(b, r) => Step::Select(bit(*b)?, number(*r)?),
-                Instr::ToArithmetic(b) => Step::ToArithmetic(bit(*b)?),
-                Instr::ExpNeg(r) => Step::Exp(number(*r)?, Rc::clone(&self.exp_negative)),
-                Instr::Exp(r) => Step::Exp(number(*r)?, Rc::clone(&self.exp)),
-                Instr::Table(r, t) => Step::Table(number(*r)?, self.table(t)?),
-                Instr::Scaled { x, f, lo, hi } => {
-                    Step::Scaled(number(*x)?, self.scaled(*f, *lo, *hi)?)
-                }
+                Instr::Zero(r) => Step::Zero(*r),
+                Instr::And(a, b) => Step::And(*a, *b),
+                Instr::Xor(a, b) => Step::Xor(*a, *b),
+                Instr::Not(b) => Step::Not(*b),
+                Instr::Floor(r) => Step::Floor(*r, self.trees.get(self.f, CARRY_DEPTH)),
+                Instr::Select(b, r) => Step::Select(*b, *r),
+                Instr::ToArithmetic(b) => Step::ToArithmetic(*b),
+                Instr::ExpNeg(r) => Step::Exp(*r, Rc::clone(&self.exp_negative)),
+                Instr::Exp(r) => Step::Exp(*r, Rc::clone(&self.exp)),
+                Instr::Table(r, t) => Step::Table(*r, self.table(t)?),
+                Instr::Scaled { x, f, lo, hi } => Step::Scaled(*x, self.scaled(*f, *lo, *hi)?),
             };
-            is_bit.push(gives_bit(instr));
             steps.push(step);
-        }
-        if let Some(r) = p.outputs.iter().find(|&&r| r >= steps.len()) {
-            return Err(invalid(*r, "there is no such register to give out"));
         }
         Ok(Compiled {
             steps,
@@ -185,18 +168,6 @@ impl Compiler {
             rounding,
         })
     }
-}
-
-fn gives_bit(instr: &Instr) -> bool {
-    matches!(
-        instr,
-        Instr::InputBit(_)
-            | Instr::Negative(..)
-            | Instr::Zero(_)
-            | Instr::And(..)
-            | Instr::Xor(..)
-            | Instr::Not(_)
-    )
 }
 
 impl Compiled {

@@ -11,6 +11,7 @@
 
 pub mod gate;
 pub mod random;
+pub mod secure;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

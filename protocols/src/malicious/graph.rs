@@ -1,0 +1,188 @@
+//! The operations of a graph on the malicious engine.
+
+use ndarray::{ArrayD, Axis};
+use tacit_mpc::Tensor;
+use tacit_nn::{Engine, Error, Layout, Product, Program, Result, fixed};
+
+use super::arguments::{Output, arguments};
+use super::bilinear::{self, Operand, Rounding, Term, products};
+use super::circuit::{Circuit, for_each_chunk};
+use super::engine::MaliciousEngine;
+use super::program::Register;
+use super::shared::Shared;
+use super::value::{Kind, Value, failed};
+use crate::rep3::share::Parts;
+
+impl Engine for MaliciousEngine {
+    type Value = Value;
+
+    fn begin_run(&mut self) -> Result<()> {
+        self.session.begin_run().map_err(failed)
+    }
+
+    fn begin_node(&mut self, node: usize) {
+        self.rounding = if self.exact_nodes.contains(&node) {
+            Rounding::Exact
+        } else {
+            Rounding::Masked
+        };
+        self.session
+            .begin_node(u32::try_from(node).unwrap_or(u32::MAX));
+    }
+
+    fn public(&mut self, x: &ArrayD<f64>) -> Result<Value> {
+        let words = fixed::encode_tensor(x, self.fraction_bits)?;
+        Ok(Value(Kind::Public(words)))
+    }
+
+    fn shape(&self, x: &Value) -> Vec<usize> {
+        x.shape().to_vec()
+    }
+
+    fn layout(&mut self, layout: &Layout, x: &Value) -> Result<Value> {
+        Ok(Value(match x.operand()? {
+            Operand::Public(x) => Kind::Public(layout.apply(x)?),
+            Operand::Shared(x) => Kind::Numbers(x.try_each(|t| layout.apply(t))?),
+        }))
+    }
+
+    fn concat(&mut self, axis: usize, xs: &[&Value]) -> Result<Value> {
+        let join = |parts: &[&Tensor]| {
+            let views: Vec<_> = parts.iter().map(|x| x.view()).collect();
+            ndarray::concatenate(Axis(axis), &views).map_err(|_| Error::Shape {
+                op: "concat",
+                left: parts
+                    .first()
+                    .map(|x| x.shape().to_vec())
+                    .unwrap_or_default(),
+                right: parts.last().map(|x| x.shape().to_vec()).unwrap_or_default(),
+            })
+        };
+        self.locally(xs, join)
+    }
+
+    fn linear(&mut self, terms: &[(i64, &Value)], bias: f64) -> Result<Value> {
+        let bias = fixed::encode(bias, self.fraction_bits)?;
+        let (coefficients, xs): (Vec<i64>, Vec<&Value>) = terms.iter().copied().unzip();
+        let combine = |parts: &[&Tensor]| {
+            let mut sum: Option<Tensor> = None;
+            for (&c, x) in coefficients.iter().zip(parts) {
+                let c = fixed::from_signed(c);
+                match &mut sum {
+                    None => sum = Some(x.mapv(|w| c * w)),
+                    Some(sum) if sum.shape() == x.shape() => {
+                        sum.zip_mut_with(x, |s, &w| *s += c * w);
+                    }
+                    Some(sum) => {
+                        return Err(Error::Shape {
+                            op: "linear",
+                            left: sum.shape().to_vec(),
+                            right: x.shape().to_vec(),
+                        });
+                    }
+                }
+            }
+            sum.ok_or_else(|| {
+                Error::Invalid("a linear combination of no terms has no shape".into())
+            })
+        };
+        let sum = self.locally(&xs, combine)?;
+        let bias = Shared::public(self.session.me(), &ArrayD::from_elem(sum.shape(), bias));
+        Ok(Value(match sum.0 {
+            Kind::Public(x) => Kind::Public(x + &*bias.own + &*bias.next),
+            Kind::Numbers(x) => Kind::Numbers(x.zip(&bias, |x, b| x + b)),
+            bits @ Kind::Bits(..) => bits,
+        }))
+    }
+
+    /// Both operands shared: 46.75 bytes (f = 18) and 3 rounds a value. One of them public: the product is local, 22.75 bytes
+    /// for the rounding. Both public: nothing.
+    fn products(&mut self, terms: &[Product<'_, Value>], scale: f64) -> Result<Value> {
+        let (c, shift) = fixed::scale_factor(scale)?;
+        let shift = shift + self.fraction_bits;
+        if shift > 62 {
+            return Err(Error::Invalid(format!(
+                "a product scaled by {scale} would be rounded by {shift} bits: at most 62 are possible"
+            )));
+        }
+        let terms = terms
+            .iter()
+            .map(|t| {
+                Ok(Term {
+                    f: t.f,
+                    coefficient: fixed::from_signed(t.coefficient),
+                    x: t.x.operand()?,
+                    y: t.y.operand()?,
+                })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let c = fixed::from_signed(c);
+        let (session, log) = (&self.session, &self.log);
+        let sum = products(session, log, &terms, c, shift, self.rounding).map_err(failed)?;
+        self.bound()?;
+        Ok(Value(match sum {
+            bilinear::Product::Public(x) => Kind::Public(x),
+            bilinear::Product::Shared(x) => Kind::Numbers(x),
+        }))
+    }
+
+    fn map(&mut self, program: &Program, inputs: &[&Value]) -> Result<Vec<Value>> {
+        let shape = inputs
+            .first()
+            .map(|x| x.shape().to_vec())
+            .unwrap_or_default();
+        let compiled = self.compiler.compile(program, self.rounding)?;
+        if let Some(other) = inputs.iter().find(|x| x.shape() != shape) {
+            return Err(Error::Shape {
+                op: program.name,
+                left: shape,
+                right: other.shape().to_vec(),
+            });
+        }
+        let me = self.session.me();
+        let arguments = arguments(program, inputs, me)?;
+        let mut outputs: Vec<Option<Output>> = program.outputs.iter().map(|_| None).collect();
+        let run = async |c: &Circuit<'_>| {
+            let registers: Vec<Register> = arguments.iter().map(|x| x.part(c)).collect();
+            compiled.run(c, &registers).await
+        };
+        let n = shape.iter().product();
+        for_each_chunk(&self.session, &self.log, n, run, |chunk, registers| {
+            for (output, register) in outputs.iter_mut().zip(registers) {
+                let output = output.get_or_insert_with(|| Output::like(&register, &shape));
+                output.put(chunk, register);
+            }
+            Ok(())
+        })
+        .map_err(failed)?;
+        self.bound()?;
+        outputs
+            .into_iter()
+            // Without chunks there is nothing to tell bits from numbers by.
+            .map(|o| {
+                o.unwrap_or_else(|| Output::Numbers(Parts::new(&shape)))
+                    .finish(&shape)
+            })
+            .collect()
+    }
+}
+
+impl MaliciousEngine {
+    /// A local map of some values, of their tensors where all are public and of both shares otherwise.
+    fn locally(&self, xs: &[&Value], map: impl Fn(&[&Tensor]) -> Result<Tensor>) -> Result<Value> {
+        let public = |x: &&'_ Value| match &x.0 {
+            Kind::Public(x) => Some(x.clone()),
+            _ => None,
+        };
+        if let Some(all) = xs.iter().map(public).collect::<Option<Vec<_>>>() {
+            return Ok(Value(Kind::Public(map(&all.iter().collect::<Vec<_>>())?)));
+        }
+        let me = self.session.me();
+        let shared: Vec<Shared> = xs.iter().map(|x| x.shared(me)).collect::<Result<_>>()?;
+        let each = |of: fn(&Shared) -> &Tensor| map(&shared.iter().map(of).collect::<Vec<_>>());
+        Ok(Value(Kind::Numbers(Shared::new(
+            each(|x| &x.own)?,
+            each(|x| &x.next)?,
+        ))))
+    }
+}
