@@ -66,7 +66,7 @@ fn errors_and_costs_over_the_whole_range() {
         (Scaled::InverseRoot, root),
         (
             Scaled::Root,
-            [(16, -17.6, 501.5), (18, -19.4, 576.375), (20, -20.6, 608.0)],
+            [(16, -17.5, 501.5), (18, -19.4, 576.375), (20, -20.6, 608.0)],
         ),
     ];
     for (of, expected) in cases {
