@@ -75,21 +75,52 @@ async fn merge(c: &Circuit<'_>, pairs: &[(&Group, &Group, bool)]) -> Result<Vec<
     Ok(merged.collect())
 }
 
-/// The carry out of all groups, lowest first: 2(n - 1) - ⌈log2 n⌉ gates and ⌈log2 n⌉ rounds for n groups, at least one.
-pub(crate) async fn carry(c: &Circuit<'_>, mut groups: Vec<Group>) -> Result<Bits> {
-    while groups.len() > 1 {
-        let pairs: Vec<_> = groups
-            .chunks_exact(2)
-            .enumerate()
-            .map(|(i, pair)| (&pair[1], &pair[0], i > 0))
-            .collect();
-        let mut merged = merge(c, &pairs).await?;
-        if groups.len() % 2 == 1 {
-            merged.extend(groups.pop());
+/// The carry out of all positions, whose planes g and p lie one after the other, lowest first: 2(n - 1) - ⌈log2 n⌉ gates and
+/// ⌈log2 n⌉ rounds for n positions, at least one.
+pub(crate) async fn carry(c: &Circuit<'_>, mut g: Bits, mut p: Bits) -> Result<Bits> {
+    let words = c.len().div_ceil(64);
+    loop {
+        let n = g.own.len() / words;
+        if n <= 1 {
+            return Ok(g);
         }
-        groups = merged;
+        let (pairs, odd) = (n / 2, n % 2 == 1);
+        // For every pair p_high·g_low; for all but the lowest p_high·p_low as well.
+        let x = g.zip(&p, |_, p| {
+            gather(words, high(0..pairs).chain(high(1..pairs)).map(|k| (p, k)))
+        });
+        let y = g.zip(&p, |g, p| {
+            let lows = (0..pairs).map(|i| (g, 2 * i));
+            gather(words, lows.chain((1..pairs).map(|i| (p, 2 * i))))
+        });
+        let z = and_between(c, &x, &y, Support::Full).await?;
+        p = p.zip(&z, |p, z| {
+            // The lowest p is never read.
+            let hands = (0..1).chain(pairs..2 * pairs - 1).map(|k| (z, k));
+            gather(words, hands.chain(odd.then_some((p, n - 1))))
+        });
+        g = g.zip(&z, |g, z| {
+            let mut merged = gather(
+                words,
+                high(0..pairs).chain(odd.then_some(n - 1)).map(|k| (g, k)),
+            );
+            let carries = z[..pairs * words].iter();
+            merged.iter_mut().zip(carries).for_each(|(g, z)| *g ^= z);
+            merged
+        });
     }
-    Ok(groups.swap_remove(0).g)
+}
+
+/// The upper positions of pairs.
+fn high(pairs: std::ops::Range<usize>) -> impl Iterator<Item = usize> {
+    pairs.map(|i| 2 * i + 1)
+}
+
+/// Planes of so many words, each from one of several vectors, one after the other.
+fn gather<'a>(words: usize, planes: impl Iterator<Item = (&'a Vec<u64>, usize)>) -> Vec<u64> {
+    let mut flat = Vec::with_capacity(words * planes.size_hint().0);
+    planes.for_each(|(from, k)| flat.extend_from_slice(&from[k * words..][..words]));
+    flat
 }
 
 /// The carry out of the groups up to and with each one, lowest first: Sklansky's tree, ⌈log2 n⌉ rounds.

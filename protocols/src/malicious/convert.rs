@@ -9,29 +9,36 @@ use std::rc::Rc;
 use tacit_mpc::{PartyId, R64, Result};
 
 use super::circuit::Circuit;
-use super::pair::{Bits, Words};
+use super::pair::{Bits, Words, joint_beside};
 use super::product::{Support, product, product_top};
 use crate::rep3::bits::to_words;
 
 /// The bit as 0 or 2^(64 - `bits`): a number modulo 2^`bits` that is multiplied by 2^(64 - `bits`). 3·`bits` bits, 2 rounds; 24 bytes
 /// for the bit as 0 or 1 modulo 2^64.
 pub(crate) async fn to_arithmetic(c: &Circuit<'_>, bit: &Bits, bits: u32) -> Result<Words> {
-    let (n, d, up) = (c.len(), c.dealer(), (64 - bits) as usize);
+    let (n, me, d, up) = (c.len(), c.me(), c.dealer(), (64 - bits) as usize);
+    let zero = Rc::new(vec![R64::default(); n]);
     let share = |j: PartyId, up: usize| {
         let words = |plane: &Rc<Vec<u64>>| {
-            let words = to_words(plane, n);
-            Rc::new(words.into_iter().map(|w| w << up).collect::<Vec<R64>>())
+            let mut words = to_words(plane, n);
+            words.iter_mut().for_each(|w| *w <<= up);
+            Rc::new(words)
         };
-        c.joint(j, n, bit.at(c.me(), j).map(words))
+        joint_beside(me, j, &zero, bit.at(me, j).map(words))
+    };
+    // Raised where they are added, plain where they are the second factor.
+    let raised = |j: PartyId, plain: &Words| match up {
+        0 => plain.clone(),
+        _ => share(j, up),
     };
     let two = Wrapping(2);
     let (first, second, third) = (share(d, up), share(d + 1, 0), share(d + 2, 0));
-    let terms = [(first.clone(), second)];
-    let both = product_top(c, &terms, Support::Neighbours(d), bits).await?;
-    let y = first.plus(&share(d + 1, up)).minus(&both.times(two));
-    let terms = [(y.clone(), third)];
-    let all = product_top(c, &terms, Support::PairBySingle(d + 2), bits).await?;
-    Ok(y.plus(&share(d + 2, up)).minus(&all.times(two)))
+    let sum = first.plus(&raised(d + 1, &second));
+    let both = product_top(c, &[(first, second)], Support::Neighbours(d), bits).await?;
+    let y = sum.minus(&both.times(two));
+    let sum = y.plus(&raised(d + 2, &third));
+    let all = product_top(c, &[(y, third)], Support::PairBySingle(d + 2), bits).await?;
+    Ok(sum.minus(&all.times(two)))
 }
 
 /// bit·x: the bit as a number, and a product. 48 bytes, 3 rounds.

@@ -17,7 +17,7 @@ use tacit_mpc::{Label, PartyId, R64, Result};
 use super::circuit::Circuit;
 use super::input::{input_top, input_xor};
 use super::log::{BitDots, BitRelation, Entry, Weight};
-use super::pair::{Bits, Pair, Words};
+use super::pair::{Bits, Words};
 use crate::rep3::bits::to_bits;
 
 const TWO: R64 = Wrapping(2);
@@ -117,14 +117,13 @@ impl Split {
         c.log.push(self.label, Entry::BitDots(dots))
     }
 
-    /// The dealer's word in bit planes, lowest first, known to the dealer.
-    pub(crate) fn planes(&self) -> Vec<Bits> {
+    /// The dealer's word in bit planes, lowest first and one after the other, known to the dealer.
+    pub(crate) fn planes(&self) -> Bits {
         let down = (64 - self.bits) as usize;
-        let planes = self.shares.each(|words| {
+        self.shares.each(|words| {
             let low: Vec<R64> = words.iter().map(|w| w >> down).collect();
             to_bits(&low, self.bits)
-        });
-        each_plane(&planes, self.n)
+        })
     }
 
     /// `count` bits from bit `first` on of each share: a pair of small numbers whose exclusive or is that part of the word.
@@ -136,25 +135,25 @@ impl Split {
     }
 }
 
-/// Planes that lie one after the other, one by one.
-fn each_plane(planes: &Bits, n: usize) -> Vec<Bits> {
-    let words = n.div_ceil(64).max(1);
-    let cut = planes
-        .own
-        .chunks_exact(words)
-        .zip(planes.next.chunks_exact(words));
-    cut.map(|(own, next)| Pair::new(own.to_vec(), next.to_vec()))
-        .collect()
-}
-
 /// c = x_{d+2} of the sharing x, at the two parties that know it.
 pub(crate) fn common(c: &Circuit<'_>, x: &Words) -> Option<Rc<Vec<R64>>> {
     x.at(c.me(), c.dealer() + 2).map(Rc::clone)
 }
 
-/// The low `k` bits of a word that both others know, in planes at index d + 2, lowest first.
-pub(crate) fn common_planes(c: &Circuit<'_>, words: Option<&[R64]>, n: usize, k: u32) -> Vec<Bits> {
+/// The low `k` bits of a word that both others know, in planes at index d + 2, lowest first and one after the other.
+pub(crate) fn common_planes(c: &Circuit<'_>, words: Option<&[R64]>, n: usize, k: u32) -> Bits {
     let flat = words.map(|w| Rc::new(to_bits(w, k)));
-    let len = k as usize * n.div_ceil(64);
-    each_plane(&c.joint(c.dealer() + 2, len, flat), n)
+    c.joint(c.dealer() + 2, k as usize * n.div_ceil(64), flat)
+}
+
+/// `count` planes from plane `first` on.
+pub(crate) fn planes(c: &Circuit<'_>, bits: &Bits, first: usize, count: usize) -> Bits {
+    let words = c.len().div_ceil(64);
+    bits.each(|b| b[first * words..][..count * words].to_vec())
+}
+
+/// The planes one by one.
+pub(crate) fn each_plane(c: &Circuit<'_>, bits: &Bits) -> Vec<Bits> {
+    let count = bits.own.len() / c.len().div_ceil(64);
+    (0..count).map(|k| planes(c, bits, k, 1)).collect()
 }
