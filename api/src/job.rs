@@ -68,6 +68,9 @@ pub struct JobSpec {
     /// What the recipient learns besides the model.
     #[serde(default)]
     pub release: ReleaseSpec,
+    /// How the parties compute.
+    #[serde(default)]
+    pub protocol: ProtocolSpec,
     /// To whom and how long a model is served; for [`Kind::Serve`].
     pub service: Option<ServiceSpec>,
 }
@@ -134,6 +137,27 @@ pub struct Feature {
     /// The largest value that can occur.
     #[serde(deserialize_with = "number")]
     pub max: f64,
+}
+
+/// How the parties compute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProtocolSpec {
+    /// The variant of comparisons.
+    pub comparison: Comparison,
+}
+
+/// The variants of a comparison, the only gate that has two: neither is better on every link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Comparison {
+    /// The parties measure their links and take, for each tensor, the variant that takes less time on them.
+    #[default]
+    Auto,
+    /// 41.75 bytes and five rounds a value, on every link.
+    FewBytes,
+    /// 49.75 bytes and four rounds.
+    FewRounds,
 }
 
 /// What the recipient learns besides the model.
@@ -330,6 +354,27 @@ epoch_loss = true
         assert_eq!((job.training.batch, job.training.fraction_bits), (32, 18));
         assert_eq!(job.parties(), ["north", "west", "south", "east"]);
         assert_eq!(job.release.metrics, [Metric::Accuracy, Metric::Auc]);
+    }
+
+    #[test]
+    fn the_variant_of_comparisons_is_read() {
+        let asked = |lines: &str| {
+            JobSpec::parse(&format!("{FULL}{lines}")).map(|job| job.protocol.comparison)
+        };
+        assert_eq!(asked(""), Ok(Comparison::Auto));
+        for (word, variant) in [
+            ("auto", Comparison::Auto),
+            ("few-bytes", Comparison::FewBytes),
+            ("few-rounds", Comparison::FewRounds),
+        ] {
+            assert_eq!(
+                asked(&format!("[protocol]\ncomparison = \"{word}\"\n")),
+                Ok(variant)
+            );
+        }
+        let refused = |lines: &str| asked(lines).unwrap_err().to_string();
+        assert!(refused("[protocol]\ncomparison = \"fast\"\n").contains("few-rounds"));
+        assert!(refused("[protocol]\nrounding = 1\n").contains("rounding"));
     }
 
     #[test]

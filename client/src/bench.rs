@@ -16,7 +16,7 @@ use tacit_mpc::net::Profile;
 pub use loopback::ChildArgs;
 pub use op::Op;
 
-use crate::local::Protocol;
+use crate::local::{Comparison, Protocol};
 use crate::usage;
 use measure::Task;
 use report::Entry;
@@ -36,6 +36,9 @@ pub struct Args {
     /// What lies between the parties
     #[arg(long, default_value = "loopback")]
     net: Net,
+    /// Fewer bytes or fewer rounds for each comparison
+    #[arg(long, value_enum, default_value_t)]
+    comparison: Comparison,
     /// Runs; the figures are medians over them
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     runs: u16,
@@ -81,6 +84,7 @@ pub fn run(args: &Args) -> Result<()> {
             op,
             size: asked_size(op, args.size),
             runs: args.runs.into(),
+            comparison: args.comparison,
         };
         usage::forget_peak_memory();
         let parties = match args.net {

@@ -34,8 +34,8 @@ pub fn check(args: &Args) -> Result<()> {
         eprintln!("tacit: note: {note}");
     }
     let Prepared { graph, given, .. } = &prepared;
-    let (protocol, fraction_bits) = (args.work.protocol, args.work.fraction_bits);
-    let report = compare(protocol, graph, given, fraction_bits, args.tolerance)?;
+    let (protocol, settings) = (args.work.protocol, args.work.settings());
+    let report = compare(protocol, graph, given, settings, args.tolerance)?;
     print(&report);
     if args.json {
         println!("{}", to_json(args, &report));

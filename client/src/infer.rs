@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use tacit_nn::onnx::{Constant, Output};
 
+use crate::forecast::{self, Expected};
 use crate::local::{Prepared, Protocol, Run, Work, distance, finished, run};
 use crate::npy::{self, Dtype, Kind};
 use crate::{text, usage};
@@ -40,10 +41,17 @@ pub fn infer(args: &Args) -> Result<()> {
         eprintln!("tacit: note: {note}");
     }
     let files = plan(&args.output, &prepared.outputs)?;
-    usage::forget_peak_memory();
     let Prepared { graph, given, .. } = &prepared;
-    let protocol = args.work.protocol;
-    let cost = run(protocol, graph, given, args.work.fraction_bits, None)?;
+    let (protocol, settings) = (args.work.protocol, args.work.settings());
+    let expected = match protocol {
+        Protocol::Rep3 => Some(forecast::on_this_machine(graph, given, settings)?),
+        _ => None,
+    };
+    if let Some(expected) = &expected {
+        println!("{}", forecast_line(expected));
+    }
+    usage::forget_peak_memory();
+    let cost = run(protocol, graph, given, settings, None)?;
     let peak_memory_bytes = usage::peak_memory_bytes();
     let outputs = finished(&prepared.outputs, &cost.outputs)?;
     let max_abs_error = match protocol {
@@ -65,12 +73,23 @@ pub fn infer(args: &Args) -> Result<()> {
             "bytes": cost.bytes,
             "offline_bytes": 0,
             "peak_memory_bytes": peak_memory_bytes,
+            "forecast": expected,
             "max_abs_error": max_abs_error,
             "outputs": args.output,
         });
         println!("{report}");
     }
     Ok(())
+}
+
+/// For people, before the run.
+fn forecast_line(expected: &Expected) -> String {
+    format!(
+        "forecast: {:.3} s of processor time, {} rounds, {}",
+        expected.cpu_seconds,
+        expected.rounds,
+        text::bytes(expected.bytes)
+    )
 }
 
 /// For people.

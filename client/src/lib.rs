@@ -36,3 +36,4 @@ pub mod watch;
 
 #[cfg(test)]
 mod fixture;
+mod forecast;

@@ -1,5 +1,6 @@
 //! Runs a graph on this machine: in plaintext, in the ring, or by three parties as threads of this process.
 
+mod comparison;
 mod feeds;
 mod model;
 mod parties;
@@ -10,6 +11,7 @@ use ndarray::ArrayD;
 use tacit_nn::program::Instr;
 use tacit_nn::{Error, Graph, graph::Op};
 
+pub use comparison::{Comparison, Settings};
 pub use model::{Known, Prepared, Work, finished};
 pub use parties::{Given, Run, Watch, run};
 

@@ -14,7 +14,7 @@ use tacit_party::train_job::Plan;
 
 use crate::fetch;
 use crate::jobs::JobFile;
-use crate::local::Protocol;
+use crate::local::{Comparison, Protocol, Settings};
 use crate::release::Opened;
 use crate::usage::{self, Scope, cpu_seconds};
 
@@ -27,6 +27,9 @@ pub struct Args {
     /// How
     #[arg(long, value_enum, default_value_t = Protocol::Rep3)]
     protocol: Protocol,
+    /// Fewer bytes or fewer rounds for each comparison; as the job says, where this does not
+    #[arg(long, value_enum)]
+    comparison: Option<Comparison>,
     /// The job file, the same that `tacit submit` takes
     job: PathBuf,
     /// A contributor's rows; without a name the rows of everybody
@@ -74,12 +77,16 @@ pub fn run(args: &Args) -> Result<()> {
     let split = Split::new(job.training.test_fraction, coin, count);
     usage::forget_peak_memory();
     let (start, cpu) = (Instant::now(), cpu_seconds(Scope::Process));
-    let bits = job.training.fraction_bits;
+    let asked = args.comparison;
+    let settings = Settings {
+        fraction_bits: job.training.fraction_bits,
+        comparison: asked.unwrap_or_else(|| job.protocol.comparison.into()),
+    };
     let show = |epoch: usize, loss: Option<f64>| {
         let loss = loss.map_or_else(String::new, |loss| format!(", loss {loss:.4}"));
         println!("epoch {epoch} of {}{loss}", job.training.epochs);
     };
-    let trained = parties::train(args.protocol, &plan, &rows, &split, bits, &show)?;
+    let trained = parties::train(args.protocol, &plan, &rows, &split, settings, &show)?;
     let seconds = start.elapsed().as_secs_f64();
     let cpu_seconds = cpu_seconds(Scope::Process) - cpu;
     let opened = Opened {
@@ -228,6 +235,7 @@ mod tests {
         let args = Args {
             local: true,
             protocol: Protocol::Ring,
+            comparison: None,
             job: path("job.toml"),
             data: vec![given],
             output: path("m.safetensors"),

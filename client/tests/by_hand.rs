@@ -6,7 +6,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{World, complaint, long_job, said};
+use common::{Plan, World, complaint, long_job, said};
 use serde_json::Value;
 
 #[test]
@@ -96,6 +96,88 @@ fn a_consortium_by_hand_from_keys_to_model() {
     );
     let unknown = complaint(&["watch", "--dir", &home, "00112233445566778899aabbccddeeff"]);
     assert!(unknown.contains("no job"), "{unknown}");
+}
+
+/// docs/service.md: a model is trained, served, and asked by a client, who gets what the model says in the clear.
+#[test]
+fn a_model_is_served_and_asked() {
+    let own = |from, to: &str| (from, to.to_owned());
+    let mut plan = Plan::default();
+    plan.party.extend([
+        own("kinds = [\"train\"]", "kinds = [\"train\", \"serve\"]"),
+        own("clients = []", "clients = [\"analyst\"]"),
+    ]);
+    let world = World::with(plan);
+    let home = world.path("analyst");
+    let toml = tacit_examples::BREAST_CANCER.jobs[0].replace("epochs = 10", "epochs = 2");
+    let trained = world.submit(&toml);
+    said(&["watch", "--dir", &home, &trained]);
+    let [model, onnx] = ["model.safetensors", "model.onnx"].map(|name| world.path(name));
+    said(&[
+        "fetch", "--dir", &home, &trained, "-o", &model, "--onnx", &onnx,
+    ]);
+
+    let serve = r#"
+name = "triage"
+kind = "serve"
+recipient = "analyst"
+compute = ["north", "west", "south"]
+[model]
+onnx = "../model.onnx"
+[service]
+clients = ["analyst"]
+max_rows = 2
+minutes = 5
+bounds = [[0, 10000]]
+"#;
+    let id = world.submit(serve);
+    let [x, y, want] = ["x.npy", "y.npy", "want.npy"].map(|name| world.path(name));
+    // Five rows make three questions; every feature is small and positive.
+    let rows: Vec<f32> = (0..150).map(|k| (k % 7) as f32 / 4.0).collect();
+    std::fs::write(&x, npy(&rows, 30)).unwrap();
+    said(&["ask", "--dir", &home, &id, "--input", &x, "--output", &y]);
+    said(&[
+        "infer",
+        "--local",
+        "--protocol",
+        "plain",
+        "--model",
+        &onnx,
+        "--input",
+        &x,
+        "--output",
+        &want,
+    ]);
+    let [got, want] = [&y, &want].map(|file| floats(&std::fs::read(file).unwrap()));
+    assert_eq!((got.len() % 5, got.len()), (0, want.len()));
+    for (got, want) in got.iter().zip(&want) {
+        assert!((got - want).abs() < 1e-3, "{got} instead of {want}");
+    }
+    // What lies outside of the bounds is refused at home.
+    std::fs::write(&x, npy(&[-1.0; 30], 30)).unwrap();
+    let refused = complaint(&["ask", "--dir", &home, &id, "--input", &x, "--output", &y]);
+    assert!(refused.contains("from 0 to 10000"), "{refused}");
+    said(&["cancel", "--dir", &home, &id]);
+}
+
+/// Rows of so many numbers as a file of NumPy's.
+fn npy(values: &[f32], width: usize) -> Vec<u8> {
+    let rows = values.len() / width;
+    let header =
+        format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {width}), }}");
+    let header = format!("{header:<117}\n");
+    let mut file = b"\x93NUMPY\x01\x00".to_vec();
+    file.extend((header.len() as u16).to_le_bytes());
+    file.extend(header.as_bytes());
+    file.extend(values.iter().flat_map(|v| v.to_le_bytes()));
+    file
+}
+
+/// The numbers of such a file.
+fn floats(file: &[u8]) -> Vec<f32> {
+    let len = usize::from(u16::from_le_bytes([file[8], file[9]]));
+    let words = file[10 + len..].as_chunks::<4>().0.iter();
+    words.map(|b| f32::from_le_bytes(*b)).collect()
 }
 
 #[test]

@@ -72,7 +72,8 @@ pub struct Cost {
 pub const HEADER: usize = 20;
 /// An outbox is sent when it has grown to this many bytes, or when this party is about to wait.
 const FLUSH: usize = 1 << 20;
-/// Strands at once: enough that what they send between two waits fills frames, and what they work on the cache.
+/// Strands at once: enough that what they send between two waits fills frames, and not so many that what they work on leaves the
+/// caches.
 const WINDOW: usize = 24;
 /// Messages of one peer that may wait for a gate this party has not reached. The window of strands keeps honest peers far below.
 const MAX_WAITING: usize = 1 << 16;

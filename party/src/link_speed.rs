@@ -8,8 +8,10 @@
 use std::time::Instant;
 
 use bytes::Bytes;
+use tacit_api::job::Comparison;
 use tacit_mpc::net::{Profile, Transport};
 use tacit_mpc::{Error, PartyId};
+use tacit_protocols::rep3::{Choice, Depth};
 
 const PINGS: usize = 3;
 const BURST: usize = 256 << 10;
@@ -24,11 +26,23 @@ const WORST: Profile = Profile {
     bits_per_second: 1_000,
 };
 
+/// The variant of comparisons: as the job says, or by the links.
+///
+/// # Errors
+/// A failed link or peer.
+pub(crate) fn comparison(net: &dyn Transport, asked: Comparison) -> Result<Choice, Error> {
+    Ok(match asked {
+        Comparison::Auto => measure(net)?.into(),
+        Comparison::FewBytes => Depth::Three.into(),
+        Comparison::FewRounds => Depth::Two.into(),
+    })
+}
+
 /// Measures the links among the three computing parties, and agrees on the slowest.
 ///
 /// # Errors
 /// A failed link or peer.
-pub(crate) fn measure(net: &dyn Transport) -> Result<Profile, Error> {
+fn measure(net: &dyn Transport) -> Result<Profile, Error> {
     let me = net.me();
     let (next, previous) = ((me + 1) % 3, (me + 2) % 3);
     let mut latency = WORST.latency_ns;
@@ -125,6 +139,15 @@ mod tests {
 
     fn boxed(net: impl Transport + 'static) -> Box<dyn Transport> {
         Box::new(net)
+    }
+
+    /// Where the job chooses, nothing is measured: a lone party would wait for ever for the others' answers.
+    #[test]
+    fn a_job_that_chooses_needs_no_measurement() {
+        let net = MemNet::mesh(3).remove(0);
+        let chosen = |asked| comparison(&net, asked).unwrap();
+        assert_eq!(chosen(Comparison::FewBytes), Choice::Always(Depth::Three));
+        assert_eq!(chosen(Comparison::FewRounds), Choice::Always(Depth::Two));
     }
 
     #[test]

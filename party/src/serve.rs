@@ -23,11 +23,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tacit_api::job::Comparison;
 use tacit_mpc::keys::{self, Binding};
 use tacit_mpc::net::Transport;
 use tacit_mpc::{PartyId, Session, kernels, prss};
 use tacit_protocols::rep3::Rep3Engine;
 
+use crate::link_speed;
 use crate::net::{Caller, Connector, SessionId};
 use agree::{Mark, Opened, Opening, Ticket};
 use callers::{Callers, Patience};
@@ -69,6 +71,8 @@ pub struct Terms {
     pub clients: Vec<String>,
     /// Fractional bits of shared numbers.
     pub fraction_bits: u32,
+    /// The variant of comparisons.
+    pub comparison: Comparison,
     /// Rows of a batch at most, and of a question.
     pub max_rows: usize,
     /// How long a batch waits for more questions after its first.
@@ -146,7 +150,8 @@ impl Service<'_> {
         let mut agreed = keys::agree(&**net, self.binding)?;
         agreed.limit(self.key_blocks);
         let session = Session::new(net.clone(), agreed, Arc::from(kernels::cpu()));
-        let mut engine = Rep3Engine::new(session, self.terms.fraction_bits)?;
+        let comparison = link_speed::comparison(&**net, self.terms.comparison)?;
+        let mut engine = Rep3Engine::with_depth(session, self.terms.fraction_bits, comparison)?;
         served.share_weights(&mut engine)?;
         let greeting = served.greeting(self.terms);
         let longest = message_len(net.me(), greeting.max_rows, &greeting.inputs) + 1024;

@@ -140,9 +140,9 @@ impl Training<'_> {
         observer: &mut dyn FnMut(Epoch) -> tacit_nn::Result<()>,
     ) -> Result<Outcome, TrainError> {
         let keys = agree(&**net, self.binding)?;
-        let links = link_speed::measure(&**net)?;
+        let comparison = link_speed::comparison(&**net, self.job.protocol.comparison)?;
         let session = Session::new(net.clone(), keys, Arc::from(kernels::cpu()));
-        let mut engine = Rep3Engine::with_depth(session, self.fraction_bits(), links)?;
+        let mut engine = Rep3Engine::with_depth(session, self.fraction_bits(), comparison)?;
         let counts = row_count::collect(&mut engine, &**net, self.seats, self.job, rows.as_ref())?;
         row_count::tell(&**net, self.seats, counts.total)?;
         let own = rows.as_ref().map_or(0, Rows::real);

@@ -3,12 +3,12 @@
 
 mod common;
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::collections::BTreeSet;
 
 use common::secure::Secure;
 use ndarray::ArrayD;
 use tacit_mpc::simulate::{mem, simulate_seeded};
-use tacit_nn::onnx::conformance::{OUTSIDE, Outcome, Tolerance, cases};
+use tacit_nn::onnx::conformance::{OUTSIDE, Tally, Tolerance, folder, tally};
 use tacit_nn::{Graph, run};
 use tacit_protocols::malicious::MaliciousEngine;
 use tacit_protocols::rep3::Rep3Engine;
@@ -41,62 +41,33 @@ fn shared<E: Secure>(graph: &Graph, inputs: &[ArrayD<f64>]) -> Result<Vec<ArrayD
 
 #[test]
 fn nodes_give_on_shares_what_the_project_expects() {
-    nodes::<Rep3Engine>(1);
+    nodes::<Rep3Engine>();
 }
 
-/// Every fifth of them.
 #[test]
 fn nodes_give_on_proved_shares_what_the_project_expects() {
-    nodes::<MaliciousEngine>(5);
+    nodes::<MaliciousEngine>();
 }
 
-fn nodes<E: Secure>(every: usize) {
-    let shared_folder = std::env::var_os("TACIT_SHARED").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared"),
-        PathBuf::from,
-    );
-    let folder = shared_folder.join("data/onnx-nodes");
-    if !folder.is_dir() {
-        println!(
-            "1 skipped: {} is absent (set TACIT_SHARED)",
-            folder.display()
-        );
-        return;
-    }
+fn nodes<E: Secure>() {
+    let Some(folder) = folder() else { return };
     let tolerance = Tolerance {
         absolute: 2f64.powi(-9),
         relative: 1e-3,
     };
-    let cases = cases(&folder).unwrap();
-    assert!(cases.len() >= 356, "of {} cases", cases.len());
-    let cases: Vec<_> = cases.iter().step_by(every).collect();
-    let mut passed = 0;
-    let mut outside = BTreeSet::new();
-    for case in &cases {
-        match case.run(tolerance, &mut |graph, inputs| shared::<E>(graph, inputs)) {
-            Outcome::Passed => passed += 1,
-            Outcome::Failed(why) => {
-                println!("failed {}: {why}", case.name);
-                outside.insert(case.name.as_str());
-            }
-            Outcome::Refused(why) => {
-                let why = why.split("; supported are").next().unwrap_or_default();
-                println!("refused {}: {why}", case.name);
-                outside.insert(case.name.as_str());
-            }
-        }
-    }
-    println!("{passed} passed, {} failed", outside.len());
-    let sampled: BTreeSet<&str> = cases.iter().map(|c| c.name.as_str()).collect();
-    let listed = OUTSIDE.iter().map(|o| o.case);
-    let listed: BTreeSet<&str> = listed.filter(|c| sampled.contains(c)).collect();
+    let tally = tally(&folder, tolerance, &mut |graph, inputs| {
+        shared::<E>(graph, inputs)
+    });
+    let Tally {
+        cases,
+        passed,
+        outside,
+    } = tally.unwrap();
+    let listed: BTreeSet<String> = OUTSIDE.iter().map(|o| o.case.to_string()).collect();
     assert_eq!(
         outside, listed,
         "left: cases outside; right: the list with the reasons"
     );
-    assert!(
-        passed * 100 >= cases.len() * 95,
-        "{passed} of {}",
-        cases.len()
-    );
+    assert!(cases >= 356, "of {cases} cases");
+    assert!(passed * 100 >= cases * 95, "{passed} of {cases}");
 }

@@ -8,13 +8,31 @@ use ndarray::{ArrayD, IxDyn};
 use tacit_mpc::{Bilinear, conv::Conv};
 use tacit_nn::program::{self, Instr, Scaled};
 use tacit_nn::{Engine, Graph, Program, Result, fixed};
-use tacit_protocols::rep3::{Rep3Engine, Value};
+use tacit_protocols::rep3::{CostEngine, CostValue, Rep3Engine, Value};
 
 /// Values in a row of a softmax.
 const CLASSES: usize = 10;
 
 /// Channels before and after a convolution.
 const CHANNELS: (usize, usize) = (16, 32);
+
+/// Engines that multiply words without rounding as well: the one that runs a gate, and the one that tells what it costs.
+pub trait Words: Engine {
+    /// f(x, y) as words.
+    fn product(&mut self, f: Bilinear, x: &Self::Value, y: &Self::Value) -> Result<Self::Value>;
+}
+
+impl Words for Rep3Engine {
+    fn product(&mut self, f: Bilinear, x: &Value, y: &Value) -> Result<Value> {
+        Self::product(self, f, x, y)
+    }
+}
+
+impl Words for CostEngine {
+    fn product(&mut self, f: Bilinear, x: &CostValue, y: &CostValue) -> Result<CostValue> {
+        Self::product(self, f, x, y)
+    }
+}
 
 /// A gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -137,8 +155,8 @@ impl Gate {
     }
 
     /// Runs the gate on shares.
-    pub fn run(self, e: &mut Rep3Engine, x: &[Value]) -> Result<Vec<Value>> {
-        let gate = |e: &mut Rep3Engine, program: Program| {
+    pub fn run<E: Words>(self, e: &mut E, x: &[E::Value]) -> Result<Vec<E::Value>> {
+        let gate = |e: &mut E, program: Program| {
             e.begin_run()?;
             e.map(&program, &x.iter().collect::<Vec<_>>())
         };

@@ -20,6 +20,7 @@ use tacit_party::net::{Connector, Deadlines, Limits, Listener, Peer, Registry, S
 use tokio::net::TcpListener;
 
 use super::measure::{Findings, Task, measure};
+use crate::local::Comparison;
 use crate::process::{Leashed, end_with_stdin};
 use crate::usage::Scope;
 
@@ -44,6 +45,9 @@ pub struct ChildArgs {
     /// Runs that count
     #[arg(long)]
     runs: usize,
+    /// The variant of comparisons
+    #[arg(long)]
+    comparison: Comparison,
 }
 
 /// Measures with three children.
@@ -59,6 +63,7 @@ pub(super) fn run(task: Task) -> Result<Vec<Findings>> {
             &format!("--op={}", task.op),
             &format!("--size={}", task.size),
             &format!("--runs={}", task.runs),
+            &format!("--comparison={}", task.comparison),
         ];
         let mut child = Leashed::start(&args, Stdio::piped(), Stdio::inherit())?;
         let words = child
@@ -153,6 +158,7 @@ pub(super) fn child(args: &ChildArgs) -> Result<()> {
         op: args.op,
         size: args.size,
         runs: args.runs,
+        comparison: args.comparison,
     };
     let start = Instant::now();
     let clock = || start.elapsed().as_secs_f64();

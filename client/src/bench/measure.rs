@@ -4,12 +4,14 @@ use ndarray::{ArrayD, IxDyn};
 use serde::{Deserialize, Serialize};
 use tacit_mpc::{Cost, Session};
 use tacit_nn::{Error, Result, fixed};
-use tacit_protocols::rep3::{Rep3Engine, Value};
+use tacit_protocols::rep3::{CostEngine, CostValue, Depth, Rates, Rep3Engine, Value};
 
 use super::gate::Gate;
 use super::network::Network;
 use super::op::Op;
 use super::training::Training;
+use crate::forecast::{Expected, measured};
+use crate::local::Comparison;
 use crate::usage::{Scope, cpu_seconds, peak_memory_bytes};
 
 /// What one run cost one party.
@@ -35,6 +37,8 @@ pub(super) struct Sample {
 pub(super) struct Findings {
     /// One entry a run.
     pub(super) samples: Vec<Sample>,
+    /// What was forecast for a run; nothing for a training.
+    pub(super) forecast: Option<Expected>,
     /// The most memory that the party's process has had resident.
     pub(super) peak_memory_bytes: u64,
     /// The largest distance of an opened result from plaintext.
@@ -52,6 +56,8 @@ pub(super) struct Task {
     pub(super) size: usize,
     /// Runs that count; one more goes before them, to warm up.
     pub(super) runs: usize,
+    /// The variant of comparisons.
+    pub(super) comparison: Comparison,
 }
 
 /// Runs `task` in `session`. Time is what `clock` says, in seconds: that of the wall or of a simulated network.
@@ -61,8 +67,14 @@ pub(super) fn measure(
     clock: &dyn Fn() -> f64,
     scope: Scope,
 ) -> Result<Findings> {
+    let depth = Depth::from(task.comparison);
+    let mut engine = Rep3Engine::with_depth(session, fixed::FRACTION_BITS, depth)?;
+    let rates = measured(&mut engine, scope)?;
     let mut party = Party {
-        engine: Rep3Engine::new(session, fixed::FRACTION_BITS)?,
+        engine,
+        rates,
+        cost: CostEngine::new(fixed::FRACTION_BITS, depth),
+        forecast: None,
         runs: task.runs,
         clock,
         scope,
@@ -75,6 +87,7 @@ pub(super) fn measure(
     };
     Ok(Findings {
         samples: party.samples,
+        forecast: party.forecast,
         peak_memory_bytes: peak_memory_bytes(),
         max_abs_error,
         accuracy,
@@ -83,6 +96,9 @@ pub(super) fn measure(
 
 struct Party<'a> {
     engine: Rep3Engine,
+    rates: Rates,
+    cost: CostEngine,
+    forecast: Option<Expected>,
     runs: usize,
     clock: &'a dyn Fn() -> f64,
     scope: Scope,
@@ -90,9 +106,23 @@ struct Party<'a> {
 }
 
 impl Party<'_> {
+    /// Counts what `work` will cost on shared inputs like these.
+    fn foretell(
+        &mut self,
+        inputs: &[ArrayD<f64>],
+        work: impl Fn(&mut CostEngine, &[CostValue]) -> Result<()>,
+    ) -> Result<()> {
+        let shared = inputs.iter().map(|x| CostValue::shared(x.shape()));
+        work(&mut self.cost, &shared.collect::<Vec<_>>())?;
+        let me = self.engine.session().me();
+        self.forecast = Some(Expected::of(&self.cost.forecast()[me], &self.rates));
+        Ok(())
+    }
+
     /// Measures a gate; the largest error of its results.
     fn gate(&mut self, gate: Gate, size: usize) -> Result<f64> {
         let plain = gate.inputs(size);
+        self.foretell(&plain, |cost, x| gate.run(cost, x).map(drop))?;
         let shares = plain.iter().enumerate().map(|(owner, x)| {
             let mine = (self.engine.session().me() == owner).then_some(x);
             self.engine.input(owner, x.shape(), mine)
@@ -108,6 +138,7 @@ impl Party<'_> {
     /// Measures a network; the largest error of its results.
     fn network(&mut self, network: Network, batch: usize) -> Result<f64> {
         let (graph, inputs) = network.build(batch)?;
+        self.foretell(&inputs, |cost, x| tacit_nn::run(&graph, cost, x).map(drop))?;
         let shares = Network::share(&mut self.engine, &inputs)?;
         let results = self.timed(|e| tacit_nn::run(&graph, e, &shares))?;
         let mut error = 0f64;

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::Net;
 use super::measure::{Findings, Sample, Task};
+use crate::forecast::Expected;
 
 /// The result of one benchmark: a median over its runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -20,6 +21,9 @@ pub(super) struct Entry {
     seconds: f64,
     /// Of all parties together.
     cpu_seconds: f64,
+    /// The same, as forecast.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forecast: Option<Expected>,
     /// The most that a party has.
     rounds: u64,
     /// Payload of all parties together.
@@ -56,6 +60,11 @@ impl Entry {
             runs: task.runs,
             seconds: middle(|s| s.seconds),
             cpu_seconds: middle(|s| s.cpu_seconds),
+            forecast: parties
+                .iter()
+                .map(|party| party.forecast)
+                .reduce(|all, party| Some(all?.and(party?)))
+                .flatten(),
             rounds: count(|s| s.rounds.1 - s.rounds.0),
             bytes: count(|s| s.bytes),
             offline_bytes: 0,
@@ -74,12 +83,13 @@ impl Entry {
     /// The heading above [`Self::row`].
     pub(super) fn heading() -> String {
         format!(
-            "{:20} {:>9} {:>9} {:>11} {:>11} {:>7} {:>13} {:>9} {:>11} {:>9} {:>10}",
+            "{:20} {:>9} {:>9} {:>11} {:>11} {:>11} {:>7} {:>13} {:>9} {:>11} {:>9} {:>10}",
             "op",
             "size",
             "net",
             "seconds",
             "cpu s",
+            "forecast",
             "rounds",
             "bytes",
             "B/value",
@@ -92,12 +102,14 @@ impl Entry {
     /// One line for people.
     pub(super) fn row(&self) -> String {
         format!(
-            "{:20} {:>9} {:>9} {:>11.6} {:>11.6} {:>7} {:>13} {:>9} {:>11} {:>9.1} {:>10.2e}",
+            "{:20} {:>9} {:>9} {:>11.6} {:>11.6} {:>11} {:>7} {:>13} {:>9} {:>11} {:>9.1} {:>10.2e}",
             self.op,
             self.size,
             self.net,
             self.seconds,
             self.cpu_seconds,
+            self.forecast
+                .map_or_else(|| "-".into(), |f| format!("{:.6}", f.cpu_seconds)),
             self.rounds,
             self.bytes,
             self.bytes_per_value()
@@ -145,6 +157,7 @@ mod tests {
     use super::super::Op;
     use super::super::gate::Gate;
     use super::*;
+    use crate::local::Comparison;
 
     fn party(seconds: [f64; 3]) -> Findings {
         let sample = |seconds| Sample {
@@ -167,6 +180,7 @@ mod tests {
             op: Op::Gate(Gate::Mul),
             size: 10,
             runs: 3,
+            comparison: Comparison::FewBytes,
         };
         let parties = [
             party([1.0, 9.0, 2.0]),

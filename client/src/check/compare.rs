@@ -9,7 +9,7 @@ use serde::Serialize;
 use tacit_nn::{Error, Graph};
 
 use super::gauge::{Peak, peaks};
-use crate::local::{Failed, Given, Protocol, Run, place, run};
+use crate::local::{Failed, Given, Protocol, Run, Settings, place, run};
 
 /// What a value may be off by: `absolute` plus `relative` times the plaintext value.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -115,9 +115,10 @@ pub fn compare(
     protocol: Protocol,
     graph: &Graph,
     inputs: &[Given],
-    fraction_bits: u32,
+    settings: impl Into<Settings>,
     tolerance: Tolerance,
 ) -> Result<Report> {
+    let settings @ Settings { fraction_bits, .. } = settings.into();
     let groups = Groups::of(graph);
     let mut findings: BTreeMap<usize, Finding> = BTreeMap::new();
     for (node, peak) in peaks(graph, inputs, fraction_bits)? {
@@ -159,7 +160,7 @@ pub fn compare(
         Protocol::Ring | Protocol::Plain => None,
         _ => Some(run(Protocol::Ring, graph, inputs, fraction_bits, None)),
     };
-    let done = run(protocol, graph, inputs, fraction_bits, Some(&judge));
+    let done = run(protocol, graph, inputs, settings, Some(&judge));
     let mut overflow = None;
     if let Some(Err(failed)) = in_ring {
         overflow = Some(range_error(failed)?);

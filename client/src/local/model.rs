@@ -11,7 +11,7 @@ use tacit_nn::onnx::{
 use tacit_nn::{Graph, fixed};
 
 use super::feeds;
-use super::{Given, Protocol};
+use super::{Comparison, Given, Protocol, Settings};
 
 /// The party that has the inputs.
 const CLIENT: usize = 0;
@@ -36,6 +36,9 @@ pub struct Work {
     /// Fractional bits of the fixed-point numbers
     #[arg(long, default_value_t = fixed::FRACTION_BITS, value_parser = clap::value_parser!(u32).range(8..=22))]
     pub(crate) fraction_bits: u32,
+    /// Fewer bytes or fewer rounds for each comparison
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) comparison: Comparison,
 }
 
 /// Who knows something.
@@ -61,6 +64,14 @@ pub struct Prepared {
 }
 
 impl Work {
+    /// How numbers are computed with.
+    pub(crate) fn settings(&self) -> Settings {
+        Settings {
+            fraction_bits: self.fraction_bits,
+            comparison: self.comparison,
+        }
+    }
+
     /// Reads the files and makes the graph.
     ///
     /// # Errors

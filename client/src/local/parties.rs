@@ -11,9 +11,9 @@ use tacit_mpc::simulate::simulate;
 use tacit_mpc::{Bilinear, Cost, R64, Session, Tensor};
 use tacit_nn::engine::Product;
 use tacit_nn::{Engine, Error, Graph, Layout, Plain, Program, Ring, fixed};
-use tacit_protocols::rep3::{Rep3Engine, Value};
+use tacit_protocols::rep3::{Depth, Rep3Engine, Value};
 
-use super::{Failed, Protocol, holds_bits, place};
+use super::{Failed, Protocol, Settings, holds_bits, place};
 use crate::usage::{Scope, cpu_seconds};
 
 /// An input of a graph, and which of three parties has it.
@@ -56,7 +56,7 @@ fn about(place: impl Into<String>, error: Error) -> Failed {
     }
 }
 
-/// Runs `graph` with numbers of `fraction_bits` fractional bits.
+/// Runs `graph`.
 ///
 /// # Errors
 /// Names the node that fails, and says why.
@@ -64,9 +64,10 @@ pub fn run(
     protocol: Protocol,
     graph: &Graph,
     inputs: &[Given],
-    fraction_bits: u32,
+    settings: impl Into<Settings>,
     watch: Option<&Watch<'_>>,
 ) -> Result<Run> {
+    let settings @ Settings { fraction_bits, .. } = settings.into();
     let (start, cpu) = (Instant::now(), cpu_seconds(Scope::Process));
     let run = match protocol {
         Protocol::Plain => Run {
@@ -77,7 +78,7 @@ pub fn run(
             outputs: ring(graph, inputs, fraction_bits, watch)?,
             ..Run::default()
         },
-        Protocol::Rep3 => rep3(graph, inputs, fraction_bits, watch)?,
+        Protocol::Rep3 => rep3(graph, inputs, settings, watch)?,
         Protocol::Rep3Malicious | Protocol::Tfhe => {
             return Err(about(
                 "protocol",
@@ -133,9 +134,10 @@ fn ring(
 fn rep3(
     graph: &Graph,
     inputs: &[Given],
-    fraction_bits: u32,
+    settings: Settings,
     watch: Option<&Watch<'_>>,
 ) -> Result<Run> {
+    let fraction_bits = settings.fraction_bits;
     // Before the parties start, so that the error is about the input and not about a party that left.
     for x in inputs {
         fixed::encode_tensor(&x.value, fraction_bits).map_err(|e| about(&x.name[..], e))?;
@@ -147,7 +149,7 @@ fn rep3(
     });
     let nets = MemNet::mesh(3).into_iter().map(|net| Arc::new(net) as _);
     let parties = simulate(nets.collect(), |session| {
-        party(session, graph, inputs, fraction_bits, meeting.as_ref())
+        party(session, graph, inputs, settings, meeting.as_ref())
     });
     let failed = |e| about("session", Error::Protocol(Box::new(e)));
     let parties = parties.into_iter().map(|party| party.map_err(failed)?);
@@ -182,11 +184,12 @@ fn party(
     session: Session,
     graph: &Graph,
     inputs: &[Given],
-    fraction_bits: u32,
+    settings: Settings,
     meeting: Option<&Meeting<'_>>,
 ) -> Result<(Vec<Tensor>, Cost)> {
-    let mut engine =
-        Rep3Engine::new(session, fraction_bits).map_err(|e| about("--fraction-bits", e))?;
+    let depth = Depth::from(settings.comparison);
+    let mut engine = Rep3Engine::with_depth(session, settings.fraction_bits, depth)
+        .map_err(|e| about("--fraction-bits", e))?;
     let me = engine.session().me();
     let mut values = vec![None; inputs.len()];
     // Owner by owner: an owner that waited for another's share in between would begin a new round.

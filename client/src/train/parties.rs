@@ -13,10 +13,10 @@ use tacit_nn::train::{Data, Split};
 use tacit_nn::{Engine, Plain, Released, Ring, fixed};
 use tacit_party::data::Rows;
 use tacit_party::train_job::Plan;
-use tacit_protocols::rep3::{Rep3Engine, Value};
+use tacit_protocols::rep3::{Depth, Rep3Engine, Value};
 
 use super::Trained;
-use crate::local::Protocol;
+use crate::local::{Protocol, Settings};
 
 /// Called after every epoch with its number and its loss, where the job shows that.
 type Show<'a> = dyn Fn(usize, Option<f64>) + Sync + 'a;
@@ -27,16 +27,17 @@ pub(super) fn train(
     plan: &Plan,
     rows: &[(usize, Rows)],
     split: &Split,
-    fraction_bits: u32,
+    settings: impl Into<Settings>,
     show: &Show<'_>,
 ) -> Result<Trained> {
+    let settings @ Settings { fraction_bits, .. } = settings.into();
     match protocol {
         Protocol::Plain => in_the_clear(Plain, plan, rows, split, show, |_, v| v.mapv(f64::from)),
         Protocol::Ring => {
             let decode = |e: &Ring, v: &_| e.decode(v);
             in_the_clear(Ring::new(fraction_bits), plan, rows, split, show, decode)
         }
-        Protocol::Rep3 => on_shares(plan, rows, split, fraction_bits, show),
+        Protocol::Rep3 => on_shares(plan, rows, split, settings, show),
         Protocol::Rep3Malicious | Protocol::Tfhe => bail!("{protocol} is not there yet"),
     }
 }
@@ -103,9 +104,10 @@ fn on_shares(
     plan: &Plan,
     rows: &[(usize, Rows)],
     split: &Split,
-    fraction_bits: u32,
+    settings: Settings,
     show: &Show<'_>,
 ) -> Result<Trained> {
+    let fraction_bits = settings.fraction_bits;
     let losses = Losses::default();
     let note = |epoch: usize, share: Option<u64>| {
         let mut losses = losses.lock().unwrap_or_else(PoisonError::into_inner);
@@ -118,7 +120,7 @@ fn on_shares(
     };
     let nets = MemNet::mesh(3).into_iter().map(|net| Arc::new(net) as _);
     let parties = simulate(nets.collect(), |session| {
-        party(session, plan, rows, split, fraction_bits, &note)
+        party(session, plan, rows, split, settings, &note)
     });
     // The error that says most comes first: the others only say that a peer is gone.
     let (done, mut failed): (Vec<_>, Vec<_>) =
@@ -166,10 +168,11 @@ fn party(
     plan: &Plan,
     rows: &[(usize, Rows)],
     split: &Split,
-    fraction_bits: u32,
+    settings: Settings,
     note: &(dyn Fn(usize, Option<u64>) + Sync),
 ) -> Result<(Vec<u64>, Cost)> {
-    let mut e = Rep3Engine::new(session, fraction_bits)?;
+    let depth = Depth::from(settings.comparison);
+    let mut e = Rep3Engine::with_depth(session, settings.fraction_bits, depth)?;
     let me = e.session().me();
     let data = collect(rows, |parts| {
         let shares = parts.iter().map(|&(owner, part)| {

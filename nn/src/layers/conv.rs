@@ -132,9 +132,13 @@ fn cut(spec: &Transposed, a: usize, input: usize, kernel: usize) -> Result<Cut> 
         })
         .ok_or_else(misfit)?;
     let all = (full + extra) as isize;
+    // Where more is wanted than there is, nothing is cut and the rest is at the end, as runtimes do it.
     let split = |total: isize| {
+        if total < 0 {
+            return (0, total);
+        }
         let upper = matches!(spec.window.padding, Padding::SameUpper);
-        let half = total.div_euclid(2);
+        let half = total / 2;
         if upper {
             (half, total - half)
         } else {

@@ -3,7 +3,11 @@
 //!
 //! Inputs are private wherever the graph can be made without knowing them, so that what is tested is the private path.
 
-use std::{fs, io, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use ndarray::ArrayD;
 use prost::Message;
@@ -104,6 +108,60 @@ pub fn cases(folder: &Path) -> io::Result<Vec<Case>> {
             })
         })
         .collect()
+}
+
+/// The folder of the cases in what is shared beside the repository (or in the folder that TACIT_SHARED names); `None`, with a
+/// word about it, where it is absent.
+#[must_use]
+pub fn folder() -> Option<PathBuf> {
+    let shared = std::env::var_os("TACIT_SHARED").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared"),
+        PathBuf::from,
+    );
+    let folder = shared.join("data/onnx-nodes");
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    println!(
+        "1 skipped: {} is absent (set TACIT_SHARED)",
+        folder.display()
+    );
+    None
+}
+
+/// How the cases of a folder end.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// All of them.
+    pub cases: usize,
+    /// Those that pass.
+    pub passed: usize,
+    /// The names of the others.
+    pub outside: BTreeSet<String>,
+}
+
+/// Runs all cases of a folder, and prints the reason of each that does not pass, and the count.
+///
+/// # Errors
+/// What the file system reports.
+pub fn tally(folder: &Path, tolerance: Tolerance, runner: &mut Runner<'_>) -> io::Result<Tally> {
+    let mut tally = Tally::default();
+    for case in cases(folder)? {
+        tally.cases += 1;
+        let (kind, why) = match case.run(tolerance, runner) {
+            Outcome::Passed => {
+                tally.passed += 1;
+                continue;
+            }
+            Outcome::Failed(why) => ("failed", why),
+            Outcome::Refused(why) => ("refused", why),
+        };
+        let why = why.split("; supported are").next().unwrap_or_default();
+        println!("{kind} {}: {why}", case.name);
+        tally.outside.insert(case.name);
+    }
+    println!("{} of {} cases passed", tally.passed, tally.cases);
+    Ok(tally)
 }
 
 impl Case {

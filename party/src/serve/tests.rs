@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ndarray::{Array2, ArrayD, array};
+use tacit_api::job::Comparison;
 use tacit_mpc::PartyId;
 use tacit_mpc::keys::Binding;
 use tacit_mpc::net::Transport;
@@ -64,6 +65,7 @@ impl Setup {
             terms: Terms {
                 clients: vec!["clinic".into(), "ward".into()],
                 fraction_bits: 18,
+                comparison: Comparison::FewBytes,
                 max_rows: 8,
                 gather: Duration::ZERO,
                 duration,

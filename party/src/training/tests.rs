@@ -334,3 +334,17 @@ fn the_rows_of_all_contributors_together_are_bounded() {
     job.data.pad_rows = Some(10);
     assert_eq!(most_rows(&job), all / 3);
 }
+
+/// Each step compares at least twice, one after the other, and each comparison takes five rounds or four.
+#[test]
+fn the_job_chooses_the_variant_of_comparisons() {
+    let rounds = |word: &str| {
+        let job = job(&format!("protocol.comparison = \"{word}\""));
+        let parts = session(&job, &[40, 40, 40], |_| policy());
+        let rounds = parts.into_iter().map(|(outcome, _)| outcome.unwrap());
+        rounds.flatten().map(|outcome| outcome.rounds).max()
+    };
+    let (many, few) = (rounds("few-bytes").unwrap(), rounds("few-rounds").unwrap());
+    // Four epochs of at least five batches.
+    assert!(few + 2 * 4 * 5 <= many, "{few} rounds and {many}");
+}

@@ -18,6 +18,8 @@ use super::work::Rates;
 
 /// Elements of the vectors: those of a chunk.
 const N: usize = 1 << 12;
+/// And those of whole tensors.
+const LARGE: usize = 1 << 19;
 /// Side of the matrices.
 const SIDE: usize = 384;
 /// A measurement goes on for so many seconds of the clock.
@@ -48,6 +50,12 @@ pub fn calibrate(kernels: &dyn Kernels, f: u32, clock: &dyn Fn() -> f64) -> Resu
         }),
         ..Rates::default()
     };
+    let (left, right) = (x.repeat(LARGE / N), y.repeat(LARGE / N));
+    rates.moved = per(LARGE, &mut || {
+        let sum: Words = left.iter().zip(&right).map(|(&x, &y)| x + y).collect();
+        sum[N / 2]
+    });
+    drop((left, right));
     let mut product = Ok(());
     rates.multiplication = per(SIDE * SIDE * SIDE, &mut || match kernels
         .bilinear(Bilinear::MatMul, &[(&matrix, &matrix)])
@@ -138,6 +146,7 @@ mod tests {
             rates.drawn,
             rates.multiplication,
             rates.passed,
+            rates.moved,
             rates.packed,
             rates.transposed,
             rates.combined,
@@ -150,6 +159,7 @@ mod tests {
             N,
             SIDE * SIDE * SIDE,
             N,
+            LARGE,
             2 * N,
             2 * N,
             31 * words_of(N),

@@ -18,7 +18,7 @@ use super::lookup::Prepared;
 use super::plan::{Choice, Tree};
 use super::scaled::Normalised;
 use super::work::{Forecast, Work};
-use count::{Count, passed};
+use count::{Count, moved, passed};
 
 /// Counts rounds, messages, bytes and local work of a graph on [`super::Rep3Engine`].
 #[derive(Clone, Debug)]
@@ -60,6 +60,18 @@ impl CostEngine {
         &self.parties
     }
 
+    /// As [`super::Rep3Engine::input`].
+    pub fn input(&mut self, owner: usize, shape: &[usize]) -> Value {
+        self.pass(shape.iter().product(), |c| c.input(owner));
+        Value::shared(shape)
+    }
+
+    /// As [`super::Rep3Engine::release`].
+    pub fn release(&mut self, values: &[&Value]) {
+        let shape = |x: &&Value| x.shape.iter().product::<usize>();
+        self.pass(values.iter().map(shape).sum(), |c| c.release());
+    }
+
     /// As [`super::Rep3Engine::product`].
     ///
     /// # Errors
@@ -79,7 +91,7 @@ impl CostEngine {
     fn on_tensors<'v>(&mut self, loops: usize, xs: impl IntoIterator<Item = &'v Value>) {
         let words = |x: &Value| x.shape.iter().product::<usize>() * if x.public { 1 } else { 2 };
         let words: usize = xs.into_iter().map(words).sum();
-        self.everybody(passed((loops * words) as u64));
+        self.everybody(moved((loops * words) as u64));
     }
 
     /// What kernels do for f(x, y), and its shape. Elementwise products of shares are computed chunk by chunk.
@@ -103,9 +115,18 @@ impl CostEngine {
         }
         let size = |shape: &[usize]| shape.iter().product::<usize>();
         let operands = size(&x.shape) + size(&y.shape);
-        self.everybody(passed(
-            (2 * operands + calls as usize * size(&shape)) as u64,
-        ));
+        let read = calls as usize * (operands + size(&shape)) + size(&y.shape);
+        self.everybody(moved(read as u64));
+        // Kernels bring what a window sees into an order of their own, once for all kernels that look through it.
+        let kernels = match f {
+            Bilinear::Mul | Bilinear::MatMul => None,
+            Bilinear::Conv(c) | Bilinear::ConvInput(c) => Some((c.groups, y.shape.first())),
+            Bilinear::ConvWeights(c) => Some((c.groups, y.shape.get(1))),
+        };
+        if let Some((groups, Some(&kernels))) = kernels {
+            let seen = multiplications * groups as u64 / kernels.max(1) as u64;
+            self.everybody(passed(seen));
+        }
         Ok(shape)
     }
 

@@ -139,8 +139,9 @@ impl Prepared {
     }
 
     /// D's rows: Q_i = Σ_{j>=i} A_j·C(j,i)·b^(j-i), b = L_s/2^d - 1/2, for every cell and power, at the scale of the
-    /// coefficients. Sums and products of IEEE doubles, each rounded by itself (no fused multiply-add, no library function):
-    /// the same on every machine (requirement R7).
+    /// coefficients. Sums and products of IEEE doubles, each rounded by itself (no fused multiply-add, no library function
+    /// whose last bit is left to the platform; `round` is exact by its definition): the same on every machine (requirement
+    /// R7).
     pub(crate) fn rows(&self, low: &[u64]) -> Vec<Vec<Words>> {
         let b: Vec<f64> = low
             .iter()

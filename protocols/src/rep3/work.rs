@@ -13,6 +13,8 @@ pub struct Work {
     pub multiplications: u64,
     /// Words that a loop reads, combines and writes, one after the other.
     pub passed: u64,
+    /// The same on whole tensors, which are not in the cache.
+    pub moved: u64,
     /// Words packed to fewer bits, or unpacked.
     pub packed: u64,
     /// Words whose bits go to planes, or come from them.
@@ -35,11 +37,12 @@ pub struct Work {
 
 impl Work {
     /// The counts, in the order of [`Rates::seconds`].
-    fn counts(&self) -> [u64; 12] {
+    fn counts(&self) -> [u64; 13] {
         [
             self.drawn,
             self.multiplications,
             self.passed,
+            self.moved,
             self.packed,
             self.transposed,
             self.combined,
@@ -58,6 +61,7 @@ impl AddAssign for Work {
         self.drawn += o.drawn;
         self.multiplications += o.multiplications;
         self.passed += o.passed;
+        self.moved += o.moved;
         self.packed += o.packed;
         self.transposed += o.transposed;
         self.combined += o.combined;
@@ -88,6 +92,8 @@ pub struct Rates {
     pub multiplication: f64,
     /// A word passed.
     pub passed: f64,
+    /// A word of a whole tensor.
+    pub moved: f64,
     /// A word packed or unpacked.
     pub packed: f64,
     /// A word transposed.
@@ -116,6 +122,7 @@ impl Rates {
             self.drawn,
             self.multiplication,
             self.passed,
+            self.moved,
             self.packed,
             self.transposed,
             self.combined,

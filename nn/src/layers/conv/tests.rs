@@ -118,7 +118,8 @@ fn transposed_convolutions_scatter_their_kernel() {
         (with(Padding::SameUpper, 1, Some(12)), 1, 12),
         (with(Padding::SameUpper, 0, None), 1, 12),
         (with(Padding::SameLower, 1, None), 2, 12),
-        (with(Padding::Valid, 0, Some(17)), -1, 17),
+        (with(Padding::Valid, 0, Some(17)), 0, 17),
+        (with(Padding::SameUpper, 0, Some(15)), 0, 15),
     ] {
         let y = eval(&[x.clone(), w.clone()], |g, e| {
             Ok(vec![conv_transpose(g, e[0], e[1], None, &spec)?])

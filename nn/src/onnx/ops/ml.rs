@@ -32,13 +32,13 @@ pub(super) const OPS: &[OpSpec] = &[
         "LinearClassifier",
         1,
         classifier,
-        "post transforms NONE, LOGISTIC, SOFTMAX; labels that are text come out as the index of a word",
+        "post transforms NONE, LOGISTIC, SOFTMAX, SOFTMAX_ZERO; labels that are text come out as the index of a word",
     ),
     ml(
         "LinearRegressor",
         1,
         regressor,
-        "post transforms NONE, LOGISTIC, SOFTMAX",
+        "post transforms NONE, LOGISTIC, SOFTMAX, SOFTMAX_ZERO",
     ),
     ml(
         "Normalizer",
@@ -155,9 +155,16 @@ fn post_transform(ctx: &mut Ctx<'_>, node: &Node, z: Edge) -> Lowering<Edge> {
         "NONE" => Ok(z),
         "LOGISTIC" => Ok(ctx.g.sigmoid(z)?),
         "SOFTMAX" => Ok(ctx.g.softmax(z, 1)?),
+        // Scores of zero stay zero.
+        "SOFTMAX_ZERO" => {
+            let zero = ctx.g.fill(&[], 0.0);
+            let hit = ctx.g.equal(z, zero)?;
+            let rest = ctx.g.linear(&[(1, z), (-(1 << 20), hit)], 0.0)?;
+            Ok(ctx.g.softmax(rest, 1)?)
+        }
         other => Err(Fault::Attribute(
             "post_transform".into(),
-            format!("is {other}; NONE, LOGISTIC and SOFTMAX are supported"),
+            format!("is {other}; NONE, LOGISTIC, SOFTMAX and SOFTMAX_ZERO are supported"),
         )),
     }
 }
@@ -179,12 +186,11 @@ fn classifier(ctx: &mut Ctx<'_>, node: &Node) -> Lowering<Vec<Val>> {
         let minus = ctx.g.neg(z)?;
         let index = ctx.g.negative(minus)?;
         // The exporters' runtime takes no softmax of a single score.
-        let (rest, p) = if node.text_or("post_transform", "NONE")? == "SOFTMAX" {
-            (minus, z)
-        } else {
-            let p = post_transform(ctx, node, z)?;
-            (ctx.g.linear(&[(-1, p)], 1.0)?, p)
+        let p = match node.text_or("post_transform", "NONE")? {
+            "SOFTMAX" | "SOFTMAX_ZERO" => z,
+            _ => post_transform(ctx, node, z)?,
         };
+        let rest = ctx.g.linear(&[(-1, p)], 1.0)?;
         (index, ctx.g.concat(1, &[rest, p])?)
     } else if targets == classes {
         (ctx.g.argmax(z, 1, false)?, post_transform(ctx, node, z)?)

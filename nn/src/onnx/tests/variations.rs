@@ -99,15 +99,28 @@ fn missing_values_are_imputed() {
     assert_eq!(low.outputs[0].value, Value::Known(want));
 }
 
-/// The runtime of scikit-learn's exporter gives -z and z for one score under SOFTMAX, which would be 1 whatever z is.
+fn classifier(coefficients: &[f32], intercepts: &[f32], transform: &str) -> NodeProto {
+    node(ML, "LinearClassifier", &["x"], &["label", "y"])
+        .floats("coefficients", coefficients)
+        .floats("intercepts", intercepts)
+        .ints("classlabels_ints", &[0, 1])
+        .text("post_transform", transform)
+}
+
+/// The runtime of scikit-learn's exporter gives 1 - z and z for one score under SOFTMAX, which would be 1 whatever z is.
 #[test]
 fn one_score_has_no_softmax() {
-    let classifier = node(ML, "LinearClassifier", &["x"], &["label", "y"])
-        .floats("coefficients", &[2.0, -1.0])
-        .floats("intercepts", &[0.5])
-        .ints("classlabels_ints", &[0, 1])
-        .text("post_transform", "SOFTMAX");
-    let low = lowered(vec![classifier], vec![], Feed::Private(vec![1, 2]));
+    let node = classifier(&[2.0, -1.0], &[0.5], "SOFTMAX");
+    let low = lowered(vec![node], vec![], Feed::Private(vec![1, 2]));
     let y = &outputs(&low, &array![[1.0, 3.0]].into_dyn())[0];
-    assert_close(y, &array![[0.5, -0.5]].into_dyn());
+    assert_close(y, &array![[1.5, -0.5]].into_dyn());
+}
+
+#[test]
+fn scores_of_zero_stay_zero() {
+    let node = classifier(&[1.0, 0.0, 0.0, 1.0], &[0.0, 0.0], "SOFTMAX_ZERO");
+    let low = lowered(vec![node], vec![], Feed::Private(vec![2, 2]));
+    let y = &outputs(&low, &array![[0.0, -3.0], [1.0, 2.0]].into_dyn())[0];
+    let p = 1.0 / (1.0 + 1f64.exp());
+    assert_close(y, &array![[0.0, 1.0], [p, 1.0 - p]].into_dyn());
 }

@@ -200,7 +200,8 @@ impl<'a> Count<'a> {
     /// A sum of products that is there, or of elementwise ones.
     pub(super) fn rounded_product(&mut self, shift: u32) {
         let n = self.n() as u64;
-        self.all_parties(passed(3 * n));
+        self.all_parties(passed(n));
+        self.all_parties(moved(2 * n));
         self.swap(self.n(), Form::Words(64));
         self.dealer(passed(2 * n));
         self.truncate(64, shift);
@@ -208,8 +209,30 @@ impl<'a> Count<'a> {
 
     /// A local result of shares, rounded.
     pub(super) fn rounded(&mut self, shift: u32) {
-        self.all_parties(passed(5 * self.n() as u64));
+        self.all_parties(passed(3 * self.n() as u64));
+        self.all_parties(moved(2 * self.n() as u64));
         self.truncate(64, shift);
+    }
+
+    /// What `owner` has and shares.
+    pub(super) fn input(&mut self, owner: usize) {
+        let n = self.n();
+        let next = (owner + 1) % 3;
+        for (party, drawn) in [(owner, n), (next, 0), ((owner + 2) % 3, n)] {
+            self.draw(party, drawn);
+            self.work(party, passed(5 * n as u64));
+        }
+        let now = self.clock[owner];
+        self.message(owner, next, now, packed_len(n, 64));
+    }
+
+    /// Shares that leave for somebody else.
+    pub(super) fn release(&mut self) {
+        let n = self.n();
+        for party in 0..3 {
+            self.draw(party, 2 * n);
+            self.work(party, passed(5 * n as u64));
+        }
     }
 
     /// Words of a product that is not rounded.
@@ -424,7 +447,7 @@ impl<'a> Count<'a> {
 
     /// What goes into a program and comes out of it.
     pub(super) fn carried(&mut self, values: usize) {
-        self.all_parties(passed((2 * values * self.n()) as u64));
+        self.all_parties(moved((2 * values * self.n()) as u64));
     }
 }
 
@@ -451,6 +474,14 @@ impl Nodes {
         self.dealt += (1 << inputs) - 1 - inputs as usize;
         self.outputs += 1;
         self.rows += 1 << inputs;
+    }
+}
+
+/// Words of whole tensors.
+pub(super) fn moved(words: u64) -> Work {
+    Work {
+        moved: words,
+        ..Work::default()
     }
 }
 
