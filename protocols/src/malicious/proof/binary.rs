@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn the_modulus_is_the_stated_one() {
         assert_eq!(Binary.mul(1 << 63, 2), 0x1B);
-        let by_steps = (0..63).fold(1u64 << 63, |x, _| x << 1 ^ (x >> 63) * 0x1B);
+        let by_steps = (0..63).fold(1u64 << 63, |x, _| (x << 1) ^ ((x >> 63) * 0x1B));
         assert_eq!(Binary.mul(1 << 63, 1 << 63), by_steps);
     }
 

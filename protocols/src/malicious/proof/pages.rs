@@ -101,7 +101,7 @@ impl Combiner {
     /// From one word of bits for each of `len` rows of what is combined.
     fn new(len: usize, words: impl FnOnce() -> Vec<u64>) -> Self {
         if len <= SIGMA {
-            let bits = (0..len * len).map(|k| R64::from_bit(k / len == k % len));
+            let bits = (0..len * len).map(|k| bit(k / len == k % len));
             return Self {
                 rows: len,
                 len,
@@ -109,8 +109,7 @@ impl Combiner {
             };
         }
         let words: Vec<u64> = words().into_iter().map(|w| w & combinations()).collect();
-        let bits =
-            (0..SIGMA).flat_map(|c| words.iter().map(move |w| R64::from_bit(w >> c & 1 == 1)));
+        let bits = (0..SIGMA).flat_map(|c| words.iter().map(move |w| bit(w >> c & 1 == 1)));
         Self {
             rows: SIGMA,
             len,
@@ -124,14 +123,8 @@ impl Combiner {
     }
 }
 
-trait FromBit {
-    fn from_bit(bit: bool) -> Self;
-}
-
-impl FromBit for R64 {
-    fn from_bit(bit: bool) -> Self {
-        std::num::Wrapping(u64::from(bit))
-    }
+fn bit(set: bool) -> R64 {
+    std::num::Wrapping(u64::from(set))
 }
 
 /// The compressed products of one entry of the log at this party's two indices.

@@ -71,7 +71,7 @@ impl Prime {
     fn barrett(self, x: u128) -> u64 {
         let bits = if cfg!(test) { self.bits } else { PRIME_BITS };
         let estimate =
-            (u128::from((x >> (bits - 1)) as u64) * u128::from(self.reciprocal) >> 64) as u64;
+            ((u128::from((x >> (bits - 1)) as u64) * u128::from(self.reciprocal)) >> 64) as u64;
         let mut r = (x as u64).wrapping_sub(estimate.wrapping_mul(self.p));
         r = r.min(r.wrapping_sub(self.p));
         r = r.min(r.wrapping_sub(self.p));

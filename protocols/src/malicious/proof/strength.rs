@@ -7,6 +7,8 @@ pub(super) const SIGMA: usize = 48;
 /// Bits of the prime.
 pub(super) const PRIME_BITS: u32 = 61;
 
+pub(super) use chosen::*;
+
 #[cfg(not(test))]
 mod chosen {
     /// The bits of a combination word that count.
@@ -70,5 +72,3 @@ mod chosen {
         weakness().prime_bits
     }
 }
-
-pub(super) use chosen::*;
