@@ -7,7 +7,7 @@ use super::bilinear::Operand;
 use super::pair::Bits;
 use super::shared::Shared;
 
-/// A tensor on this engine. What it holds comes out by [`Proved`] alone.
+/// A tensor on this engine. What it holds comes out by [`Proved`](super::Proved) alone.
 #[derive(Clone)]
 pub struct Value(pub(super) Kind);
 
