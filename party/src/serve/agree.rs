@@ -205,7 +205,7 @@ fn decode(bytes: &[u8; TICKET]) -> Ticket {
 }
 
 /// Sends bytes that are there.
-fn post(strand: &Strand<'_>, to: PartyId, label: Label, bytes: &[u8]) -> Result<()> {
+pub(super) fn post(strand: &Strand<'_>, to: PartyId, label: Label, bytes: &[u8]) -> Result<()> {
     strand.send(to, label, bytes.len(), |out| out.extend_from_slice(bytes))
 }
 
