@@ -11,6 +11,12 @@ const CHUNK: usize = 1 << 12;
 /// Boundaries fall on multiples of this many elements where the tensor is large enough, so that bits pack without slack.
 const ALIGN: usize = 64;
 
+/// Elements of a tensor at most: the label of a message has 16 bits for the number of its chunk, and the last of their values
+/// is not used.
+pub const MAX_ELEMENTS: usize = (MAX_CHUNKS / 3) * 3 * CHUNK;
+/// Chunks of a tensor at most.
+pub(crate) const MAX_CHUNKS: usize = u16::MAX as usize;
+
 /// A contiguous range of the elements of a tensor, in row-major order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chunk {
@@ -62,6 +68,12 @@ pub fn chunks(n: usize) -> Vec<Chunk> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_most_elements_make_as_many_chunks_as_labels_can_number() {
+        assert_eq!(chunks(MAX_ELEMENTS).len(), MAX_CHUNKS);
+        assert!(chunks(MAX_ELEMENTS + 1).len() > MAX_CHUNKS);
+    }
 
     #[test]
     fn chunks_cover_everything_once_and_dealers_share_evenly() {

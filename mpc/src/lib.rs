@@ -17,7 +17,7 @@ pub mod strand;
 pub mod wire;
 
 pub use bilinear::Bilinear;
-pub use chunk::Chunk;
+pub use chunk::{Chunk, MAX_ELEMENTS};
 pub use conv::Conv;
 pub use error::{Error, Result};
 pub use kernels::Kernels;

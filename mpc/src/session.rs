@@ -126,6 +126,8 @@ pub struct Session {
     prss: Prss,
     /// Renewals of the keys so far.
     epoch: u32,
+    /// Runs under the same keys at most.
+    runs: u32,
     kernels: Arc<dyn Kernels>,
     invocation: Cell<u32>,
     node: Cell<u32>,
@@ -163,6 +165,7 @@ impl Session {
             net,
             prss,
             epoch: 0,
+            runs: u32::MAX,
             kernels,
             invocation: Cell::new(0),
             node: Cell::new(0),
@@ -225,15 +228,22 @@ impl Session {
         self.window.set(chunks.max(1));
     }
 
-    /// Whether half of what the keys of this party give is used up: time to renew them. Parties may differ in it by a little.
+    /// Lets so few runs begin under the same keys, instead of 2^32 − 1.
+    pub fn limit_runs(&mut self, runs: u32) {
+        self.runs = runs;
+    }
+
+    /// Whether half of what the keys of this party give is used up, or half of the runs that have labels under them: time to
+    /// renew them. Parties may differ in it by a little.
     #[must_use]
     pub fn wants_new_keys(&self) -> bool {
-        self.prss.is_half_used()
+        self.prss.is_half_used() || self.invocation.get() > self.runs / 2
     }
 
     /// Renews the keys, between two runs and with all parties at once: a fresh agreement ([`crate::keys`]) bound to the
     /// session and the number of the renewal. Old keys are forgotten, so no draw of the one epoch says anything about the
-    /// other's. 1.5 round trips.
+    /// other's,
+    /// and runs are numbered from the start again. 1.5 round trips.
     ///
     /// # Errors
     /// A peer is at another place of the program, or the agreement fails.
@@ -251,27 +261,35 @@ impl Session {
         self.prss = agree_epoch(&*self.net, binding, epoch)?;
         self.prss.limit(limit);
         self.epoch = epoch;
+        // Labels are addresses under a key, and these keys are new. Nothing of the old epoch is on its way: messages of a
+        // run are received in it, and links keep their order.
+        self.enter_run(0);
         Ok(())
     }
 
     /// Starts a new run of a graph: the same nodes get new addresses (R5).
     ///
     /// # Errors
-    /// [`Error::Exhausted`] after 2^32 runs.
+    /// [`Error::Exhausted`] after 2^32 − 1 runs, or those of [`Session::limit_runs`], under the same keys.
     pub fn begin_run(&self) -> Result<()> {
         let next = self
             .invocation
             .get()
             .checked_add(1)
+            .filter(|&next| next <= self.runs)
             .ok_or(Error::Exhausted {
                 what: "invocation numbers",
             })?;
-        self.invocation.set(next);
+        self.enter_run(next);
+        Ok(())
+    }
+
+    fn enter_run(&self, invocation: u32) {
+        self.invocation.set(invocation);
         self.checks.set(0);
         self.nodes_run.borrow_mut().clear();
         self.node.set(0);
         self.pass.set(0);
-        Ok(())
     }
 
     /// Enters a node of the graph.
@@ -472,3 +490,6 @@ impl Session {
         self.cost.set(cost);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
 
-use crate::chunk::{Chunk, chunks};
+use crate::chunk::{Chunk, MAX_CHUNKS, chunks};
 use crate::prss::Purpose;
 use crate::session::{Label, Session};
 use crate::{Error, PartyId, R64, Result};
@@ -190,7 +190,7 @@ impl Session {
     ) -> Result<()> {
         let base = self.begin_pass()?;
         let all = chunks(n);
-        if all.len() > usize::from(u16::MAX) {
+        if all.len() > MAX_CHUNKS {
             return Err(Error::Exhausted {
                 what: "chunk numbers",
             });

@@ -239,6 +239,28 @@ impl Graph {
             && self.outputs == other.outputs
     }
 
+    /// Hands on, piece by piece, a description that differs for graphs that are not [the same](Self::same_as).
+    pub fn describe(&self, out: &mut dyn FnMut(&[u8])) {
+        let piece = |out: &mut dyn FnMut(&[u8]), text: String| {
+            out(&text.len().to_le_bytes());
+            out(text.as_bytes());
+        };
+        piece(out, format!("{:?}", (self.nodes.len(), &self.outputs)));
+        for Node {
+            op, inputs, shape, ..
+        } in &self.nodes
+        {
+            match op {
+                // The text of a long array is cut.
+                Op::Public(x) => {
+                    piece(out, format!("public {inputs:?} {shape:?}"));
+                    x.iter().for_each(|v| out(&v.to_bits().to_le_bytes()));
+                }
+                op => piece(out, format!("{op:?} {inputs:?} {shape:?}")),
+            }
+        }
+    }
+
     /// The shapes of the inputs, in order.
     #[must_use]
     pub fn input_shapes(&self) -> Vec<Vec<usize>> {

@@ -4,6 +4,7 @@
 //! accepts, so contributors that do not compute need no open port. Both ends hold the other's certificate against the
 //! roster's fingerprint; the first frame each way is a hello that names the session and the sender.
 
+mod budget;
 mod caller;
 mod channel;
 mod connect;
@@ -20,6 +21,7 @@ mod tls_net;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub(crate) use budget::Budget;
 pub(crate) use caller::{Allowance, Call, Caller};
 pub use connect::{Connector, Deadlines, Peer};
 pub use frame::MAX_FRAME;

@@ -20,7 +20,7 @@ use crate::dataset::Difference;
 use crate::party::Party;
 use crate::row_count::most_rows;
 use crate::seats::Seats;
-use crate::serve::{Held, ModelError, Served, Terms};
+use crate::serve::{Held, ModelError, Served, Terms, longest_silence};
 use crate::train_job::Plan;
 
 /// A job that this party has agreed to, ready to start.
@@ -71,6 +71,19 @@ pub(crate) enum Declined {
     /// The weights should be this party's, and it has no such model.
     #[error("the job names me as the owner of a model that my configuration does not declare")]
     NotMyModel,
+    /// Its batches wait for more questions for so long that the links between the parties would be given up.
+    #[error(
+        "batches would wait {} ms for more questions (service.gather_ms), at most {} ms go with my deadline of {} s for \
+         exchanges", .gather.as_millis(), .most.as_millis(), .exchange.as_secs()
+    )]
+    Gather {
+        /// What the job says.
+        gather: Duration,
+        /// The most.
+        most: Duration,
+        /// Longest silence of a peer here.
+        exchange: Duration,
+    },
     /// No engine can run it.
     #[error("the job cannot be run: {0}")]
     Training(tacit_nn::Error),
@@ -133,6 +146,10 @@ fn serve(
     for client in &service.clients {
         party.roster.member(client)?;
     }
+    check_gather(
+        Duration::from_millis(service.gather_ms),
+        party.connector.deadlines.exchange,
+    )?;
     let max = party.policy.max_services;
     let permit = party.services.clone().try_acquire_owned();
     let permit = permit.map_err(|_| Refusal::TooManyServices { max })?;
@@ -168,6 +185,19 @@ fn serve(
     };
     let served = Served::new(model, held, &terms)?;
     Ok(Work::Serve(Box::new(served), terms, permit))
+}
+
+/// An idle service must show that it is alive twice as often as links need it.
+fn check_gather(gather: Duration, exchange: Duration) -> Result<(), Declined> {
+    if longest_silence(gather) < exchange / 2 {
+        return Ok(());
+    }
+    let most = (exchange / 2).saturating_sub(longest_silence(Duration::from_millis(1)));
+    Err(Declined::Gather {
+        gather,
+        most,
+        exchange,
+    })
 }
 
 /// What this party brings to a training.

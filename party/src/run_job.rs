@@ -16,7 +16,7 @@ use crate::journal::{Entry, JournalError};
 use crate::net::{SessionId, TlsNet};
 use crate::offer::{Accepted, Work};
 use crate::party::Party;
-use crate::serve::{KEY_BLOCKS, ServeError, Service};
+use crate::serve::{KEY_LIMITS, ServeError, Service};
 use crate::training::{Epoch, TrainError, Training};
 
 /// Stops a job from outside: its links are cut, and whoever waits on them wakes.
@@ -194,7 +194,7 @@ fn attend(
                 session: SessionId::service(&id),
                 binding: &binding,
                 terms: &terms,
-                key_blocks: KEY_BLOCKS,
+                keys: KEY_LIMITS,
             };
             let net: Arc<dyn Transport> = tls.clone();
             let mut reported = Instant::now();

@@ -15,6 +15,7 @@ mod callers;
 mod model;
 mod question;
 mod queue;
+mod structure;
 #[cfg(test)]
 mod tests;
 pub mod wire;
@@ -32,7 +33,7 @@ use tacit_protocols::rep3::Rep3Engine;
 use crate::link_speed;
 use crate::net::{Caller, Connector, SessionId};
 use agree::{Mark, Opened, Opening, Ticket};
-use callers::{Callers, Patience};
+use callers::{Callers, Leave, Patience};
 pub use model::{Held, ModelError, Served};
 use question::{Question, message_len};
 use queue::{Limits, Queue};
@@ -49,6 +50,18 @@ pub enum ServeError {
     /// The model cannot be served.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// Another party has other graphs.
+    #[error(
+        "party {peer} and this one make different graphs of the model for some number of rows: its owner's file and the \
+         skeleton in the job do not go together"
+    )]
+    Structure {
+        /// Which.
+        peer: PartyId,
+    },
+    /// There is no thread to take calls of clients.
+    #[error("no thread takes calls of clients: {0}")]
+    Thread(std::io::Error),
 }
 
 impl ServeError {
@@ -59,7 +72,7 @@ impl ServeError {
             Self::Engine(tacit_nn::Error::Protocol(error)) => error
                 .downcast_ref::<tacit_mpc::Error>()
                 .and_then(tacit_mpc::Error::culprit),
-            Self::Engine(_) | Self::Model(_) => None,
+            Self::Engine(_) | Self::Model(_) | Self::Structure { .. } | Self::Thread(_) => None,
         }
     }
 }
@@ -95,8 +108,14 @@ const PARTS: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long the leader and the others pause at most while no question is held by all of them.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(20));
-/// How often an idle service shows that it is alive; below half of any link's deadline.
+/// How often an idle service shows that it is alive; with the pauses below half of any link's deadline
+/// ([`longest_silence`]).
 const ALIVE: Duration = Duration::from_secs(1);
+
+/// How long a party may be silent in a service that waits `gather` for more questions.
+pub(crate) fn longest_silence(gather: Duration) -> Duration {
+    ALIVE + PAUSE.0 + PAUSE.1 + gather
+}
 /// How long a client may be silent.
 const SILENCE: Duration = Duration::from_secs(3600);
 /// How long an answer may take to be read by its client's machine.
@@ -132,12 +151,24 @@ pub(crate) struct Service<'a> {
     pub(crate) session: SessionId,
     pub(crate) binding: &'a Binding,
     pub(crate) terms: &'a Terms,
-    /// Blocks that a key gives before it must have been renewed.
-    pub(crate) key_blocks: u64,
+    /// What keys give before they must have been renewed.
+    pub(crate) keys: KeyLimits,
 }
 
-/// What a key gives unless somebody wants less.
-pub(crate) const KEY_BLOCKS: u64 = prss::MAX_BLOCKS;
+/// What keys give before they must have been renewed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KeyLimits {
+    /// Blocks of each.
+    pub(crate) blocks: u64,
+    /// Runs under them; half of it must be more than one batch takes.
+    pub(crate) runs: u32,
+}
+
+/// What they give unless somebody wants less.
+pub(crate) const KEY_LIMITS: KeyLimits = KeyLimits {
+    blocks: prss::MAX_BLOCKS,
+    runs: u32::MAX,
+};
 
 impl Service<'_> {
     /// Serves until the time is over or a link is cut.
@@ -148,8 +179,9 @@ impl Service<'_> {
         observer: &mut dyn FnMut(Tally),
     ) -> Result<Tally, ServeError> {
         let mut agreed = keys::agree(&**net, self.binding)?;
-        agreed.limit(self.key_blocks);
-        let session = Session::new(net.clone(), agreed, Arc::from(kernels::cpu()));
+        agreed.limit(self.keys.blocks);
+        let mut session = Session::new(net.clone(), agreed, Arc::from(kernels::cpu()));
+        session.limit_runs(self.keys.runs);
         let comparison = link_speed::comparison(&**net, self.terms.comparison)?;
         let mut engine = Rep3Engine::with_depth(session, self.terms.fraction_bits, comparison)?;
         served.share_weights(&mut engine)?;
@@ -176,10 +208,13 @@ impl Service<'_> {
             },
         );
         thread::scope(|scope| {
-            scope.spawn(|| callers.take_calls(scope));
-            let result = self.answer(&mut engine, &mut served, &queue, &callers, observer);
-            callers.end();
-            result
+            let _leave = Leave(&callers);
+            let calls = thread::Builder::new().name("calls of clients".into());
+            let take_calls = || callers.take_calls(scope);
+            calls
+                .spawn_scoped(scope, take_calls)
+                .map_err(ServeError::Thread)?;
+            self.answer(&mut engine, &mut served, &queue, &callers, observer)
         })
     }
 
@@ -280,8 +315,8 @@ impl Service<'_> {
         });
         let marks = agree::mark(engine.session(), marks.as_deref(), tickets.len())?;
         let marked = tickets.iter().zip(&marks);
-        let complete = marked.clone().filter(|&(_, &m)| m != Mark::Partial);
-        queue.complete(&complete.map(|(&ticket, _)| ticket).collect::<Vec<_>>());
+        let complete = |(&ticket, &mark): (&Ticket, &Mark)| (ticket, mark != Mark::Partial);
+        queue.mark(marked.clone().map(complete));
         let chosen = marked.filter(|&(_, &m)| m == Mark::Chosen);
         Ok(chosen.map(|(&ticket, _)| ticket).collect())
     }

@@ -118,6 +118,22 @@ pub enum Value {
     Known(Constant),
 }
 
+impl Lowered {
+    /// Hands on, piece by piece, a description of everything but the values of private weights: equal where parties that know
+    /// them and parties that do not run the same.
+    pub fn describe(&self, out: &mut dyn FnMut(&[u8])) {
+        self.graph.describe(out);
+        let sources = self.sources.iter().map(|source| match source {
+            Source::Weight { name, value } => format!("weight {name:?} {:?}", value.shape()),
+            other => format!("{other:?}"),
+        });
+        let sources: Vec<String> = sources.collect();
+        let text = format!("{:?}", (sources, &self.outputs, &self.updates));
+        out(&text.len().to_le_bytes());
+        out(text.as_bytes());
+    }
+}
+
 impl Model {
     /// Makes the graph for inputs given in this way, one feed for each of [`Model::inputs`].
     ///

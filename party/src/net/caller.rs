@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tacit_mpc::net::Error;
 
+use super::budget::Account;
 use super::channel::Channel;
 use super::connect::Connector;
+use super::frame::OVERHEAD;
 use super::hello::SessionId;
 use super::link::{Limits, Link, fault};
 use super::outbox::Patience;
@@ -18,7 +20,6 @@ const FIRST: usize = 3;
 const HELLO: Duration = Duration::from_secs(10);
 
 /// What a caller may take.
-#[derive(Debug, Clone, Copy)]
 pub(crate) struct Allowance {
     /// Bytes of a frame at most.
     pub(crate) frame: usize,
@@ -30,6 +31,8 @@ pub(crate) struct Allowance {
     pub(crate) unsent: usize,
     /// How long a frame to it may take.
     pub(crate) write: Duration,
+    /// The memory for frames from it and to it.
+    pub(crate) account: Account,
 }
 
 /// A connected caller.
@@ -38,6 +41,7 @@ pub(crate) struct Caller {
     pub(crate) member: usize,
     link: Link,
     patience: Patience,
+    account: Account,
 }
 
 impl Caller {
@@ -54,7 +58,12 @@ impl Caller {
     /// # Errors
     /// The link is closed, or it does not read what it is sent: it is to be hung up on.
     pub(crate) fn send(&self, frame: Bytes) -> Result<(), Error> {
-        self.link.post(frame, self.patience)
+        let charge = self.account.charge(frame.len() + OVERHEAD);
+        let charge = charge.ok_or_else(|| Error::Io {
+            peer: FIRST + self.member,
+            what: "it and others have left more unread than is kept for them here".into(),
+        })?;
+        self.link.post(charge.hold(frame), self.patience)
     }
 
     /// Sends what waits, then closes the link.
@@ -149,7 +158,9 @@ impl Connector {
             silence,
             unsent,
             write,
+            account,
         } = allowance;
+        channel.decoder.set_account(account.clone());
         let limits = Limits {
             max_frame: frame,
             unread,
@@ -163,6 +174,7 @@ impl Connector {
                 bytes: unsent,
                 time: write,
             },
+            account,
         })
     }
 }

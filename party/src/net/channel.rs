@@ -11,7 +11,7 @@ use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerCon
 use tacit_api::certificate::Fingerprint;
 use tacit_api::tls::fingerprint;
 
-use super::frame::{Decoder, header};
+use super::frame::{Decoder, Refused, header};
 use super::hello::Hello;
 
 /// A connection whose other end has shown a certificate of the consortium.
@@ -124,11 +124,9 @@ pub(super) fn feed(tls: &mut Connection, decoder: &mut Decoder) -> io::Result<()
             Err(e) => return Err(e),
         };
         let taken = plain.len();
-        decoder.feed(plain).map_err(|e| {
-            invalid(TooLongFrame {
-                len: e.len,
-                max: e.max,
-            })
+        decoder.feed(plain).map_err(|e| match e {
+            Refused::TooLong { len, max } => invalid(TooLongFrame { len, max }),
+            Refused::NoMemory => invalid("it and others have sent more than is kept for them here"),
         })?;
         reader.consume(taken);
     }

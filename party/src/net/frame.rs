@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
+
+use super::budget::{Account, Charge};
 
 /// Longest frame that a link carries, in bytes.
 pub const MAX_FRAME: usize = 64 << 20;
@@ -11,7 +13,7 @@ pub const MAX_FRAME: usize = 64 << 20;
 pub(super) const HEADER: usize = 4;
 
 /// Most memory set aside for a frame because its header announces it, before its bytes are there.
-const TRUST: usize = 1 << 20;
+const TRUST: usize = 2 << 20;
 
 /// The header of a frame of `len` bytes; `None` if no link carries such a frame.
 pub(super) fn header(len: usize) -> Option<[u8; HEADER]> {
@@ -19,19 +21,35 @@ pub(super) fn header(len: usize) -> Option<[u8; HEADER]> {
     Some(len.to_le_bytes())
 }
 
-/// A frame announced with more bytes than the limit.
+/// What a frame takes besides its bytes, so that small frames are not free.
+pub(super) const OVERHEAD: usize = 128;
+
+/// Why a frame is not taken.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct TooLong {
-    /// Announced length.
-    pub(super) len: usize,
-    /// The limit.
-    pub(super) max: usize,
+pub(super) enum Refused {
+    /// It was announced with more bytes than the limit.
+    TooLong {
+        /// Announced length.
+        len: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// There is no memory for it in the account of its sender.
+    NoMemory,
 }
 
-/// Cuts a byte stream into frames, in whatever pieces it arrives.
+/// Cuts a byte stream into frames, in whatever pieces it arrives. Each frame is an allocation of its own and of its length:
+/// whoever keeps a short one keeps nothing of a long one that came before it.
 pub(super) struct Decoder {
     max: usize,
-    partial: BytesMut,
+    account: Option<Account>,
+    header: [u8; HEADER],
+    /// Bytes of the header that are there.
+    begun: usize,
+    /// The length in the header, once it is there.
+    announced: Option<usize>,
+    body: Vec<u8>,
+    charge: Option<Charge>,
     ready: VecDeque<Bytes>,
 }
 
@@ -40,7 +58,12 @@ impl Decoder {
     pub(super) fn new(max: usize) -> Self {
         Self {
             max,
-            partial: BytesMut::new(),
+            account: None,
+            header: [0; HEADER],
+            begun: 0,
+            announced: None,
+            body: Vec::new(),
+            charge: None,
             ready: VecDeque::new(),
         }
     }
@@ -50,27 +73,70 @@ impl Decoder {
         self.max = max;
     }
 
+    /// Takes the memory of frames whose header has not arrived yet from this account, as long as the frames live.
+    pub(super) fn set_account(&mut self, account: Account) {
+        self.account = Some(account);
+    }
+
     /// Takes the next bytes of the stream.
-    pub(super) fn feed(&mut self, mut data: &[u8]) -> Result<(), TooLong> {
+    pub(super) fn feed(&mut self, mut data: &[u8]) -> Result<(), Refused> {
         while !data.is_empty() {
-            let wanted = match self.announced()? {
-                None => HEADER,
-                Some(len) => HEADER + len,
+            let len = match self.announced {
+                Some(len) => len,
+                None => {
+                    let (now, later) = data.split_at(data.len().min(HEADER - self.begun));
+                    self.header[self.begun..][..now.len()].copy_from_slice(now);
+                    self.begun += now.len();
+                    data = later;
+                    if self.begun < HEADER {
+                        return Ok(());
+                    }
+                    self.announce()?
+                }
             };
-            let (now, later) = data.split_at(data.len().min(wanted - self.partial.len()));
-            self.partial
-                .reserve(now.len().max((wanted - self.partial.len()).min(TRUST)));
-            self.partial.extend_from_slice(now);
+            let (now, later) = data.split_at(data.len().min(len - self.body.len()));
+            self.make_room(len, now.len())?;
+            self.body.extend_from_slice(now);
             data = later;
-            if self
-                .announced()?
-                .is_some_and(|len| self.partial.len() == HEADER + len)
-            {
-                let mut frame = self.partial.split().freeze();
-                frame.advance(HEADER);
+            if self.body.len() == len {
+                let (body, charge) = (std::mem::take(&mut self.body), self.charge.take());
+                let frame = match charge {
+                    Some(charge) => charge.hold(body),
+                    None => body.into(),
+                };
                 self.ready.push_back(frame);
+                (self.begun, self.announced) = (0, None);
             }
         }
+        Ok(())
+    }
+
+    /// The header is there: the length of its frame.
+    fn announce(&mut self) -> Result<usize, Refused> {
+        let (len, max) = (u32::from_le_bytes(self.header) as usize, self.max);
+        if len > max {
+            return Err(Refused::TooLong { len, max });
+        }
+        if let Some(account) = &self.account {
+            self.charge = Some(account.charge(OVERHEAD).ok_or(Refused::NoMemory)?);
+        }
+        self.announced = Some(len);
+        Ok(len)
+    }
+
+    /// Makes room for `more` bytes of a frame of `len`, and never for more than `len`.
+    fn make_room(&mut self, len: usize, more: usize) -> Result<(), Refused> {
+        let (there, capacity) = (self.body.len(), self.body.capacity());
+        if there + more <= capacity {
+            return Ok(());
+        }
+        let wanted = (there + more).max(2 * capacity).max(TRUST).min(len);
+        if let Some(charge) = &mut self.charge
+            && !charge.grow(wanted - capacity)
+        {
+            return Err(Refused::NoMemory);
+        }
+        self.body.reserve_exact(wanted - there);
         Ok(())
     }
 
@@ -81,24 +147,13 @@ impl Decoder {
 
     /// Whether the stream stands inside a frame.
     pub(super) fn is_inside_frame(&self) -> bool {
-        !self.partial.is_empty()
-    }
-
-    /// The length of the frame in progress, once its header is there.
-    fn announced(&self) -> Result<Option<usize>, TooLong> {
-        let Some(header) = self.partial.first_chunk::<HEADER>() else {
-            return Ok(None);
-        };
-        let len = u32::from_le_bytes(*header) as usize;
-        if len > self.max {
-            return Err(TooLong { len, max: self.max });
-        }
-        Ok(Some(len))
+        self.begun > 0
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::budget::Budget;
     use super::*;
 
     fn wire(frames: &[&[u8]]) -> Vec<u8> {
@@ -139,14 +194,14 @@ mod tests {
         let mut decoder = Decoder::new(10);
         assert_eq!(
             decoder.feed(&11u32.to_le_bytes()),
-            Err(TooLong { len: 11, max: 10 })
+            Err(Refused::TooLong { len: 11, max: 10 })
         );
         let mut decoder = Decoder::new(MAX_FRAME);
         let (first, last) = (&u32::MAX.to_le_bytes()[..3], &u32::MAX.to_le_bytes()[3..]);
         decoder.feed(first).unwrap();
         assert_eq!(
             decoder.feed(last),
-            Err(TooLong {
+            Err(Refused::TooLong {
                 len: u32::MAX as usize,
                 max: MAX_FRAME
             })
@@ -159,6 +214,50 @@ mod tests {
         let mut decoder = Decoder::new(MAX_FRAME);
         decoder.feed(&header(MAX_FRAME).unwrap()).unwrap();
         decoder.feed(b"x").unwrap();
-        assert!(decoder.partial.capacity() <= 4 * TRUST);
+        assert!(decoder.body.capacity() <= TRUST);
+    }
+
+    /// A client that lets long frames be refused and short ones be kept made a party hold the long ones.
+    #[test]
+    fn a_frame_that_is_kept_holds_nothing_but_itself() {
+        let (long, short) = (vec![7; 3 << 20], vec![9; 20]);
+        let wire = wire(&[&long, &short, &long, &short]);
+        for piece in [1000, 256 << 10, wire.len()] {
+            let mut decoder = Decoder::new(MAX_FRAME);
+            let mut kept = Vec::new();
+            for bytes in wire.chunks(piece) {
+                decoder.feed(bytes).unwrap();
+                kept.extend(std::iter::from_fn(|| decoder.next()).filter(|f| f.len() == 20));
+            }
+            drop(decoder);
+            assert_eq!(kept.len(), 2);
+            for frame in kept {
+                let memory = frame.try_into_mut().expect("nobody else has it").capacity();
+                assert!(memory < 100, "20 bytes hold {memory}");
+            }
+        }
+    }
+
+    #[test]
+    fn frames_are_on_the_account_of_their_sender_while_they_live() {
+        let budget = Budget::new(8 << 20, 2);
+        let mut decoder = Decoder::new(MAX_FRAME);
+        decoder.set_account(budget.account(0));
+        let long = vec![7; 3 << 20];
+        decoder.feed(&wire(&[&long])).unwrap();
+        let kept = decoder.next().unwrap();
+        assert_eq!(kept, long);
+        assert_eq!(budget.held(), (3 << 20) + OVERHEAD);
+        // Half of it is everybody's own: of the rest no second frame of this length can be held.
+        assert_eq!(decoder.feed(&wire(&[&long, &long])), Err(Refused::NoMemory));
+        drop((decoder, kept));
+        assert_eq!(budget.held(), 0);
+        let mut decoder = Decoder::new(MAX_FRAME);
+        decoder.set_account(budget.account(1));
+        decoder.feed(&wire(&[&long])).unwrap();
+        assert_eq!(decoder.next().unwrap(), long);
+        // Frames without content are not free.
+        let empty: Vec<&[u8]> = vec![&[]; 1 << 17];
+        assert_eq!(decoder.feed(&wire(&empty)), Err(Refused::NoMemory));
     }
 }

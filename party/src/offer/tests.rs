@@ -278,3 +278,20 @@ minutes = 1
     // The one training that is allowed has not run.
     consider(&north, &trial.offer(&job_toml(""))).unwrap();
 }
+
+/// A service that gathers for longer than its links may be silent ends by itself.
+#[test]
+fn batches_do_not_wait_for_longer_than_links_may_be_silent() {
+    let ms = Duration::from_millis;
+    let most = |gather, exchange| match check_gather(ms(gather), ms(exchange)) {
+        Ok(()) => None,
+        Err(Declined::Gather { most, .. }) => Some(most),
+        Err(other) => panic!("{other}"),
+    };
+    assert_eq!(most(5, 60_000), None);
+    let limit = most(29_000, 60_000).unwrap();
+    assert_eq!(most(limit.as_millis() as u64, 60_000), None);
+    assert_eq!(most(limit.as_millis() as u64 + 1, 60_000), Some(limit));
+    // No waiting is short enough for links that are given up after two seconds.
+    assert_eq!(most(0, 2000), Some(ms(0)));
+}

@@ -205,8 +205,8 @@ fn decode(bytes: &[u8; TICKET]) -> Ticket {
 }
 
 /// Sends bytes that are there.
-fn post(strand: &Strand<'_>, to: PartyId, label: Label, bytes: &[u8]) -> Result<()> {
-    strand.send(to, label, bytes.len(), |out| out.copy_from_slice(bytes))
+pub(super) fn post(strand: &Strand<'_>, to: PartyId, label: Label, bytes: &[u8]) -> Result<()> {
+    strand.send(to, label, bytes.len(), |out| out.extend_from_slice(bytes))
 }
 
 /// The leader tells the others `len` bytes.

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::Scope;
+use std::thread::{Builder, Scope};
 use std::time::{Duration, Instant};
 
 use tacit_mpc::PartyId;
@@ -11,7 +11,7 @@ use super::agree::Ticket;
 use super::question::{Question, message_len};
 use super::queue::Queue;
 use super::wire::{Answer, Ask, Greeting};
-use crate::net::{Allowance, Call, Caller, Connector, SessionId};
+use crate::net::{Allowance, Budget, Call, Caller, Connector, SessionId};
 
 /// How often an idle service looks whether it has ended.
 const LOOK: Duration = Duration::from_millis(200);
@@ -19,6 +19,11 @@ const LOOK: Duration = Duration::from_millis(200);
 const LINGER: Duration = Duration::from_secs(5);
 /// Bytes of answers that may wait for a client to read them, where no two answers have more.
 const UNSENT: usize = 16 << 20;
+
+/// Bytes that frames of all clients may take outside the queue: half of them in equal parts for each.
+const FRAMES: usize = 1 << 30;
+/// How often the log tells that a client came and left.
+const TOLD: Duration = Duration::from_secs(10);
 
 /// How patient a service is with a client.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +43,7 @@ pub(super) struct Callers<'s> {
     pub(super) greeting: &'s Greeting,
     pub(super) queue: &'s Queue<Arc<Caller>>,
     pub(super) patience: Patience,
+    budget: Arc<Budget>,
     state: Mutex<State>,
 }
 
@@ -46,7 +52,30 @@ struct State {
     connected: HashMap<u16, Arc<Caller>>,
     /// Clients whose call is being answered.
     greeted: HashSet<u16>,
+    /// When the log last told of each.
+    told: HashMap<u16, Told>,
     ended: bool,
+}
+
+/// What the log was told of a client's coming and going: enough to see it, and no more than it takes, since a client may come
+/// and go all day.
+#[derive(Default)]
+struct Told {
+    last: Option<Instant>,
+    /// Calls that it was not told of since.
+    silent: u64,
+}
+
+impl Told {
+    /// A call at this instant: how many the log has not been told of before it, if it is to be told of this one.
+    fn tell(&mut self, now: Instant) -> Option<u64> {
+        if self.last.is_some_and(|last| now < last + TOLD) {
+            self.silent += 1;
+            return None;
+        }
+        self.last = Some(now);
+        Some(std::mem::take(&mut self.silent))
+    }
 }
 
 impl<'s> Callers<'s> {
@@ -67,6 +96,7 @@ impl<'s> Callers<'s> {
             greeting,
             queue,
             patience,
+            budget: Budget::new(FRAMES, clients.len()),
             state: Mutex::default(),
         }
     }
@@ -85,12 +115,16 @@ impl<'s> Callers<'s> {
             let client = call.member as u16;
             // One at a time: a client that calls and calls holds one thread.
             if self.state().greeted.insert(client) {
-                scope.spawn(move || self.attend(client, call));
+                let attend = move || self.attend(client, call);
+                if let Err(e) = Builder::new().spawn_scoped(scope, attend) {
+                    tracing::warn!("there is no thread for a client: {e}");
+                    self.state().greeted.remove(&client);
+                }
             }
         }
     }
 
-    fn allowance(&self) -> Allowance {
+    fn allowance(&self, client: u16) -> Allowance {
         let Greeting {
             inputs,
             outputs,
@@ -105,6 +139,7 @@ impl<'s> Callers<'s> {
             silence: self.patience.silence,
             unsent: UNSENT.max(2 * (answer + 256)),
             write: self.patience.write,
+            account: self.budget.account(usize::from(client)),
         }
     }
 
@@ -113,12 +148,18 @@ impl<'s> Callers<'s> {
         let name = &self.clients[usize::from(client)];
         let answered = self
             .connector
-            .answer_call(self.session, name, call, self.allowance());
+            .answer_call(self.session, name, call, self.allowance(client));
         let mut state = self.state();
         state.greeted.remove(&client);
+        let told = state.told.entry(client).or_default().tell(Instant::now());
         let caller = match answered {
             Ok(caller) => Arc::new(caller),
-            Err(e) => return tracing::warn!("a client could not be served: {e}"),
+            Err(e) => {
+                if let Some(more) = told {
+                    tracing::warn!(more, "a client could not be served: {e}");
+                }
+                return;
+            }
         };
         // Looked at while nobody can end the service: whoever is entered here is taken leave of.
         if state.ended {
@@ -130,9 +171,13 @@ impl<'s> Callers<'s> {
         if let Some(older) = older {
             self.drop_caller(&older);
         }
-        tracing::info!(client = name, "connected");
+        if let Some(more) = told {
+            tracing::info!(client = name, more, "connected");
+        }
         let reason = self.listen_to(client, &caller);
-        tracing::info!(client = name, "disconnected: {reason}");
+        if told.is_some() {
+            tracing::info!(client = name, "disconnected: {reason}");
+        }
         let mut state = self.state();
         let current = state.connected.get(&client);
         if current.is_some_and(|c| Arc::ptr_eq(c, &caller)) {
@@ -162,11 +207,11 @@ impl<'s> Callers<'s> {
                 return "it sent something else than a question".into();
             };
             let number = ask.number;
-            let question = Question::read(self.me, self.session, client, &ask, self.greeting);
-            let taken = question.and_then(|question| {
+            let taken = Question::check(self.me, &ask, self.greeting).and_then(|bytes| {
                 let ticket = Ticket { client, number };
-                let put = self.queue.put(ticket, question, caller.clone());
-                put.map_err(|e| e.to_string())
+                let make = || Question::read(self.me, self.session, client, &ask, self.greeting);
+                let taken = self.queue.admit(ticket, bytes, make, caller.clone());
+                taken.map_err(|e| e.to_string())
             });
             if let Err(reason) = taken {
                 self.tell(caller, number, Err(reason));
@@ -201,5 +246,30 @@ impl<'s> Callers<'s> {
             caller.wait_for_end(until.saturating_duration_since(Instant::now()));
             caller.hang_up();
         }
+    }
+}
+
+/// Takes leave of the clients when it is dropped, however that comes: threads that listen to them would keep a scope open.
+pub(super) struct Leave<'c, 's>(pub(super) &'c Callers<'s>);
+
+impl Drop for Leave<'_, '_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_is_told_of_a_client_now_and_then() {
+        let (mut told, start) = (Told::default(), Instant::now());
+        assert_eq!(told.tell(start), Some(0));
+        for k in 1..5 {
+            assert_eq!(told.tell(start + TOLD / 10 * k), None);
+        }
+        assert_eq!(told.tell(start + TOLD), Some(4));
+        assert_eq!(told.tell(start + 3 * TOLD), Some(0));
     }
 }

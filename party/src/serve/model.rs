@@ -1,8 +1,9 @@
 //! The served model: its graph for every size of batch, and its weights on shares or in public.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ndarray::{ArrayD, IxDyn};
+use sha2::{Digest, Sha256};
 use tacit_mpc::PartyId;
 use tacit_nn::onnx::{self, Dim, Feed, Lowered, Model, Options, Source, Weights};
 use tacit_nn::provenance::rows_are_apart;
@@ -10,6 +11,7 @@ use tacit_nn::{Engine, Layout, program, run};
 use tacit_protocols::rep3::{Rep3Engine, Value};
 
 use super::question::{Question, message_len};
+use super::structure;
 use super::wire::{Greeting, Port};
 use super::{ServeError, Terms};
 use crate::net::MAX_FRAME;
@@ -105,8 +107,8 @@ pub enum ModelError {
 
 /// Bytes of a frame that are not shares or words.
 const FRAMING: usize = 64;
-/// Numbers of a tensor at most: 2 GiB of one share of it.
-const MOST_NUMBERS: usize = 1 << 28;
+/// Numbers of a tensor at most: what the engine can number the chunks of, and 2 GiB of one share of it.
+const MOST_NUMBERS: usize = tacit_mpc::MAX_ELEMENTS;
 /// Graphs of a model whose rows see each other at most.
 const MOST_GRAPHS: usize = 256;
 /// Constants of all graphs together that are kept: 1 GiB. Graphs beyond are lowered again when they are needed.
@@ -140,6 +142,8 @@ pub struct Served {
     rows_apart: bool,
     /// The numbers of rows that there are graphs for.
     sizes: BTreeSet<usize>,
+    /// What each of these graphs is but for the values of weights, as a hash, where not all parties know them.
+    structures: BTreeMap<usize, [u8; 32]>,
     /// The graphs that are kept.
     graphs: HashMap<usize, Lowered>,
     /// The weights of the model by name, in the order of all its graphs; their values are here until they are shared.
@@ -168,6 +172,7 @@ impl Served {
             fixed,
             rows_apart: false,
             sizes: BTreeSet::new(),
+            structures: BTreeMap::new(),
             graphs: HashMap::new(),
             private: Vec::new(),
             weights: Vec::new(),
@@ -240,6 +245,7 @@ impl Served {
                 return Err(ModelError::Graphs { max });
             }
             self.sizes.clear();
+            self.structures.clear();
             self.graphs.clear();
             for rows in 1..=max {
                 let lowered = self.make(rows)?;
@@ -286,6 +292,11 @@ impl Served {
 
     fn keep(&mut self, rows: usize, lowered: Lowered) {
         self.sizes.insert(rows);
+        if self.held != Held::Public {
+            let mut hash = Sha256::new();
+            lowered.describe(&mut |piece| hash.update(piece));
+            self.structures.insert(rows, hash.finalize().into());
+        }
         let constants = |lowered: &Lowered| lowered.graph.sizes().1;
         let kept: usize = self.graphs.values().map(constants).sum();
         if self.graphs.is_empty() || kept + constants(&lowered) <= KEPT {
@@ -327,11 +338,25 @@ impl Served {
         lower(&self.model, self.shapes(rows), self.held)
     }
 
-    /// The owner shares the weights with the others, once for the whole service.
+    /// What this party runs, but for the values of weights.
+    fn structure(&self) -> [u8; 32] {
+        let mut hash = Sha256::new().chain_update([u8::from(self.rows_apart)]);
+        for (rows, structure) in &self.structures {
+            hash.update(rows.to_le_bytes());
+            hash.update(structure);
+        }
+        for (_, value) in &self.private {
+            hash.update(format!("{:?}", value.shape()));
+        }
+        hash.finalize().into()
+    }
+
+    /// The owner shares the weights with the others, once for the whole service, if all have the same graphs for them.
     pub(super) fn share_weights(&mut self, engine: &mut Rep3Engine) -> Result<(), ServeError> {
         let Held::Owner(owner) = self.held else {
             return Ok(());
         };
+        structure::compare(engine.session(), &self.structure())?;
         for (_, value) in &self.private {
             let own = (engine.session().me() == owner).then_some(value);
             self.weights.push(engine.input(owner, value.shape(), own)?);

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use tacit_mpc::PartyId;
 use tacit_protocols::rep3::{Rep3, contribute};
 
-use super::agree::Fingerprints;
+use super::agree::{FINGERPRINT, Fingerprints};
 use super::wire::{Ask, Greeting, Port};
 use crate::net::SessionId;
 
@@ -13,9 +13,10 @@ use crate::net::SessionId;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Question {
     pub(crate) rows: usize,
-    /// The messages of all inputs, one after the other, of the length that goes with `rows`.
+    /// The messages of all inputs, one after the other, of the length that goes with `rows`: a copy of their own, so that
+    /// nothing else of what came over the link is held.
     shares: Bytes,
-    /// What the peers must hold too.
+    /// What the peers must hold too; zeros for this party.
     pub(crate) fingerprints: Fingerprints,
 }
 
@@ -31,17 +32,11 @@ impl Question {
     /// Bytes that hold a question besides its message.
     const OVERHEAD: usize = 256;
 
-    /// Takes the message of the client at a place in the list of the service. Nothing is expanded here.
+    /// Whether the message has the rows and the length that it must have. The bytes that its question will take.
     ///
     /// # Errors
     /// What is wrong with it, for the client.
-    pub(super) fn read(
-        me: PartyId,
-        session: SessionId,
-        client: u16,
-        ask: &Ask,
-        greeting: &Greeting,
-    ) -> Result<Self, String> {
+    pub(super) fn check(me: PartyId, ask: &Ask, greeting: &Greeting) -> Result<usize, String> {
         let rows = ask.rows as usize;
         greeting.check_rows(rows)?;
         let len = message_len(me, rows, &greeting.inputs);
@@ -51,25 +46,40 @@ impl Question {
                 ask.shares.len()
             ));
         }
-        let mut peers = [0, 1, 2].map(|_| {
-            Sha256::new()
+        Ok(len + Self::OVERHEAD)
+    }
+
+    /// Takes a message that has been checked of the client at a place in the list of the service. Nothing is expanded here.
+    pub(super) fn read(
+        me: PartyId,
+        session: SessionId,
+        client: u16,
+        ask: &Ask,
+        greeting: &Greeting,
+    ) -> Self {
+        let rows = ask.rows as usize;
+        let mut fingerprints = [[0; FINGERPRINT]; 3];
+        for (peer, fingerprint) in fingerprints.iter_mut().enumerate() {
+            if peer == me {
+                continue;
+            }
+            let mut hash = Sha256::new()
                 .chain_update(b"tacit question v2")
                 .chain_update(session.0)
                 .chain_update(client.to_le_bytes())
                 .chain_update(ask.number.to_le_bytes())
-                .chain_update(ask.rows.to_le_bytes())
-        });
-        for (port, part) in parts(me, rows, &greeting.inputs, &ask.shares) {
-            for (peer, hash) in peers.iter_mut().enumerate() {
+                .chain_update(ask.rows.to_le_bytes());
+            for (port, part) in parts(me, rows, &greeting.inputs, &ask.shares) {
                 hash.update((port as u64).to_le_bytes());
                 hash.update(contribute::common(me, peer, &part));
             }
+            *fingerprint = hash.finalize().into();
         }
-        Ok(Self {
+        Self {
             rows,
-            shares: ask.shares.clone(),
-            fingerprints: peers.map(|hash| hash.finalize().into()),
-        })
+            shares: Bytes::copy_from_slice(&ask.shares),
+            fingerprints,
+        }
     }
 
     /// What it takes of this party's memory while it waits.
@@ -151,24 +161,41 @@ mod tests {
     fn seeds_stay_seeds_until_they_are_computed_on() {
         let session = SessionId::new("service", 1);
         let ask = asked(0, 4);
-        let question = Question::read(0, session, 0, &ask, &greeting()).unwrap();
+        let question = Question::read(0, session, 0, &ask, &greeting());
         assert!(question.bytes() < 1000, "{} bytes", question.bytes());
         let shares = question.shares(0, &greeting().inputs).unwrap();
         assert_eq!(shares[0].shape(), [4, 1000, 10]);
         assert_eq!(shares[1].shape(), [4]);
         for me in 1..3 {
             let ask = asked(me, 4);
-            let question = Question::read(me, session, 0, &ask, &greeting()).unwrap();
+            let question = Question::read(me, session, 0, &ask, &greeting());
             assert_eq!(question.shares(me, &greeting().inputs).unwrap().len(), 2);
+        }
+    }
+
+    /// A short question that is kept would hold the long frame in whose memory it came.
+    #[test]
+    fn a_question_holds_what_is_accounted_for_and_no_more() {
+        let session = SessionId::new("service", 1);
+        for me in 0..3 {
+            let mut ask = asked(me, 1);
+            let long = [&ask.shares[..], &vec![7; 1 << 20]].concat();
+            ask.shares = Bytes::from(long).slice(..ask.shares.len());
+            let accounted = Question::check(me, &ask, &greeting()).unwrap();
+            let question = Question::read(me, session, 0, &ask, &greeting());
+            assert_eq!(question.bytes(), accounted);
+            assert_eq!(question.fingerprints[me], [0; FINGERPRINT]);
+            drop(ask);
+            let held = question.shares.try_into_mut().expect("nobody else has it");
+            assert!(held.capacity() <= accounted, "{} bytes", held.capacity());
         }
     }
 
     #[test]
     fn another_length_is_refused_before_anything_is_made_of_it() {
-        let session = SessionId::new("service", 1);
         for me in 0..3 {
             let ask = asked(me, 3);
-            let refused = |ask: Ask| Question::read(me, session, 0, &ask, &greeting()).unwrap_err();
+            let refused = |ask: Ask| Question::check(me, &ask, &greeting()).unwrap_err();
             let short = ask.shares.slice(1..);
             let shares = short.clone();
             assert!(

@@ -67,8 +67,12 @@ pub(crate) struct Queue<A> {
 struct Waiting<A> {
     question: Question,
     asker: A,
-    /// When it came, and then when it was known that all parties hold it.
-    since: Instant,
+    /// When it came, and how many had come by then.
+    came: Instant,
+    arrival: u64,
+    /// When it was first known that all parties hold it.
+    whole: Option<Instant>,
+    /// Whether all held it when the leader asked last.
     complete: bool,
 }
 
@@ -149,17 +153,28 @@ impl<A> Queue<A> {
             .0
     }
 
-    /// Takes a question.
-    pub(crate) fn put(&self, ticket: Ticket, question: Question, asker: A) -> Result<(), Full> {
+    /// Takes the question that `make` makes, of `bytes`; it is made only where there is room for it, and nobody waits for it
+    /// meanwhile.
+    pub(crate) fn admit(
+        &self,
+        ticket: Ticket,
+        bytes: usize,
+        make: impl FnOnce() -> Question,
+        asker: A,
+    ) -> Result<(), Full> {
+        self.room(&self.lock(), ticket, bytes)?;
+        self.put(ticket, make(), asker)
+    }
+
+    /// Whether a question would be taken.
+    fn room(&self, state: &State<A>, ticket: Ticket, bytes: usize) -> Result<(), Full> {
         let limits = &self.limits;
-        let mut state = self.lock();
         if state.closed {
             return Err(Full::Closed);
         }
         if state.waiting.contains_key(&ticket) {
             return Err(Full::Twice);
         }
-        let bytes = question.bytes();
         let own = state.lines.get(&ticket.client);
         if own.map_or(0, VecDeque::len) >= limits.of_one_client {
             return Err(Full::Client(limits.of_one_client));
@@ -178,6 +193,14 @@ impl<A> Queue<A> {
         if state.waiting.len() >= limits.questions || state.bytes + bytes > limits.bytes {
             return Err(Full::Queue);
         }
+        Ok(())
+    }
+
+    /// Takes a question.
+    pub(crate) fn put(&self, ticket: Ticket, question: Question, asker: A) -> Result<(), Full> {
+        let bytes = question.bytes();
+        let mut state = self.lock();
+        self.room(&state, ticket, bytes)?;
         state.bytes += bytes;
         state.arrived += 1;
         let line = state.lines.entry(ticket.client).or_default();
@@ -185,7 +208,9 @@ impl<A> Queue<A> {
         let waiting = Waiting {
             question,
             asker,
-            since: Instant::now(),
+            came: Instant::now(),
+            arrival: state.arrived,
+            whole: None,
             complete: false,
         };
         state.waiting.insert(ticket, waiting);
@@ -194,7 +219,8 @@ impl<A> Queue<A> {
     }
 
     /// What waits here, for the leader to ask who else holds it: waits up to `idle` for anything, up to `pause` for something
-    /// new where nothing of it can be run, then up to `gather` until it has `rows` rows.
+    /// new where nothing of it can be run, then up to `gather` until what may be run has `rows` rows: what all parties held
+    /// when the leader asked last, and what is new.
     pub(crate) fn list(
         &self,
         rows: usize,
@@ -213,8 +239,11 @@ impl<A> Queue<A> {
         let mut state = if state.waiting.is_empty() {
             state
         } else {
-            let room =
-                |s: &State<A>| s.waiting.values().map(|w| w.question.rows).sum::<usize>() < rows;
+            let hopeful = |s: &State<A>, w: &Waiting<A>| w.complete || w.arrival > s.listed;
+            let room = |s: &State<A>| {
+                let of = s.waiting.values().filter(|w| hopeful(s, w));
+                of.map(|w| w.question.rows).sum::<usize>() < rows
+            };
             self.wait(state, gather, room)
         };
         state.listed = state.arrived;
@@ -234,15 +263,16 @@ impl<A> Queue<A> {
         here.collect()
     }
 
-    /// All parties hold these questions.
-    pub(crate) fn complete(&self, tickets: &[Ticket]) {
+    /// Which of the questions that the leader listed all parties hold now. One that they held before may be gone somewhere.
+    pub(crate) fn mark(&self, tickets: impl IntoIterator<Item = (Ticket, bool)>) {
         let mut state = self.lock();
-        for ticket in tickets {
-            if let Some(waiting) = state.waiting.get_mut(ticket)
-                && !waiting.complete
-            {
-                waiting.complete = true;
-                waiting.since = Instant::now();
+        for (ticket, complete) in tickets {
+            if let Some(waiting) = state.waiting.get_mut(&ticket) {
+                waiting.complete = complete;
+                if complete {
+                    // Only once: it must not wait longer for going and coming at one party.
+                    waiting.whole.get_or_insert_with(Instant::now);
+                }
             }
         }
     }
@@ -294,12 +324,16 @@ impl<A> Queue<A> {
     pub(crate) fn expire(&self) -> Vec<(Ticket, A, Late)> {
         let mut state = self.lock();
         let late = |waiting: &Waiting<A>| {
-            let (limit, late) = if waiting.complete {
-                (self.limits.patience, Late::Turn)
-            } else {
-                (self.limits.parts, Late::Parts)
+            let (since, limit) = match waiting.whole {
+                Some(at) => (at, self.limits.patience),
+                None => (waiting.came, self.limits.parts),
             };
-            (waiting.since.elapsed() > limit).then_some(late)
+            let late = if waiting.complete {
+                Late::Turn
+            } else {
+                Late::Parts
+            };
+            (since.elapsed() > limit).then_some(late)
         };
         let expired: Vec<(Ticket, Late)> = state
             .waiting

@@ -14,7 +14,7 @@ use tacit_nn::model_file::{Dense, Model as Perceptron};
 use tacit_nn::onnx::Model;
 
 use super::ask::{AskError, Asker};
-use super::{Held, KEY_BLOCKS, Served, Service, Tally, Terms};
+use super::{Held, KEY_LIMITS, KeyLimits, Served, Service, Tally, Terms};
 use crate::net::tests::consortium::{Consortium, Member, Node, Settings};
 use crate::net::tests::mute::Mute;
 use crate::net::{Peer, SessionId, TlsNet};
@@ -51,7 +51,9 @@ struct Setup {
     onnx: Vec<u8>,
     held: Held,
     terms: Terms,
-    key_blocks: u64,
+    keys: KeyLimits,
+    /// The party whose observer panics at the first batch.
+    panics: Option<PartyId>,
     /// Makes every message between the parties so late.
     delay: Duration,
 }
@@ -71,7 +73,8 @@ impl Setup {
                 duration,
                 bounds: Vec::new(),
             },
-            key_blocks: KEY_BLOCKS,
+            keys: KEY_LIMITS,
+            panics: None,
             delay: Duration::ZERO,
         }
     }
@@ -81,7 +84,8 @@ impl Setup {
             onnx,
             held,
             terms,
-            key_blocks,
+            keys,
+            panics,
             delay,
         } = self;
         let mut consortium = Consortium::new();
@@ -125,10 +129,11 @@ impl Setup {
                         identities: [[0; 32], [1; 32], [2; 32]],
                     },
                     terms: &terms,
-                    key_blocks,
+                    keys,
                 };
                 let served = Served::new(model, held, &terms).unwrap();
-                service.run(&net, served, &mut |_| {}).unwrap()
+                let mut observer = |_| assert_ne!(panics, Some(me), "as asked for");
+                service.run(&net, served, &mut observer).unwrap()
             })
         };
         let parties = nodes.iter().enumerate().map(serve).collect();

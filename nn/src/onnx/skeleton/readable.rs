@@ -2,9 +2,6 @@
 
 use crate::onnx::{Constant, Model, node::Attribute};
 
-/// Entries that are shown of a long list.
-const SHOWN: usize = 16;
-
 /// Something that stays readable in a skeleton.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Readable {
@@ -12,7 +9,7 @@ pub struct Readable {
     pub real: bool,
     /// Where: an initializer, or an attribute of a node.
     pub place: String,
-    /// What: at most 16 entries of it, and how many there are.
+    /// What, in full: a table of integers may be long, and may be what its owner would not have told.
     pub content: String,
 }
 
@@ -48,28 +45,40 @@ fn of_attribute(value: &Attribute) -> (bool, String) {
         Attribute::Int(v) => (false, v.to_string()),
         Attribute::Float(v) => (true, v.to_string()),
         Attribute::Text(v) => (false, v.clone()),
-        Attribute::Ints(v) => (false, joined(v.iter(), v.len())),
-        Attribute::Floats(v) => (true, joined(v.iter(), v.len())),
-        Attribute::Texts(v) => (false, joined(v.iter(), v.len())),
+        Attribute::Ints(v) => (false, joined(v.iter())),
+        Attribute::Floats(v) => (true, joined(v.iter())),
+        Attribute::Texts(v) => (false, joined(v.iter())),
         Attribute::Tensor(v) => of_constant(v),
     }
 }
 
 fn of_constant(value: &Constant) -> (bool, String) {
     match value {
-        Constant::Float(x) => (true, joined(x.iter(), x.len())),
-        Constant::Int(x) => (false, joined(x.iter(), x.len())),
-        Constant::Bool(x) => (false, joined(x.iter(), x.len())),
-        Constant::Text(x) => (false, joined(x.iter(), x.len())),
+        Constant::Float(x) => (true, joined(x.iter())),
+        Constant::Int(x) => (false, joined(x.iter())),
+        Constant::Bool(x) => (false, joined(x.iter())),
+        Constant::Text(x) => (false, joined(x.iter())),
     }
 }
 
-fn joined<T: ToString>(entries: impl Iterator<Item = T>, count: usize) -> String {
-    let shown: Vec<String> = entries.take(SHOWN).map(|v| v.to_string()).collect();
-    let more = if count > SHOWN {
-        format!(", … ({count} entries)")
-    } else {
-        String::new()
-    };
-    format!("[{}{more}]", shown.join(", "))
+fn joined<T: ToString>(entries: impl Iterator<Item = T>) -> String {
+    let entries: Vec<String> = entries.map(|v| v.to_string()).collect();
+    format!("[{}]", entries.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::ArrayD;
+
+    use super::*;
+
+    #[test]
+    fn long_lists_are_told_to_the_end() {
+        let table: Vec<i64> = (100..1100).collect();
+        let (real, content) = of_attribute(&Attribute::Ints(table.clone()));
+        assert!(!real && content.split(", ").count() == 1000);
+        assert!(content.starts_with("[100, ") && content.ends_with(", 1099]"));
+        let table = ArrayD::from_shape_vec(vec![1000], table).unwrap();
+        assert_eq!(of_constant(&Constant::Int(table)), (false, content));
+    }
 }

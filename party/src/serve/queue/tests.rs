@@ -122,7 +122,7 @@ fn half_questions_and_whole_ones_expire_by_their_own_deadlines() {
                 .put(ticket(1, number), Question::blank(1, 0), 5)
                 .unwrap();
         }
-        queue.complete(&[ticket(1, 1), ticket(9, 9)]);
+        queue.mark([(ticket(1, 1), true), (ticket(9, 9), true)]);
         std::thread::sleep(Duration::from_millis(2));
     };
     let impatient = queue(NOW, LONG);
@@ -154,4 +154,76 @@ fn whoever_waits_hears_of_an_arrival() {
         assert_eq!(waiting.join().unwrap(), [ticket(1, 0), ticket(2, 0)]);
     });
     assert_eq!(queue.held(&[], Duration::from_secs(30)), [] as [bool; 0]);
+}
+
+/// A client that drops one of its links after its questions were known to be whole kept the leader busy without a pause.
+#[test]
+fn a_question_that_a_party_has_lost_keeps_nobody_busy() {
+    let queue = wide();
+    queue.put(ticket(1, 0), Question::blank(1, 0), 0).unwrap();
+    assert_eq!(list(&queue), [ticket(1, 0)]);
+    queue.mark([(ticket(1, 0), true)]);
+    assert_eq!(list(&queue), [ticket(1, 0)]);
+    queue.mark([(ticket(1, 0), false)]);
+    assert_eq!(
+        listed_after_another(&queue, 1, Duration::from_secs(30), NOW).len(),
+        2
+    );
+}
+
+/// What is listed with another question of eight rows that comes a little later.
+fn listed_after_another(
+    queue: &Queue<u32>,
+    rows: usize,
+    pause: Duration,
+    gather: Duration,
+) -> Vec<Ticket> {
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| queue.list(rows, NOW, pause, gather));
+        // Time for a list that does not wait to return without it.
+        std::thread::sleep(Duration::from_millis(100));
+        queue.put(ticket(9, 9), Question::blank(8, 0), 0).unwrap();
+        waiting.join().unwrap()
+    })
+}
+
+/// One half of a question of the most rows made every batch go without waiting for more.
+#[test]
+fn a_half_question_does_not_fill_a_batch() {
+    let queue = wide();
+    queue.put(ticket(1, 0), Question::blank(8, 0), 0).unwrap();
+    let long = Duration::from_secs(30);
+    // New, it may be whole.
+    assert_eq!(queue.list(8, NOW, NOW, long), [ticket(1, 0)]);
+    queue.mark([(ticket(1, 0), false)]);
+    queue.put(ticket(2, 0), Question::blank(1, 0), 0).unwrap();
+    assert_eq!(listed_after_another(&queue, 8, NOW, long).len(), 3);
+}
+
+/// To be gone at one party and whole again does not make a question wait longer.
+#[test]
+fn a_question_is_whole_for_the_first_time_once() {
+    let queue = queue(LONG, NOW);
+    queue.put(ticket(1, 0), Question::blank(1, 0), 5).unwrap();
+    queue.mark([(ticket(1, 0), true)]);
+    std::thread::sleep(Duration::from_millis(2));
+    queue.mark([(ticket(1, 0), false)]);
+    assert_eq!(queue.expire(), [(ticket(1, 0), 5, Late::Parts)]);
+}
+
+#[test]
+fn nothing_is_made_of_a_question_that_is_not_taken() {
+    let queue = queue(LONG, LONG);
+    let bytes = Question::blank(1, 0).bytes();
+    let admit =
+        |number, bytes, make: fn() -> Question| queue.admit(ticket(1, number), bytes, make, 0);
+    let one = || Question::blank(1, 0);
+    let never = || panic!("it was hashed before there was room for it");
+    assert_eq!(admit(1, bytes, one), Ok(()));
+    assert_eq!(admit(1, bytes, never), Err(Full::Twice));
+    assert_eq!(admit(2, 2001, never), Err(Full::Bytes(2000)));
+    assert_eq!(admit(2, bytes, one), Ok(()));
+    assert_eq!(admit(3, bytes, never), Err(Full::Client(2)));
+    queue.close();
+    assert_eq!(admit(4, bytes, never), Err(Full::Closed));
 }

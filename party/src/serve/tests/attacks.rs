@@ -163,7 +163,7 @@ fn inputs_are_put_into_their_bounds_on_shares() {
 #[test]
 fn keys_are_renewed_before_they_are_used_up() {
     let mut setup = Setup::new(Duration::from_secs(9));
-    setup.key_blocks = 10_000;
+    setup.keys.blocks = 10_000;
     setup.held = Held::Owner(2);
     let running = setup.start();
     let mut clinic = running.asker(0);
@@ -176,5 +176,44 @@ fn keys_are_renewed_before_they_are_used_up() {
     for tally in running.end() {
         assert_eq!(tally.questions, 25);
         assert!(tally.renewals > 2, "{} renewals", tally.renewals);
+    }
+}
+
+/// Labels have room for 2^32 runs under the same keys, which a busy service begins in days.
+#[test]
+fn runs_under_the_same_keys_are_not_used_up() {
+    let mut setup = Setup::new(Duration::from_secs(9));
+    setup.keys.runs = 60;
+    let running = setup.start();
+    let mut clinic = running.asker(0);
+    let x = array![[0.5, -1.0], [1.0, 1.0]];
+    for _ in 0..25 {
+        let asked = clinic.ask(&[x.clone().into_dyn()]).unwrap();
+        close(&clinic.answer(asked).unwrap(), &x);
+    }
+    drop(clinic);
+    for tally in running.end() {
+        assert_eq!(tally.questions, 25);
+        assert!(tally.renewals > 2, "{} renewals", tally.renewals);
+    }
+}
+
+/// A fault in the program of one party ends the service there and at the others, with clients connected: nothing waits for ever.
+#[test]
+fn a_panic_of_one_party_ends_the_service() {
+    let mut setup = Setup::new(Duration::from_secs(3600));
+    setup.panics = Some(1);
+    let running = setup.start();
+    let (mut clinic, _ward) = (running.asker(0), running.asker(1));
+    clinic.ask(&[array![[0.5, -1.0]].into_dyn()]).unwrap();
+    for _ in 0..600 {
+        if running.parties.iter().all(JoinHandle::is_finished) {
+            break;
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    for party in running.parties {
+        assert!(party.is_finished(), "a party waits for ever");
+        assert!(party.join().is_err());
     }
 }

@@ -6,8 +6,8 @@ use tacit_protocols::rep3::{CostEngine, CostValue, Depth, Rep3Engine};
 
 use super::onnx::{Axis, Constant, model};
 use super::*;
-use crate::serve::ModelError;
 use crate::serve::question::Question;
+use crate::serve::{ModelError, ServeError};
 
 fn terms(max_rows: usize) -> Terms {
     let mut terms = Setup::new(Duration::ZERO).terms;
@@ -85,6 +85,74 @@ fn what_would_not_fit_is_refused_by_name() {
             given: 2,
         } => {}
         other => panic!("{other}"),
+    }
+}
+
+/// One chunk more than labels can number was accepted, and ended the service at the first question.
+#[test]
+fn a_tensor_of_more_chunks_than_labels_can_number_is_refused() {
+    let wide = |rows: u64| {
+        model(
+            &[Axis::Of(rows), Axis::Of(2)],
+            &[Axis::Of(rows), Axis::Of(1)],
+            &[
+                ("w", Constant::Floats(&[2, 2048], vec![0.5; 4096])),
+                ("v", Constant::Floats(&[2048, 1], vec![0.5; 2048])),
+            ],
+            &[
+                ("MatMul", &["x", "w"], "a", &[]),
+                ("MatMul", &["a", "v"], "y", &[]),
+            ],
+        )
+    };
+    let most = tacit_mpc::MAX_ELEMENTS / 2048;
+    served(&wide(most as u64), &terms(8)).unwrap();
+    match refusal(&wide(1 << 17), &terms(8)) {
+        ModelError::Large {
+            rows: 131_072,
+            found: 268_435_456,
+        } => {}
+        other => panic!("{other}"),
+    }
+}
+
+/// Two files that make the same graph for two rows, for which skeletons are made, and other ones for more.
+#[test]
+fn graphs_that_differ_for_some_number_of_rows_are_found_before_weights_are_shared() {
+    let halves = |second: [i64; 2]| {
+        model(
+            &[Axis::Free, Axis::Of(2)],
+            &[Axis::Free, Axis::Of(2)],
+            &[
+                ("w", Constant::Floats(&[2, 2], vec![0.5; 4])),
+                ("groups", Constant::Integers(second.into())),
+                ("rows", Constant::Integers(vec![-1, 2])),
+            ],
+            &[
+                ("MatMul", &["x", "w"], "m", &[]),
+                ("Reshape", &["m", "groups"], "a", &[]),
+                ("Softmax", &["a"], "b", &[("axis", 1)]),
+                ("Reshape", &["b", "rows"], "y", &[]),
+            ],
+        )
+    };
+    let shared = |files: [[i64; 2]; 3]| -> Vec<Result<(), ServeError>> {
+        let results = simulate(mem(), |session| {
+            let file = Model::parse(&halves(files[session.me()])).unwrap();
+            let mut served = Served::new(file, Held::Owner(1), &terms(8)).unwrap();
+            let mut engine = Rep3Engine::new(session, 18).unwrap();
+            served.share_weights(&mut engine)
+        });
+        results.into_iter().map(Result::unwrap).collect()
+    };
+    let (rows, pairs) = ([-1, 2], [2, -1]);
+    assert!(shared([rows; 3]).iter().all(Result::is_ok));
+    assert!(shared([pairs; 3]).iter().all(Result::is_ok));
+    for found in shared([rows, pairs, rows]) {
+        assert!(
+            matches!(found, Err(ServeError::Structure { .. })),
+            "{found:?}"
+        );
     }
 }
 
