@@ -21,6 +21,7 @@ pub mod plain;
 pub mod program;
 pub mod provenance;
 pub mod random;
+pub mod ranges;
 pub mod ring;
 pub mod run;
 pub mod spec;

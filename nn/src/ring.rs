@@ -16,9 +16,9 @@ use crate::{
 };
 
 /// The range of [`Instr::ExpNeg`].
-const EXP_NEG_RANGE: (f64, f64) = (-239.0, 1.0);
+pub(crate) const EXP_NEG_RANGE: (f64, f64) = (-239.0, 1.0);
 /// The range of [`Instr::Exp`].
-const EXP_RANGE: (f64, f64) = (-16.0, 12.0);
+pub(crate) const EXP_RANGE: (f64, f64) = (-16.0, 12.0);
 
 /// Fixed-point arithmetic in the clear. Bits are the words 0 and 1.
 #[derive(Clone, Copy, Debug)]
