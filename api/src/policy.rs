@@ -32,6 +32,10 @@ pub struct Policy {
     pub max_minutes: u64,
     /// The most models that are served at a time.
     pub max_services: usize,
+    /// Whether this party's private weights may be served where it cannot be shown that every number stays in the range of
+    /// the arithmetic for all inputs within the job's bounds. Its clients could then learn more of the weights than answers
+    /// tell, from numbers that wrap: `true` says that they are trusted with the weights.
+    pub unproven_ranges: bool,
     /// Metrics that may be released.
     pub metrics: Vec<Metric>,
     /// Whether the training loss of every epoch may be released.
@@ -70,6 +74,7 @@ impl Default for Policy {
             clients: Vec::new(),
             max_minutes: 24 * 60,
             max_services: 4,
+            unproven_ranges: false,
             metrics: Vec::new(),
             epoch_loss: false,
             onnx: false,

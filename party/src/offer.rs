@@ -184,6 +184,10 @@ fn serve(
         bounds: service.bounds.iter().map(|&[lo, hi]| (lo, hi)).collect(),
     };
     let served = Served::new(model, held, &terms)?;
+    // Weights that everybody knows have nothing to lose.
+    if own.is_some() && !party.policy.unproven_ranges {
+        served.prove(terms.fraction_bits)?;
+    }
     Ok(Work::Serve(Box::new(served), terms, permit))
 }
 

@@ -12,6 +12,7 @@
 mod agree;
 pub mod ask;
 mod callers;
+pub mod inputs;
 mod model;
 mod question;
 mod queue;

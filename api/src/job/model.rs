@@ -63,7 +63,8 @@ pub struct ServiceSpec {
     #[serde(default = "default_bits")]
     pub fraction_bits: u32,
     /// The least and the greatest number of each input, in the order of the model's; none for ±65536 each. What a client
-    /// shares beyond counts as the bound, so that no answer tells what wrapped products would.
+    /// shares beyond counts as the bound; booleans are 0 or 1 whatever stands here, and integers are rounded down. The owner
+    /// of private weights declines bounds within which a product may wrap as far as it can show.
     #[serde(default)]
     pub bounds: Vec<[f64; 2]>,
 }

@@ -104,7 +104,8 @@ impl Asker {
         match greetings.pop() {
             Some(greeting)
                 if greetings.iter().all(|other| *other == greeting)
-                    && greeting.bounds.len() == greeting.inputs.len() =>
+                    && greeting.bounds.len() == greeting.inputs.len()
+                    && greeting.kinds.len() == greeting.inputs.len() =>
             {
                 let (inbox, deadline) = (listen(&net)?, connector.deadlines.exchange);
                 Ok(Self {
@@ -314,6 +315,15 @@ impl Asker {
                 return Err(AskError::Question(format!(
                     "input {} has {v}, and the service takes numbers from {lo} to {hi}: beyond, they count as the bound",
                     port.name
+                )));
+            }
+        }
+        for (x, (port, kind)) in inputs.iter().zip(ports.iter().zip(&self.greeting.kinds)) {
+            if let Some(v) = x.iter().find(|v| v.is_finite() && !kind.holds(**v)) {
+                return Err(AskError::Question(format!(
+                    "input {} has {v}, and the model takes {} there",
+                    port.name,
+                    kind.plural()
                 )));
             }
         }

@@ -7,9 +7,11 @@ use sha2::{Digest, Sha256};
 use tacit_mpc::PartyId;
 use tacit_nn::onnx::{self, Dim, Feed, Lowered, Model, Options, Source, Weights};
 use tacit_nn::provenance::rows_are_apart;
-use tacit_nn::{Engine, Layout, program, run};
+use tacit_nn::ranges::{self, Unproven};
+use tacit_nn::{Engine, Layout, run};
 use tacit_protocols::rep3::{Rep3Engine, Value};
 
+use super::inputs::Kind;
 use super::question::{Question, message_len};
 use super::structure;
 use super::wire::{Greeting, Port};
@@ -97,6 +99,29 @@ pub enum ModelError {
         /// Bounds that are given.
         given: usize,
     },
+    /// Bounds of an input of integers without one between them.
+    #[error("input {input} takes integers, and service.bounds has none between {lo} and {hi}")]
+    NoInteger {
+        /// The input.
+        input: String,
+        /// Its lower bound.
+        lo: f64,
+        /// Its upper bound.
+        hi: f64,
+    },
+    /// With these weights a value may leave the range of the arithmetic for some question within the bounds. By how much tells
+    /// of the weights, and is for their owner's log alone.
+    #[error(
+        "it cannot be shown that every number stays in range for all inputs within service.bounds ({at}, {rows} rows): give \
+         narrower bounds, or serve a model with a Clip before it; or my operator trusts the clients with the weights \
+         (policy.unproven_ranges)"
+    )]
+    Ranges {
+        /// The number of rows.
+        rows: usize,
+        /// The node.
+        at: String,
+    },
     /// No graph was made for this number of rows.
     #[error("no graph was made for {rows} rows")]
     Unprepared {
@@ -113,8 +138,9 @@ const MOST_NUMBERS: usize = tacit_mpc::MAX_ELEMENTS;
 const MOST_GRAPHS: usize = 256;
 /// Constants of all graphs together that are kept: 1 GiB. Graphs beyond are lowered again when they are needed.
 const KEPT: usize = 1 << 27;
-/// Magnitudes of inputs unless the job says otherwise: at 18 fractional bits, sums of products with weights stay in range as
-/// long as the magnitudes of the weights of each add up to less than 1024.
+/// Magnitudes of inputs unless the job says otherwise. At 18 fractional bits a first layer stays in range as long as the
+/// magnitudes of the weights behind each of its outputs add up to less than 1024; of what follows nothing is said by it:
+/// [`Served::prove`] decides.
 const BOUND: f64 = 65_536.0;
 
 /// Who knows the weights.
@@ -134,6 +160,8 @@ pub struct Served {
     outputs: Vec<Port>,
     /// The least and the greatest number that counts of each input.
     bounds: Vec<(f64, f64)>,
+    /// What the numbers of each input stand for.
+    kinds: Vec<Kind>,
     /// Rows of a question at most.
     max_rows: usize,
     /// The number of rows that the model is made for, if it is not free.
@@ -168,6 +196,7 @@ impl Served {
             inputs: Vec::new(),
             outputs: Vec::new(),
             bounds: Vec::new(),
+            kinds: Vec::new(),
             max_rows: fixed.unwrap_or(terms.max_rows),
             fixed,
             rows_apart: false,
@@ -193,6 +222,8 @@ impl Served {
                 onnx::Value::Known(_) => Err(ModelError::Constant(output.name.clone())),
             })
             .collect::<Result<_, _>>()?;
+        let elements = served.model.inputs().iter().map(|port| port.element);
+        served.kinds = elements.map(Kind::from).collect();
         served.bounds = served.bounds_of(terms)?;
         served.check_frames()?;
         served.private = weights(&lowered)?;
@@ -202,11 +233,64 @@ impl Served {
 
     fn bounds_of(&self, terms: &Terms) -> Result<Vec<(f64, f64)>, ModelError> {
         let (inputs, given) = (self.inputs.len(), terms.bounds.len());
-        match given {
-            0 => Ok(vec![(-BOUND, BOUND); inputs]),
-            _ if given == inputs => Ok(terms.bounds.clone()),
-            _ => Err(ModelError::Bounds { inputs, given }),
+        let bounds = match given {
+            0 => vec![(-BOUND, BOUND); inputs],
+            _ if given == inputs => terms.bounds.clone(),
+            _ => return Err(ModelError::Bounds { inputs, given }),
+        };
+        let ports = self.inputs.iter().zip(&self.kinds).zip(bounds);
+        ports
+            .map(|((port, kind), bounds)| kind.bounds(&port.name, bounds))
+            .collect()
+    }
+
+    /// Shows, for the owner of the weights, that no number of any graph that may be run leaves the range of the arithmetic,
+    /// whatever is asked within the bounds: where products wrap, answers tell more of the weights than they should. Rows that
+    /// only fill up a batch are not looked at: nobody gets what becomes of them.
+    ///
+    /// # Errors
+    /// [`ModelError::Ranges`] for the first node where it may happen as far as can be shown.
+    pub fn prove(&self, fraction_bits: u32) -> Result<(), ModelError> {
+        for &rows in &self.sizes {
+            let made;
+            let lowered = match self.graphs.get(&rows) {
+                Some(lowered) => lowered,
+                None => {
+                    made = self.make(rows)?;
+                    &made
+                }
+            };
+            let (mut bounds, mut weights) = (self.bounds.iter(), self.private.iter());
+            let known: Option<Vec<ranges::Input<'_>>> = lowered
+                .sources
+                .iter()
+                .map(|source| match source {
+                    Source::Input(_) => {
+                        let &(lo, hi) = bounds.next()?;
+                        Some(ranges::Input::Within(lo, hi))
+                    }
+                    Source::Weight { .. } => {
+                        let (_, value) = weights.next()?;
+                        Some(ranges::Input::Known(value))
+                    }
+                    Source::Parameter(_) | Source::Mask { .. } => None,
+                })
+                .collect();
+            let known = known.ok_or(ModelError::Masks)?;
+            match ranges::prove(&lowered.graph, &known, fraction_bits) {
+                Ok(_) => {}
+                Err(unproven) => {
+                    tracing::warn!("a model with private weights, {rows} rows: {unproven}");
+                    let at = match unproven {
+                        // It may quote a weight that has no word.
+                        Unproven::Graph(_) => "my log says why".into(),
+                        Unproven::Outside { .. } => unproven.place(),
+                    };
+                    return Err(ModelError::Ranges { rows, at });
+                }
+            }
         }
+        Ok(())
     }
 
     /// Questions and answers of the most rows must fit into a frame.
@@ -313,6 +397,7 @@ impl Served {
             max_rows: self.max_rows,
             exact_rows: self.fixed.is_some(),
             bounds: self.bounds.clone(),
+            kinds: self.kinds.clone(),
         }
     }
 
@@ -453,7 +538,8 @@ impl Served {
         Ok(answers)
     }
 
-    /// The inputs of a graph of so many rows: the questions one after the other, put into their bounds on shares, then zeros.
+    /// The inputs of a graph of so many rows: the questions one after the other, made inputs of their kind and within their
+    /// bounds on shares, then zeros.
     fn inputs_of(
         &self,
         engine: &mut Rep3Engine,
@@ -477,10 +563,9 @@ impl Served {
             drop(parts);
             // A client may share any words, and the answer to those far outside would tell more of the weights than
             // answers to numbers do.
-            let (lo, hi) = self.bounds[k];
             engine.begin_node(k);
-            let clip = program::clip(Some(lo), Some(hi)).keep("clip", &[0]);
-            let mut input = engine.map(&clip, &[&joined])?.remove(0);
+            let admit = self.kinds[k].admit(self.bounds[k]);
+            let mut input = engine.map(&admit, &[&joined])?.remove(0);
             if rows > asked {
                 let shape = [&[rows - asked], &port.shape[..]].concat();
                 let zeros = engine.public(&ArrayD::zeros(IxDyn(&shape)))?;

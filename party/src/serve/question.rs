@@ -141,6 +141,7 @@ mod tests {
             max_rows: 4,
             exact_rows: false,
             bounds: vec![],
+            kinds: vec![],
         }
     }
 

@@ -3,6 +3,8 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
+use super::inputs::Kind;
+
 /// An input or output of the served model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Port {
@@ -36,6 +38,8 @@ pub struct Greeting {
     pub exact_rows: bool,
     /// The least and the greatest number of each input: the parties put what is shared beyond to the bound.
     pub bounds: Vec<(f64, f64)>,
+    /// What the numbers of each input stand for: the parties make integers of what is none, and 0 or 1 of what is neither.
+    pub kinds: Vec<Kind>,
 }
 
 impl Greeting {
@@ -181,6 +185,7 @@ mod tests {
             max_rows: 5,
             exact_rows: false,
             bounds: vec![(-1.5, 65_536.0)],
+            kinds: vec![Kind::Integer],
         };
         assert_eq!(Greeting::decode(&greeting.encode()), Some(greeting));
         assert_eq!(Greeting::decode(b"{}"), None);
@@ -195,6 +200,7 @@ mod tests {
             max_rows: 4,
             exact_rows,
             bounds: vec![],
+            kinds: vec![],
         };
         let taken = |exact| (0..7).filter(move |&n| greeting(exact).check_rows(n).is_ok());
         assert_eq!(taken(false).collect::<Vec<_>>(), [1, 2, 3, 4]);

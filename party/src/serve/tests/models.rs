@@ -1,11 +1,15 @@
 //! Models that cannot be served, or not for every number of rows, are refused before the service is agreed to.
 
+use std::num::Wrapping;
+
+use ndarray::IxDyn;
 use tacit_mpc::simulate::{mem, simulate};
 use tacit_nn::Engine;
 use tacit_protocols::rep3::{CostEngine, CostValue, Depth, Rep3Engine};
 
-use super::onnx::{Axis, Constant, model};
+use super::onnx::{Axis, Constant, model, model_of};
 use super::*;
+use crate::serve::inputs::Kind;
 use crate::serve::question::Question;
 use crate::serve::{ModelError, ServeError};
 
@@ -215,4 +219,117 @@ fn bounds_cost_what_is_stated() {
     let bytes: u64 = parties.iter().map(|p| p.bytes).sum();
     assert_eq!(bytes as f64 / n as f64, 147.5);
     assert_eq!(parties.iter().map(|p| p.rounds).max(), Some(11));
+}
+
+/// Rows of two inputs of a kind, as real numbers.
+fn cast(element: u64) -> Vec<u8> {
+    let shape = [Axis::Free, Axis::Of(2)];
+    model_of(
+        element,
+        &shape,
+        &shape,
+        &[],
+        &[("Cast", &["x"], "y", &[("to", 1)])],
+    )
+}
+
+/// What a model answers to words that a client shares, whatever they are.
+fn answers(element: u64, words: &[[i64; 2]]) -> Vec<f64> {
+    let mut setup = Setup::new(Duration::from_secs(5));
+    setup.onnx = cast(element);
+    let running = setup.start();
+    let mut clinic = running.asker(0);
+    let words = ArrayD::from_shape_fn(IxDyn(&[words.len(), 2]), |at| {
+        Wrapping(words[at[0]][at[1]] as u64)
+    });
+    let asked = clinic.ask_words(&[words]).unwrap();
+    let y = clinic.answer(asked).unwrap().remove(0);
+    // An honest client is told beforehand.
+    let half = clinic.ask(&[array![[1.0, 0.37]].into_dyn()]);
+    match half {
+        Err(AskError::Question(reason)) => assert!(reason.contains("0.37"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+    drop(clinic);
+    running.end();
+    y.iter().copied().collect()
+}
+
+/// A boolean of 65536 or 0.37 and an integer of 3.7 would give answers that no question of the model has.
+#[test]
+fn whatever_is_shared_becomes_an_input_of_its_kind() {
+    let unit = 1i64 << 18;
+    let real = |x: f64| (x * unit as f64).round() as i64;
+    let (boolean, int64) = (9, 7);
+    let words = [
+        [real(65_536.0), real(0.37)],
+        [0, unit],
+        [real(0.5), real(0.5) - 1],
+        [-unit, i64::MAX],
+        [real(-65_536.0), 1 << 61],
+    ];
+    let want = [1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0];
+    assert_eq!(answers(boolean, &words), want);
+    let words = [
+        [real(3.7), real(-1.5)],
+        [3 * unit, 4 * unit - 1],
+        [real(70_000.25), real(-70_000.25)],
+    ];
+    assert_eq!(
+        answers(int64, &words),
+        [3.0, -2.0, 3.0, 3.0, 65_536.0, -65_536.0]
+    );
+}
+
+#[test]
+fn bounds_of_integers_are_integers() {
+    let mut bounded = terms(8);
+    bounded.bounds = vec![(-0.5, 9.75)];
+    let greeting = served(&cast(7), &bounded).unwrap().greeting(&bounded);
+    assert_eq!(
+        (greeting.bounds, greeting.kinds),
+        (vec![(0.0, 9.0)], vec![Kind::Integer])
+    );
+    let greeting = served(&cast(9), &bounded).unwrap().greeting(&bounded);
+    assert_eq!(
+        (greeting.bounds, greeting.kinds),
+        (vec![(0.0, 1.0)], vec![Kind::Boolean])
+    );
+    bounded.bounds = vec![(0.25, 0.75)];
+    match refusal(&cast(7), &bounded) {
+        ModelError::NoInteger { input, .. } => assert_eq!(input, "x"),
+        other => panic!("{other}"),
+    }
+}
+
+/// x·w, squared: within ±8192/7 for weights whose magnitudes add up to 7.
+#[test]
+fn private_weights_are_served_only_where_nothing_wraps() {
+    let file = model(
+        &[Axis::Free, Axis::Of(2)],
+        &[Axis::Free, Axis::Of(2)],
+        &[("w", Constant::Floats(&[2, 2], vec![3.0, 1.0, -4.0, 2.0]))],
+        &[
+            ("MatMul", &["x", "w"], "a", &[]),
+            ("Mul", &["a", "a"], "y", &[]),
+        ],
+    );
+    let prove = |bound: f64| {
+        let mut bounded = terms(4);
+        bounded.bounds = vec![(-bound, bound)];
+        let model = Model::parse(&file).unwrap();
+        Served::new(model, Held::Owner(1), &bounded)
+            .unwrap()
+            .prove(18)
+    };
+    prove(1170.0).unwrap();
+    let refused = prove(1171.0).unwrap_err();
+    assert!(matches!(refused, ModelError::Ranges { rows: 1, .. }));
+    let reason = refused.to_string();
+    assert!(
+        reason.contains("narrower bounds") && reason.contains("mul before"),
+        "{reason}"
+    );
+    // Numbers that tell of the weights are for the log alone.
+    assert!(!reason.contains("819"), "{reason}");
 }

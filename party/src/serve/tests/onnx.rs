@@ -39,13 +39,13 @@ fn bytes(field: u64, x: &[u8]) -> Vec<u8> {
     out
 }
 
-fn port(name: &str, shape: &[Axis]) -> Vec<u8> {
+fn port(name: &str, element: u64, shape: &[Axis]) -> Vec<u8> {
     let axis = |axis: &Axis| match axis {
         Axis::Free => bytes(1, &bytes(2, b"rows")),
         Axis::Of(n) => bytes(1, &number(1, *n)),
     };
     let shape: Vec<u8> = shape.iter().flat_map(axis).collect();
-    let tensor = [number(1, 1), bytes(2, &shape)].concat();
+    let tensor = [number(1, element), bytes(2, &shape)].concat();
     [bytes(1, name.as_bytes()), bytes(2, &bytes(1, &tensor))].concat()
 }
 
@@ -65,8 +65,19 @@ fn constant(name: &str, value: &Constant<'_>) -> Vec<u8> {
     [dims, number(2, kind), name, bytes(9, &raw)].concat()
 }
 
-/// A model from input x to output y.
+/// A model from input x to output y, both real.
 pub(super) fn model(
+    x: &[Axis],
+    y: &[Axis],
+    constants: &[(&str, Constant<'_>)],
+    nodes: &[Node<'_>],
+) -> Vec<u8> {
+    model_of(1, x, y, constants, nodes)
+}
+
+/// The same with an input of another kind of numbers, by its code in the format.
+pub(super) fn model_of(
+    element: u64,
     x: &[Axis],
     y: &[Axis],
     constants: &[(&str, Constant<'_>)],
@@ -87,7 +98,7 @@ pub(super) fn model(
     for (name, value) in constants {
         graph.extend(bytes(5, &constant(name, value)));
     }
-    graph.extend(bytes(11, &port("x", x)));
-    graph.extend(bytes(12, &port("y", y)));
+    graph.extend(bytes(11, &port("x", element, x)));
+    graph.extend(bytes(12, &port("y", 1, y)));
     [number(1, 8), bytes(7, &graph), bytes(8, &number(2, 17))].concat()
 }
