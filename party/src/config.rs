@@ -211,6 +211,7 @@ max_jobs = 20             # the most jobs that may ever run on your rows
 clients = []              # members that may ask questions to models that are served
 max_minutes = 1440        # the longest that a model is served
 max_services = 4          # the most models that are served at a time
+unproven_ranges = false   # serve own weights also where numbers may overflow: clients are trusted with them
 
 # In seconds.
 [deadlines]

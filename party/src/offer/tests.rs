@@ -279,6 +279,58 @@ minutes = 1
     consider(&north, &trial.offer(&job_toml(""))).unwrap();
 }
 
+/// Weights of 2000 take inputs up to ±65536 out of range: their owner declines, and says neither weight nor interval.
+#[test]
+fn private_weights_are_offered_within_bounds_that_hold_or_to_trusted_clients() {
+    let trial = Trial::new();
+    let layer = tacit_nn::model_file::Dense {
+        weight: ndarray::array![[2000.0, -1.0]],
+        bias: ndarray::array![[0.0, 0.5]],
+    };
+    let model = tacit_nn::Model::new(vec!["x".into()], vec![layer]).unwrap();
+    let onnx = model.to_onnx();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("triage.onnx");
+    std::fs::write(&file, &onnx).unwrap();
+    let skeleton = Model::parse(&onnx).unwrap().skeleton().unwrap().bytes;
+    let north = |trusts: bool| {
+        trial.restarted(|config| {
+            let policy = &mut config.policy;
+            policy.kinds.push(tacit_api::job::Kind::Serve);
+            policy.clients.push("analyst".into());
+            policy.unproven_ranges = trusts;
+            config.models.insert("triage".into(), file.clone());
+        })
+    };
+    let signed = |bounds: &str| {
+        let toml = format!(
+            r#"
+name = "triage"
+kind = "serve"
+recipient = "analyst"
+compute = ["north", "west", "south"]
+[model]
+onnx = "triage.onnx"
+weights = "north"
+[service]
+clients = ["analyst"]
+minutes = 1
+{bounds}
+"#
+        );
+        offer(sign_job(&trial.analyst, &trial.roster, &toml, Some(&skeleton)).unwrap())
+    };
+    let declined = refusal(&north(false), &signed(""));
+    assert!(declined.contains("service.bounds"), "{declined}");
+    assert!(declined.contains("policy.unproven_ranges"), "{declined}");
+    assert!(
+        !declined.contains("2000") && !declined.contains("131"),
+        "{declined}"
+    );
+    consider(&north(false), &signed("bounds = [[-1, 1]]")).unwrap();
+    consider(&north(true), &signed("")).unwrap();
+}
+
 /// A service that gathers for longer than its links may be silent ends by itself.
 #[test]
 fn batches_do_not_wait_for_longer_than_links_may_be_silent() {

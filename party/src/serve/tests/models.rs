@@ -211,14 +211,19 @@ fn a_model_of_a_fixed_number_of_rows_is_never_filled_up() {
 /// What SECURITY.md says that the bounds of inputs cost.
 #[test]
 fn bounds_cost_what_is_stated() {
-    let mut engine = CostEngine::new(18, Depth::Three);
-    let clip = tacit_nn::program::clip(Some(-1.0), Some(1.0)).keep("clip", &[0]);
     let n = 48_000;
-    engine.map(&clip, &[&CostValue::shared(&[n])]).unwrap();
-    let parties = engine.parties();
-    let bytes: u64 = parties.iter().map(|p| p.bytes).sum();
-    assert_eq!(bytes as f64 / n as f64, 147.5);
-    assert_eq!(parties.iter().map(|p| p.rounds).max(), Some(11));
+    let cost = |kind: Kind| {
+        let mut engine = CostEngine::new(18, Depth::Three);
+        let admit = kind.admit((-1.0, 1.0));
+        engine.map(&admit, &[&CostValue::shared(&[n])]).unwrap();
+        let parties = engine.parties();
+        let bytes: u64 = parties.iter().map(|p| p.bytes).sum();
+        let rounds = parties.iter().map(|p| p.rounds).max().unwrap();
+        (bytes as f64 / n as f64, rounds)
+    };
+    assert_eq!(cost(Kind::Real), (147.5, 11));
+    assert!(cost(Kind::Boolean) < cost(Kind::Real));
+    assert!(cost(Kind::Integer) > cost(Kind::Real));
 }
 
 /// Rows of two inputs of a kind, as real numbers.
