@@ -71,6 +71,10 @@ impl std::fmt::Display for Net {
 pub fn run(args: &Args) -> Result<()> {
     args.protocol.available()?;
     ensure!(
+        args.protocol != Protocol::Rep3Malicious,
+        "bench does not measure rep3-malicious yet: choose --protocol rep3"
+    );
+    ensure!(
         args.protocol == Protocol::Rep3,
         "{} sends nothing that could be measured: choose --protocol rep3",
         args.protocol

@@ -4,6 +4,7 @@ mod comparison;
 mod feeds;
 mod model;
 mod parties;
+mod proved;
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
@@ -24,7 +25,7 @@ pub enum Protocol {
     Ring,
     /// Shares of three parties, of which at most one is curious
     Rep3,
-    /// Not there yet
+    /// The same, of which at most one may cheat: nothing is opened before it is proved
     Rep3Malicious,
     /// Not there yet
     Tfhe,
@@ -37,12 +38,11 @@ impl Protocol {
     /// Says what to choose instead.
     pub fn available(self) -> Result<()> {
         match self {
-            Self::Plain | Self::Ring | Self::Rep3 => Ok(()),
-            Self::Rep3Malicious => bail!(
-                "protocol rep3-malicious is not there yet: rep3 runs the same models, secure against a curious party"
-            ),
+            Self::Plain | Self::Ring | Self::Rep3 | Self::Rep3Malicious => Ok(()),
             Self::Tfhe => {
-                bail!("protocol tfhe is not there yet: rep3 runs the same models, on three parties")
+                bail!(
+                    "protocol tfhe is not there yet: choose --protocol rep3, which runs the same models on three parties"
+                )
             }
         }
     }

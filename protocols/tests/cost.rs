@@ -148,6 +148,10 @@ fn products_multiply_as_often_as_was_forecast() {
             };
             let (a, b) = (value(&x, x_public), value(&y, y_public));
             forecast.bilinear(f, &a, &b, 0.25).unwrap();
+            let private = !x_public && !y_public;
+            if private {
+                forecast.product(f, &a, &b).unwrap();
+            }
             let got = simulate_seeded(mem(), 1, |session| {
                 let mut e = Rep3Engine::new(session, 18).unwrap();
                 let mut value = |shape: &[usize], public| {
@@ -156,6 +160,9 @@ fn products_multiply_as_often_as_was_forecast() {
                 };
                 let (a, b) = (value(&x, x_public), value(&y, y_public));
                 e.bilinear(f, &a, &b, 0.25).unwrap();
+                if private {
+                    e.product(f, &a, &b).unwrap();
+                }
                 e.session().cost()
             });
             assert_eq!(
@@ -164,7 +171,8 @@ fn products_multiply_as_often_as_was_forecast() {
                 "{f}, public {x_public} {y_public}"
             );
             let calls = if x_public && y_public { 1 } else { 2 };
-            assert_eq!(got[0].multiplications, calls * each, "{f}");
+            let runs = if private { 2 } else { 1 };
+            assert_eq!(got[0].multiplications, runs * calls * each, "{f}");
         }
     }
 }

@@ -13,6 +13,7 @@ use tacit_nn::engine::Product;
 use tacit_nn::{Engine, Error, Graph, Layout, Plain, Program, Ring, fixed};
 use tacit_protocols::rep3::{Depth, Rep3Engine, Value};
 
+use super::proved::proved;
 use super::{Failed, Protocol, Settings, holds_bits, place};
 use crate::usage::{Scope, cpu_seconds};
 
@@ -45,10 +46,10 @@ pub struct Run {
 /// What may look at every tensor of numbers of a run: node, port, value. Several threads call it.
 pub type Watch<'a> = dyn Fn(usize, usize, ArrayD<f64>) + Sync + 'a;
 
-type Result<T> = std::result::Result<T, Failed>;
+pub(super) type Result<T> = std::result::Result<T, Failed>;
 
 /// An error that is about no node.
-fn about(place: impl Into<String>, error: Error) -> Failed {
+pub(super) fn about(place: impl Into<String>, error: Error) -> Failed {
     Failed {
         place: place.into(),
         node: None,
@@ -79,7 +80,8 @@ pub fn run(
             ..Run::default()
         },
         Protocol::Rep3 => rep3(graph, inputs, settings, watch)?,
-        Protocol::Rep3Malicious | Protocol::Tfhe => {
+        Protocol::Rep3Malicious => proved(graph, inputs, settings, watch)?,
+        Protocol::Tfhe => {
             return Err(about(
                 "protocol",
                 Error::Invalid(format!("{protocol} is not there yet")),
@@ -138,10 +140,7 @@ fn rep3(
     watch: Option<&Watch<'_>>,
 ) -> Result<Run> {
     let fraction_bits = settings.fraction_bits;
-    // Before the parties start, so that the error is about the input and not about a party that left.
-    for x in inputs {
-        fixed::encode_tensor(&x.value, fraction_bits).map_err(|e| about(&x.name[..], e))?;
-    }
+    encodable(inputs, fraction_bits)?;
     let meeting = watch.map(|watch| Meeting {
         watch,
         fraction_bits,
@@ -171,7 +170,7 @@ fn rep3(
 }
 
 /// All results, or the error that says most: the others of a failed run only say that a peer is gone.
-fn told<T>(parties: Vec<Result<T>>) -> Result<Vec<T>> {
+pub(super) fn told<T>(parties: Vec<Result<T>>) -> Result<Vec<T>> {
     let (done, mut failed): (Vec<_>, Vec<_>) = parties.into_iter().partition(Result::is_ok);
     failed.sort_by_key(
         |party| matches!(party, Err(failed) if matches!(failed.error, Error::Protocol(_))),
@@ -191,25 +190,8 @@ fn party(
     let mut engine = Rep3Engine::with_depth(session, settings.fraction_bits, depth)
         .map_err(|e| about("--fraction-bits", e))?;
     let me = engine.session().me();
-    let mut values = vec![None; inputs.len()];
-    // Owner by owner: an owner that waited for another's share in between would begin a new round.
-    for owner in 0..3 {
-        for (x, value) in inputs
-            .iter()
-            .zip(&mut values)
-            .filter(|(x, _)| x.owner == owner)
-        {
-            let mine = (owner == me).then_some(&x.value);
-            let shared = engine.input(owner, x.value.shape(), mine);
-            *value = Some(shared.map_err(|e| about("inputs", e))?);
-        }
-    }
-    let values: Option<Vec<Value>> = values.into_iter().collect();
-    let values = values.ok_or_else(|| {
-        about(
-            "inputs",
-            Error::Invalid("the parties are 0, 1 and 2".into()),
-        )
+    let values = shared(inputs, |owner, x| {
+        engine.input(owner, x.shape(), (owner == me).then_some(x))
     })?;
     let mut engine = Named::new(engine);
     let outputs = engine.run(graph, &values, |engine, node, port, x| match meeting {
@@ -221,6 +203,33 @@ fn party(
         .collect::<tacit_nn::Result<_>>()
         .map_err(|e| about("outputs", e))?;
     Ok((shares, engine.inner.session().cost()))
+}
+
+/// Shares every input by its owner.
+pub(super) fn shared<V: Clone>(
+    inputs: &[Given],
+    mut share: impl FnMut(usize, &ArrayD<f64>) -> tacit_nn::Result<V>,
+) -> Result<Vec<V>> {
+    let mut values = vec![None; inputs.len()];
+    // Owner by owner: an owner that waited for another's share in between would begin a new round.
+    for owner in 0..3 {
+        let own = inputs.iter().zip(&mut values);
+        for (x, value) in own.filter(|(x, _)| x.owner == owner) {
+            *value = Some(share(owner, &x.value).map_err(|e| about("inputs", e))?);
+        }
+    }
+    let values: Option<Vec<V>> = values.into_iter().collect();
+    let nobody = || Error::Invalid("the parties are 0, 1 and 2".into());
+    values.ok_or_else(|| about("inputs", nobody()))
+}
+
+/// Whether all inputs have an encoding: asked before the parties start, so that the error is about the input and not about a
+/// party that left.
+pub(super) fn encodable(inputs: &[Given], fraction_bits: u32) -> Result<()> {
+    inputs.iter().try_for_each(|x| {
+        let encoded = fixed::encode_tensor(&x.value, fraction_bits);
+        encoded.map(drop).map_err(|e| about(&x.name[..], e))
+    })
 }
 
 /// This party's re-randomised share of a value.
@@ -273,18 +282,18 @@ fn observed<E: Engine>(
 }
 
 /// An engine that knows at which node it is.
-struct Named<E> {
-    inner: E,
+pub(super) struct Named<E> {
+    pub(super) inner: E,
     node: Cell<Option<usize>>,
 }
 
 impl<E: Engine> Named<E> {
-    fn new(inner: E) -> Self {
+    pub(super) fn new(inner: E) -> Self {
         let node = Cell::new(None);
         Self { inner, node }
     }
 
-    fn run(
+    pub(super) fn run(
         &mut self,
         graph: &Graph,
         inputs: &[E::Value],
@@ -387,10 +396,15 @@ mod tests {
     }
 
     #[test]
-    fn every_protocol_gives_the_same_and_only_rep3_sends() {
+    fn every_protocol_gives_the_same_and_only_shares_are_sent() {
         let (graph, inputs) = network(1.0);
         let want = arr2(&[[3.0, 0.0], [0.0, 12.125]]).into_dyn();
-        for protocol in [Protocol::Plain, Protocol::Ring, Protocol::Rep3] {
+        for protocol in [
+            Protocol::Plain,
+            Protocol::Ring,
+            Protocol::Rep3,
+            Protocol::Rep3Malicious,
+        ] {
             let run = run(protocol, &graph, &inputs, 18, None).unwrap();
             assert!(
                 distance(&run.outputs[0], &want) < 1e-4,
@@ -398,8 +412,17 @@ mod tests {
                 run.outputs[0]
             );
             // One round for the inputs of each of two owners, 2 for the product, 6 for the comparison and the choice.
-            let cost = if protocol == Protocol::Rep3 { 10 } else { 0 };
-            assert_eq!((run.rounds, run.bytes > 0), (cost, cost > 0), "{protocol}");
+            let rounds = match protocol {
+                Protocol::Rep3 => Some(10),
+                Protocol::Rep3Malicious => None,
+                _ => Some(0),
+            };
+            assert!(
+                rounds.is_none_or(|r| r == run.rounds),
+                "{protocol}: {}",
+                run.rounds
+            );
+            assert_eq!(run.bytes > 0, rounds != Some(0), "{protocol}");
         }
     }
 
@@ -407,7 +430,12 @@ mod tests {
     fn who_watches_sees_all_numbers_and_no_bits() {
         let (graph, inputs) = network(1.0);
         let mut first: Option<Vec<(usize, usize)>> = None;
-        for protocol in [Protocol::Plain, Protocol::Ring, Protocol::Rep3] {
+        for protocol in [
+            Protocol::Plain,
+            Protocol::Ring,
+            Protocol::Rep3,
+            Protocol::Rep3Malicious,
+        ] {
             let seen = Mutex::new(HashMap::new());
             let watch = |node, port, x: ArrayD<f64>| {
                 seen.lock().unwrap().insert((node, port), x);
@@ -417,7 +445,7 @@ mod tests {
             let mut places: Vec<_> = seen.keys().copied().collect();
             places.sort_unstable();
             assert_eq!(first.get_or_insert_with(|| places.clone()), &places);
-            assert_eq!(distance(&seen[&(3, 0)], &run.outputs[0]), 0.0);
+            assert_eq!(distance(&seen[&(3, 0)], &run.outputs[0]), 0.0, "{protocol}");
             assert!((seen[&(2, 0)][[0, 1]] + 5.75).abs() < 1e-4, "{protocol}");
         }
     }

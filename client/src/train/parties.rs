@@ -38,7 +38,9 @@ pub(super) fn train(
             in_the_clear(Ring::new(fraction_bits), plan, rows, split, show, decode)
         }
         Protocol::Rep3 => on_shares(plan, rows, split, settings, show),
-        Protocol::Rep3Malicious | Protocol::Tfhe => bail!("{protocol} is not there yet"),
+        Protocol::Rep3Malicious | Protocol::Tfhe => {
+            bail!("training by {protocol} is not there yet: choose --protocol rep3")
+        }
     }
 }
 

@@ -237,11 +237,10 @@ impl<'a> Count<'a> {
 
     /// Words of a product that is not rounded.
     pub(super) fn product(&mut self) {
-        let n = self.n();
-        for party in 0..3 {
+        let (n, clock) = (self.n(), self.clock);
+        for (party, now) in clock.into_iter().enumerate() {
             self.draw(party, 2 * n);
             self.work(party, passed(8 * n as u64));
-            let now = self.clock[party];
             self.message(party, (party + 2) % 3, now, packed_len(n, 64));
         }
     }
