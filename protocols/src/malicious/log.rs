@@ -104,6 +104,8 @@ pub(crate) struct Log {
     /// Elements of products and positions of bit products in them; AND gates in words of 64.
     words: Cell<usize>,
     planes: Cell<usize>,
+    /// A proof was begun and did not succeed: this log never proves anything again.
+    failed: Cell<bool>,
 }
 
 impl Log {
@@ -113,6 +115,7 @@ impl Log {
     /// # Errors
     /// [`Error::Reuse`] where the gate has logged already.
     pub(crate) fn push(&self, label: Label, entry: Entry) -> Result<()> {
+        self.alive()?;
         match &entry {
             Entry::Products { terms, rest } => self
                 .words
@@ -138,6 +141,30 @@ impl Log {
     /// Words held for the proof: what a limit of memory is about.
     pub(crate) fn size(&self) -> usize {
         8 * self.words.get() + 4 * self.planes.get()
+    }
+
+    /// Refuses to go on after a proof that did not succeed: what was computed before it must never be given out.
+    ///
+    /// # Errors
+    /// [`Error::CheckFailed`] from then on.
+    pub(crate) fn alive(&self) -> Result<()> {
+        if self.failed.get() {
+            return Err(Error::CheckFailed {
+                what: "an earlier step of this session, whose proof did not succeed".into(),
+                suspects: vec![0, 1, 2],
+            });
+        }
+        Ok(())
+    }
+
+    /// A proof begins: unless it succeeds, the log is dead.
+    pub(crate) fn begin_proof(&self) {
+        self.failed.set(true);
+    }
+
+    /// The proof has succeeded.
+    pub(crate) fn end_proof(&self) {
+        self.failed.set(false);
     }
 
     /// Takes everything out, to be proved.

@@ -7,8 +7,6 @@
 //!
 //! No gate opens anything: [`Checked`] is the only ticket, and only [`check`] makes one.
 
-use std::marker::PhantomData;
-
 use bytemuck::cast_slice;
 use sha2::{Digest, Sha256};
 use tacit_mpc::{Error, Label, PartyId, R64, Result, Session};
@@ -19,7 +17,7 @@ use super::pair::Words;
 use super::proof::verify;
 
 /// Evidence that everything logged is proved. While it exists nothing more can be logged.
-pub(super) struct Checked<'l>(PhantomData<&'l mut Log>);
+pub(super) struct Checked<'l>(&'l Log);
 
 /// Proves everything logged.
 ///
@@ -27,10 +25,15 @@ pub(super) struct Checked<'l>(PhantomData<&'l mut Log>);
 /// A proof does not hold, or a link or peer failed.
 pub(super) fn check<'l>(s: &Session, log: &'l mut Log) -> Result<Checked<'l>> {
     verify(s, log)?;
-    Ok(Checked(PhantomData))
+    Ok(Checked(log))
 }
 
 impl Checked<'_> {
+    /// An opening failed: nothing of this session is ever opened again.
+    pub(super) fn fail(&self) {
+        self.0.begin_proof();
+    }
+
     /// Opens words to each of `receivers`; `None` at the others.
     pub(super) async fn open(
         &self,

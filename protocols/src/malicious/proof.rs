@@ -71,10 +71,12 @@ impl Fixed for Polynomials {}
 /// # Errors
 /// [`Error::CheckFailed`] where a proof does not hold; or a link or peer failed.
 pub(super) fn verify(s: &Session, log: &Log) -> Result<()> {
+    log.alive()?;
     let relations = Relations(log.take());
     if relations.0.is_empty() {
         return Ok(());
     }
+    log.begin_proof();
     s.begin_check()?;
     let empty = Log::default();
     s.fan_out(1, async |strand: Strand<'_>| {
@@ -84,6 +86,7 @@ pub(super) fn verify(s: &Session, log: &Log) -> Result<()> {
         };
         prove(&circuit, &relations).await
     })?;
+    log.end_proof();
     Ok(())
 }
 

@@ -113,7 +113,10 @@ impl Proved<'_> {
             }
             Ok(())
         })
-        .map_err(failed)?;
+        .map_err(|e| {
+            self.checked.fail();
+            failed(e)
+        })?;
         if !receivers.contains(&self.session.me()) {
             return Ok(None);
         }

@@ -145,16 +145,13 @@ fn products(terms: &[(Words, Words)], rest: &Rest<Vec<R64>>, tau: &[u64], sums: 
 
 fn matrices(page: &Pair<Page>, tau: &[u64], sums: &mut Sums) {
     let (own, next) = (&page.own, &page.next);
-    let inner = own.inner.max(1);
+    let inner = own.inner;
     let row = |x: &[R64], i: usize, sum: &mut Wide, y: &[R64], j: usize| {
         x[i * inner..][..inner]
             .iter()
             .zip(&y[j * inner..][..inner])
             .for_each(|(&x, &y)| sum.add_product(x, y));
     };
-    if own.inner == 0 {
-        return;
-    }
     for i in 0..own.rows {
         for j in 0..own.columns {
             let (k, mut e) = (i * own.columns + j, Wide::default());

@@ -252,3 +252,37 @@ fn req5_quotients_for_as_many_primes_as_fit() {
     let honest = passing(100, weakness, None, |s, log| wrong_product(s, log, 2, 999));
     assert!(honest < 0.05, "{honest}");
 }
+
+/// A proof that did not succeed closes the session's log: who tries again gets the same refusal, and nothing is sent. Were the log
+/// merely empty, a second attempt would open what was never proved.
+#[test]
+fn req12_after_a_failed_proof_nothing_is_proved_or_logged_again() {
+    let results = simulate_seeded(nets(), 3, |s| {
+        let log = Log::default();
+        wrong_product(&s, &log, 2, 1).unwrap();
+        let first = verify(&s, &log);
+        let sent = s.cost().messages;
+        let again = verify(&s, &log);
+        let entry = Entry::Ands {
+            x: Pair::new(vec![0], vec![0]),
+            y: Pair::new(vec![0], vec![0]),
+            rest: super::super::log::Rest {
+                left: Pair::new(vec![0], vec![0]),
+                right: Pair::new(vec![0], vec![0]),
+            },
+        };
+        let logged = log.push(Label::default(), entry);
+        assert_eq!(s.cost().messages, sent);
+        (first.is_err(), again, logged)
+    });
+    for (party, (first, again, logged)) in results.into_iter().enumerate() {
+        assert!(party == CHEATER || first, "party {party} accepted");
+        if first {
+            assert!(matches!(again, Err(Error::CheckFailed { .. })), "{again:?}");
+            assert!(
+                matches!(logged, Err(Error::CheckFailed { .. })),
+                "{logged:?}"
+            );
+        }
+    }
+}
