@@ -14,6 +14,7 @@ pub mod ask;
 mod callers;
 pub mod inputs;
 mod model;
+mod model_error;
 mod question;
 mod queue;
 mod structure;
@@ -35,7 +36,8 @@ use crate::link_speed;
 use crate::net::{Caller, Connector, SessionId};
 use agree::{Mark, Opened, Opening, Ticket};
 use callers::{Callers, Leave, Patience};
-pub use model::{Held, ModelError, Served};
+pub use model::{Held, Served};
+pub use model_error::ModelError;
 use question::{Question, message_len};
 use queue::{Limits, Queue};
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use tacit_nn::onnx::Element;
 use tacit_nn::program::{self, Instr, Program};
 
-use super::model::ModelError;
+use super::model_error::ModelError;
 
 /// What the numbers of an input stand for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
