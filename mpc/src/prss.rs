@@ -30,8 +30,6 @@ pub enum Purpose {
     Input = 4,
     /// Re-randomisation of what leaves for a recipient.
     Release = 5,
-    /// A half of a mask that one party knows (malicious truncation).
-    Mask = 6,
     /// A part of a public coin.
     Coin = 7,
     /// The right verifier's share of the quotients of a proof.

@@ -1,6 +1,6 @@
 //! The operations of a graph on the malicious engine.
 
-use ndarray::{ArrayD, Axis};
+use ndarray::ArrayD;
 use tacit_mpc::Tensor;
 use tacit_nn::{Engine, Error, Layout, Product, Program, Result, fixed};
 
@@ -11,6 +11,7 @@ use super::engine::MaliciousEngine;
 use super::program::Register;
 use super::shared::Shared;
 use super::value::{Kind, Value, failed};
+use crate::local::{combine, join, rounding_of};
 use crate::rep3::share::Parts;
 
 impl Engine for MaliciousEngine {
@@ -47,45 +48,14 @@ impl Engine for MaliciousEngine {
     }
 
     fn concat(&mut self, axis: usize, xs: &[&Value]) -> Result<Value> {
-        let join = |parts: &[&Tensor]| {
-            let views: Vec<_> = parts.iter().map(|x| x.view()).collect();
-            ndarray::concatenate(Axis(axis), &views).map_err(|_| Error::Shape {
-                op: "concat",
-                left: parts
-                    .first()
-                    .map(|x| x.shape().to_vec())
-                    .unwrap_or_default(),
-                right: parts.last().map(|x| x.shape().to_vec()).unwrap_or_default(),
-            })
-        };
+        let join = |parts: &[&Tensor]| join(axis, parts);
         self.locally(xs, join)
     }
 
     fn linear(&mut self, terms: &[(i64, &Value)], bias: f64) -> Result<Value> {
         let bias = fixed::encode(bias, self.fraction_bits)?;
         let (coefficients, xs): (Vec<i64>, Vec<&Value>) = terms.iter().copied().unzip();
-        let combine = |parts: &[&Tensor]| {
-            let mut sum: Option<Tensor> = None;
-            for (&c, x) in coefficients.iter().zip(parts) {
-                let c = fixed::from_signed(c);
-                match &mut sum {
-                    None => sum = Some(x.mapv(|w| c * w)),
-                    Some(sum) if sum.shape() == x.shape() => {
-                        sum.zip_mut_with(x, |s, &w| *s += c * w);
-                    }
-                    Some(sum) => {
-                        return Err(Error::Shape {
-                            op: "linear",
-                            left: sum.shape().to_vec(),
-                            right: x.shape().to_vec(),
-                        });
-                    }
-                }
-            }
-            sum.ok_or_else(|| {
-                Error::Invalid("a linear combination of no terms has no shape".into())
-            })
-        };
+        let combine = |parts: &[&Tensor]| combine(&coefficients, parts);
         let sum = self.locally(&xs, combine)?;
         let bias = Shared::public(self.session.me(), &ArrayD::from_elem(sum.shape(), bias));
         Ok(Value(match sum.0 {
@@ -98,13 +68,7 @@ impl Engine for MaliciousEngine {
     /// Both operands shared: 46.75 bytes (f = 18) and 3 rounds a value. One of them public: the product is local, 22.75 bytes
     /// for the rounding. Both public: nothing.
     fn products(&mut self, terms: &[Product<'_, Value>], scale: f64) -> Result<Value> {
-        let (c, shift) = fixed::scale_factor(scale)?;
-        let shift = shift + self.fraction_bits;
-        if shift > 62 {
-            return Err(Error::Invalid(format!(
-                "a product scaled by {scale} would be rounded by {shift} bits: at most 62 are possible"
-            )));
-        }
+        let (c, shift) = rounding_of(scale, self.fraction_bits)?;
         let terms = terms
             .iter()
             .map(|t| {

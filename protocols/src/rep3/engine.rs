@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use ndarray::{ArrayD, Axis};
+use ndarray::ArrayD;
 use tacit_mpc::keys::Binding;
 use tacit_mpc::ring::row_major;
 use tacit_mpc::{Bilinear, Chunk, Purpose, R64, Role, Session, Strand, Tensor};
 use tacit_nn::program::Instr;
 use tacit_nn::{Engine, Error, Layout, Product, Program, Result, fixed};
+
+use crate::local::{combine, join, rounding_of};
 
 use super::bilinear::{
     Operand as Factor, Sum, Term, product, round_shared, round_summands, sum_of_products,
@@ -285,17 +287,7 @@ impl Engine for Rep3Engine {
     }
 
     fn concat(&mut self, axis: usize, xs: &[&Value]) -> Result<Value> {
-        let join = |parts: &[&Tensor]| {
-            let views: Vec<_> = parts.iter().map(|x| x.view()).collect();
-            ndarray::concatenate(Axis(axis), &views).map_err(|_| Error::Shape {
-                op: "concat",
-                left: parts
-                    .first()
-                    .map(|x| x.shape().to_vec())
-                    .unwrap_or_default(),
-                right: parts.last().map(|x| x.shape().to_vec()).unwrap_or_default(),
-            })
-        };
+        let join = |parts: &[&Tensor]| join(axis, parts);
         if let Some(public) = all_public(xs) {
             return Ok(Value::Public(join(&public)?));
         }
@@ -312,28 +304,7 @@ impl Engine for Rep3Engine {
     fn linear(&mut self, terms: &[(i64, &Value)], bias: f64) -> Result<Value> {
         let bias = fixed::encode(bias, self.fraction_bits)?;
         let (coefficients, xs): (Vec<i64>, Vec<&Value>) = terms.iter().copied().unzip();
-        let combine = |parts: &[&Tensor]| {
-            let mut sum: Option<Tensor> = None;
-            for (&c, x) in coefficients.iter().zip(parts) {
-                let c = fixed::from_signed(c);
-                match &mut sum {
-                    None => sum = Some(x.mapv(|w| c * w)),
-                    Some(sum) if sum.shape() == x.shape() => {
-                        sum.zip_mut_with(x, |s, &w| *s += c * w);
-                    }
-                    Some(sum) => {
-                        return Err(Error::Shape {
-                            op: "linear",
-                            left: sum.shape().to_vec(),
-                            right: x.shape().to_vec(),
-                        });
-                    }
-                }
-            }
-            sum.ok_or_else(|| {
-                Error::Invalid("a linear combination of no terms has no shape".into())
-            })
-        };
+        let combine = |parts: &[&Tensor]| combine(&coefficients, parts);
         if let Some(public) = all_public(&xs) {
             return Ok(Value::Public(combine(&public)?.mapv(|w| w + bias)));
         }
@@ -352,13 +323,7 @@ impl Engine for Rep3Engine {
     /// Both operands shared: 30.75 bytes (f = 18) and 2 rounds a value. One of them public: the product is local, 14.75 bytes
     /// for the rounding. Both public: nothing.
     fn products(&mut self, terms: &[Product<'_, Value>], scale: f64) -> Result<Value> {
-        let (c, shift) = fixed::scale_factor(scale)?;
-        let shift = shift + self.fraction_bits;
-        if shift > 62 {
-            return Err(Error::Invalid(format!(
-                "a product scaled by {scale} would be rounded by {shift} bits: at most 62 are possible"
-            )));
-        }
+        let (c, shift) = rounding_of(scale, self.fraction_bits)?;
         let terms = terms
             .iter()
             .map(|t| {

@@ -10,7 +10,29 @@ pub(crate) struct Binary;
 #[derive(Clone, Copy, Default)]
 pub(crate) struct BinarySum(u128);
 
-impl Field for Binary {
+/// How polynomials over GF(2) are multiplied.
+trait Polynomials: Copy {
+    /// Whether this is the processor's instruction.
+    const INSTRUCTION: bool;
+
+    /// The product of two polynomials.
+    fn carryless(x: u64, y: u64) -> u128;
+}
+
+/// Bit by bit, in the same time for all.
+impl Polynomials for Binary {
+    const INSTRUCTION: bool = false;
+
+    #[inline(always)]
+    fn carryless(x: u64, y: u64) -> u128 {
+        (0..64).fold(0, |product, i| {
+            let mask = 0u128.wrapping_sub(u128::from(y >> i & 1));
+            product ^ (u128::from(x) << i & mask)
+        })
+    }
+}
+
+impl<P: Polynomials> Field for P {
     type Sum = BinarySum;
 
     #[inline(always)]
@@ -25,14 +47,15 @@ impl Field for Binary {
 
     #[inline(always)]
     fn mul(self, x: u64, y: u64) -> u64 {
-        reduce(carryless(x, y))
+        reduce(P::carryless(x, y))
     }
 
     #[inline(always)]
     fn accumulate(self, sum: &mut BinarySum, x: u64, y: u64) {
-        sum.0 ^= carryless(x, y);
+        sum.0 ^= P::carryless(x, y);
     }
 
+    #[inline(always)]
     fn reduce(self, sum: BinarySum) -> u64 {
         reduce(sum.0)
     }
@@ -61,7 +84,7 @@ impl Field for Binary {
 
     #[cfg(target_arch = "x86_64")]
     fn gram(self, u: &[u64], v: &[u64], k: usize, out: &mut [BinarySum]) {
-        if x86::found() {
+        if !P::INSTRUCTION && x86::found() {
             // SAFETY: the feature was found.
             return unsafe { x86::gram(u, v, k, out) };
         }
@@ -70,7 +93,7 @@ impl Field for Binary {
 
     #[cfg(target_arch = "x86_64")]
     fn combine(self, blocks: &[u64], coefficients: &[u64], out: &mut Vec<u64>) {
-        if x86::found() {
+        if !P::INSTRUCTION && x86::found() {
             // SAFETY: the feature was found.
             return unsafe { x86::combine(blocks, coefficients, out) };
         }
@@ -79,7 +102,7 @@ impl Field for Binary {
 
     #[cfg(target_arch = "x86_64")]
     fn scale(self, x: &mut [u64], y: &[u64]) {
-        if x86::found() {
+        if !P::INSTRUCTION && x86::found() {
             // SAFETY: the feature was found.
             return unsafe { x86::scale(x, y) };
         }
@@ -96,81 +119,31 @@ fn reduce(x: u128) -> u64 {
     low ^ fold(high) ^ fold(overflow)
 }
 
-/// The product of two polynomials over GF(2), in the same time for all.
-#[inline(always)]
-fn carryless(x: u64, y: u64) -> u128 {
-    (0..64).fold(0, |product, i| {
-        let mask = 0u128.wrapping_sub(u128::from(y >> i & 1));
-        product ^ (u128::from(x) << i & mask)
-    })
-}
-
 /// The same field where the processor multiplies polynomials.
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{_mm_clmulepi64_si128, _mm_set_epi64x, _mm_storeu_si128};
 
     use super::super::kernels;
-    use super::{BinarySum, Field, reduce};
+    use super::{BinarySum, Polynomials};
 
     /// Only made where the instruction was found.
     #[derive(Clone, Copy)]
     struct Instruction;
 
-    #[inline(always)]
-    fn carryless(x: u64, y: u64) -> u128 {
-        let mut product = 0u128;
-        // SAFETY: an `Instruction` exists only below functions that were entered after the feature was found; the store goes
-        // to sixteen bytes of our own.
-        unsafe {
-            let (x, y) = (_mm_set_epi64x(0, x as i64), _mm_set_epi64x(0, y as i64));
-            _mm_storeu_si128((&raw mut product).cast(), _mm_clmulepi64_si128::<0>(x, y));
-        }
-        product
-    }
-
-    impl Field for Instruction {
-        type Sum = BinarySum;
+    impl Polynomials for Instruction {
+        const INSTRUCTION: bool = true;
 
         #[inline(always)]
-        fn add(self, x: u64, y: u64) -> u64 {
-            x ^ y
-        }
-
-        #[inline(always)]
-        fn sub(self, x: u64, y: u64) -> u64 {
-            x ^ y
-        }
-
-        #[inline(always)]
-        fn mul(self, x: u64, y: u64) -> u64 {
-            reduce(carryless(x, y))
-        }
-
-        #[inline(always)]
-        fn accumulate(self, sum: &mut BinarySum, x: u64, y: u64) {
-            sum.0 ^= carryless(x, y);
-        }
-
-        #[inline(always)]
-        fn reduce(self, sum: BinarySum) -> u64 {
-            reduce(sum.0)
-        }
-
-        fn point(self, i: usize) -> u64 {
-            i as u64
-        }
-
-        fn uniform(self, bits: [u64; 2]) -> u64 {
-            bits[0]
-        }
-
-        fn decode(self, word: u64) -> Option<u64> {
-            Some(word)
-        }
-
-        fn inverse(self, x: u64) -> u64 {
-            super::Binary.inverse(x)
+        fn carryless(x: u64, y: u64) -> u128 {
+            let mut product = 0u128;
+            // SAFETY: an `Instruction` exists only below functions that were entered after the feature was found; the store
+            // goes to sixteen bytes of our own.
+            unsafe {
+                let (x, y) = (_mm_set_epi64x(0, x as i64), _mm_set_epi64x(0, y as i64));
+                _mm_storeu_si128((&raw mut product).cast(), _mm_clmulepi64_si128::<0>(x, y));
+            }
+            product
         }
     }
 

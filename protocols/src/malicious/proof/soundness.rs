@@ -208,7 +208,7 @@ fn req5_a_prime_known_in_advance_is_forged_and_a_random_one_is_not() {
     assert_eq!(passing(20, Weakness::default(), cheat, wrong), 0.0);
 }
 
-/// Quotients that fit the product of the eleven likeliest primes: with primes of 12 bits, of which there are 255, one in 23 hits.
+/// Quotients that fit as many primes as 128 bits hold: ten of the 255 primes of 12 bits.
 #[test]
 fn req5_quotients_for_as_many_primes_as_fit() {
     fn by_chinese_remainders(quotients: [u128; SIGMA], remainders: [u128; SIGMA]) -> [u128; SIGMA] {

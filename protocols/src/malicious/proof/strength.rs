@@ -36,8 +36,6 @@ mod chosen {
         pub(in super::super) prime_bits: u32,
         /// The prime is this one, whatever the quotients are.
         pub(in super::super) known_prime: Option<u64>,
-        /// The last level has no masking point worth the name.
-        pub(in super::super) no_mask: bool,
     }
 
     impl Default for Weakness {
@@ -46,7 +44,6 @@ mod chosen {
                 sigma: SIGMA as u32,
                 prime_bits: super::PRIME_BITS,
                 known_prime: None,
-                no_mask: false,
             }
         }
     }

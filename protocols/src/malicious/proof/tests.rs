@@ -50,8 +50,8 @@ const ALL: Shape = Shape {
 async fn masked_bits(c: &Circuit<'_>) -> Result<Words> {
     let (d, n) = (c.dealer(), c.len());
     let label = c.strand.next_gate()?;
-    let beta = c.draw(d, label, Purpose::Mask, n)?;
-    let gamma = c.draw(d + 1, label, Purpose::Mask, n)?;
+    let beta = c.draw(d, label, Purpose::Deal, n)?;
+    let gamma = c.draw(d + 1, label, Purpose::Deal, n)?;
     let both: Option<Vec<R64>> = beta
         .as_ref()
         .zip(gamma.as_ref())
