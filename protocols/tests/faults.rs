@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use common::reals;
+use common::{message, reals};
 use ndarray::{ArrayD, IxDyn};
 use tacit_mpc::net::{Error as NetError, MemNet, Tamper, Transport};
 use tacit_mpc::session::parse_frame;
@@ -181,13 +181,7 @@ fn r12_wrong_lengths_labels_and_garbage_end_the_session_and_name_the_peer() {
         for (k, (mut label, clock, body)) in parse_frame(frame).unwrap().into_iter().enumerate() {
             let mut body = body.to_vec();
             change(k, &mut label, &mut body);
-            out.put_u32_le(body.len() as u32);
-            out.put_u32_le(label.invocation);
-            out.put_u32_le(label.node);
-            out.put_u16_le(label.strand);
-            out.put_u16_le(label.gate);
-            out.put_u32_le(clock);
-            out.put_slice(&body);
+            out.put_slice(&message(label, clock, &body));
         }
         vec![out.freeze()]
     };

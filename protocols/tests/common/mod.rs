@@ -16,7 +16,7 @@ pub mod secure;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use ndarray::{ArrayD, IxDyn};
 use tacit_mpc::Label;
 use tacit_mpc::net::{MemNet, Tamper, Transport};
@@ -26,6 +26,19 @@ use tacit_protocols::rep3::{Rep3Engine, Value};
 
 /// (sender, receiver, label) → body.
 pub type Wire = BTreeMap<(Label, usize, usize), Bytes>;
+
+/// A message as it stands in a frame: the inverse of [`parse_frame`].
+pub fn message(label: Label, clock: u32, body: &[u8]) -> Bytes {
+    let mut out = BytesMut::new();
+    out.put_u32_le(body.len() as u32);
+    out.put_u32_le(label.invocation);
+    out.put_u32_le(label.node);
+    out.put_u16_le(label.strand);
+    out.put_u16_le(label.gate);
+    out.put_u32_le(clock);
+    out.put_slice(body);
+    out.freeze()
+}
 
 pub fn reals(shape: &[usize], seed: u64) -> ArrayD<f64> {
     let mut x = seed.wrapping_mul(2) | 1;

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use tacit_mpc::Label;
 use tacit_mpc::net::{MemNet, Tamper, Transport};
 use tacit_mpc::session::parse_frame;
+
+use super::common::message;
 
 /// What happens to a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,15 +71,7 @@ struct Message {
 }
 
 fn frame(m: &Message) -> Bytes {
-    let mut out = BytesMut::new();
-    out.put_u32_le(m.body.len() as u32);
-    out.put_u32_le(m.label.invocation);
-    out.put_u32_le(m.label.node);
-    out.put_u16_le(m.label.strand);
-    out.put_u16_le(m.label.gate);
-    out.put_u32_le(m.clock);
-    out.put_slice(&m.body);
-    out.freeze()
+    message(m.label, m.clock, &m.body)
 }
 
 /// The cheater's end of its links: message `at` of those it sends is attacked.
