@@ -7,7 +7,8 @@ use serde::{Deserialize, Deserializer};
 
 use crate::job_check;
 
-pub use model::{ModelFile, ModelSpec, ServiceSpec, Weights};
+pub use crate::job_check::check_service;
+pub use model::{ModelFile, ModelSpec, ServiceSpec, Weights, default_bits, default_rows};
 pub use training::{Loss, Optimizer, Schedule, TrainingSpec};
 
 /// The largest job file in bytes.

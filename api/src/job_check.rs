@@ -205,18 +205,37 @@ fn service(job: &JobSpec) -> Result<(), JobError> {
         named("service.clients", client)?;
     }
     unique("service.clients", service.clients.iter())?;
-    within("service.max_rows", service.max_rows, 1..=65_536)?;
     within("service.gather_ms", service.gather_ms, 0..=10_000)?;
     within("service.minutes", service.minutes, 1..=60 * 24 * 31)?;
+    check_service(
+        "service",
+        service.max_rows,
+        service.fraction_bits,
+        &service.bounds,
+    )
+}
+
+/// Checks what a model is served within: in a job, or in the configuration of the party that owns its weights. `table` is where
+/// it stands.
+///
+/// # Errors
+/// [`JobError::Field`] with the first field that is wrong.
+pub fn check_service(
+    table: &str,
+    max_rows: usize,
+    fraction_bits: u32,
+    bounds: &[[f64; 2]],
+) -> Result<(), JobError> {
+    within(&format!("{table}.max_rows"), max_rows, 1..=65_536)?;
     // Some functions, and the proof that no number wraps, are made for this precision.
-    within("service.fraction_bits", service.fraction_bits, 18..=18)?;
-    for &[lo, hi] in &service.bounds {
+    within(&format!("{table}.fraction_bits"), fraction_bits, 18..=18)?;
+    for &[lo, hi] in bounds {
         // Written so that NaN fails it.
         if !(lo < hi && lo.abs() <= MAX_BOUND && hi.abs() <= MAX_BOUND) {
             let problem = format!(
                 "[{lo}, {hi}] is no range: the lower bound first, both within ±{MAX_BOUND:e}"
             );
-            return Err(wrong("service.bounds", problem));
+            return Err(wrong(&format!("{table}.bounds"), problem));
         }
     }
     Ok(())

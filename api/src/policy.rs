@@ -33,7 +33,7 @@ pub struct Policy {
     /// The most models that are served at a time.
     pub max_services: usize,
     /// Whether this party's private weights may be served where it cannot be shown that every number stays in the range of
-    /// the arithmetic for all inputs within the job's bounds. Its clients could then learn more of the weights than answers
+    /// the arithmetic for all inputs within the bounds that its configuration gives the model. Its clients could then learn more of the weights than answers
     /// tell, from numbers that wrap: `true` says that they are trusted with the weights.
     pub unproven_ranges: bool,
     /// Metrics that may be released.

@@ -96,7 +96,7 @@ pub fn prove(
     let mut engine = Ranges {
         fraction_bits,
         node: 0,
-        facts: facts::of(graph),
+        facts: facts::of(graph, fraction_bits),
         outside: None,
     };
     let values: Vec<Value> = graph
@@ -261,7 +261,7 @@ impl Engine for Ranges {
                 // One of them is e^0.
                 let one = 1i128 << self.fraction_bits;
                 let n = *entries as i128;
-                let least = one - programs::EXP_UNITS * n;
+                let least = one - programs::exp_units(self.fraction_bits) * n;
                 lo.mapv_inplace(|v| v.max(least));
                 hi.mapv_inplace(|v| v.max(least));
             }

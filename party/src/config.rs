@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
+use tacit_api::job::{default_bits, default_rows};
 use tacit_api::policy::Policy;
 
 /// The file that `party init` writes beside the keys.
@@ -32,7 +33,7 @@ pub enum ConfigError {
 }
 
 /// Everything that a party needs to serve.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The `host:port` on which other parties are awaited.
@@ -48,9 +49,9 @@ pub struct Config {
     /// The data sets that this party declares, by the name that jobs use.
     #[serde(default)]
     pub datasets: BTreeMap<String, DatasetFiles>,
-    /// The ONNX files of models whose weights this party owns and serves, by any name.
+    /// The models whose weights this party owns and serves, by any name.
     #[serde(default)]
-    pub models: BTreeMap<String, PathBuf>,
+    pub models: BTreeMap<String, OwnedModel>,
     /// What the party takes part in.
     #[serde(default)]
     pub policy: Policy,
@@ -67,6 +68,24 @@ pub struct DatasetFiles {
     pub file: PathBuf,
     /// What the rows are: TOML with the `[data]` table of a job file. Rows and jobs are held against it.
     pub description: PathBuf,
+}
+
+/// A model whose weights this party owns, and within what it serves it: jobs beyond are declined. Whoever submits jobs learns
+/// these numbers, and has no other part in what is decided about the weights.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OwnedModel {
+    /// The ONNX file.
+    pub file: PathBuf,
+    /// The least and the greatest number of each input, in the order of the model's; none for ±65536 each.
+    #[serde(default)]
+    pub bounds: Vec<[f64; 2]>,
+    /// Rows of a question and of a batch at most.
+    #[serde(default = "default_rows")]
+    pub max_rows: usize,
+    /// Fractional bits of the fixed-point numbers.
+    #[serde(default = "default_bits")]
+    pub fraction_bits: u32,
 }
 
 /// How long to wait for whom; in the file, seconds.
@@ -151,7 +170,7 @@ impl Config {
         ];
         let declared = config.datasets.values_mut();
         let declared = declared.flat_map(|files| [&mut files.file, &mut files.description]);
-        let models = config.models.values_mut();
+        let models = config.models.values_mut().map(|model| &mut model.file);
         for file in files.into_iter().chain(declared).chain(models) {
             *file = directory.join(&*file);
         }
@@ -184,10 +203,14 @@ journal = "jobs.journal"
 # file = "data/breast-cancer.csv"
 # description = "data/breast-cancer.toml"
 
-# The models whose weights only this party knows and which it lets clients use: ONNX files. A job that serves one brings
-# the same file without its weights (`tacit skeleton`).
-# [models]
-# triage = "models/triage.onnx"
+# The models whose weights only this party knows and which it lets clients use. A job that serves one brings the same file
+# without its weights (`tacit skeleton`), and keeps within what stands here. When the party starts it follows what the numbers
+# inside can be for all inputs within `bounds`; where one may leave the range of the arithmetic, the log says so and every job
+# on the model is declined.
+# [models.triage]
+# file = "models/triage.onnx"
+# bounds = [[0, 255]]       # least and greatest number of each input; ±65536 without this line
+# max_rows = 128            # rows of a question and of a batch at most
 
 # What this party takes part in. What a list does not name is refused.
 [policy]
@@ -262,7 +285,7 @@ mod tests {
     fn data_sets_are_found_beside_the_file() {
         let mut text = Config::template("0.0.0.0:7001");
         for line in ["[datasets.breast", "file = ", "description = "] {
-            text = text.replace(&format!("# {line}"), line);
+            text = text.replacen(&format!("# {line}"), line, 1);
         }
         let config = load(&text).unwrap();
         let expected = DatasetFiles {
@@ -270,6 +293,25 @@ mod tests {
             description: "data/breast-cancer.toml".into(),
         };
         assert_eq!(config.datasets["breast-cancer"], expected);
+    }
+
+    #[test]
+    fn models_say_within_what_they_are_served() {
+        let models = "[models.triage]\nfile = \"triage.onnx\"\nbounds = [[0, 255]]\n";
+        let text =
+            Config::template("0.0.0.0:7001").replace("[policy]", &format!("{models}[policy]"));
+        let config = load(&text).unwrap();
+        let model = &config.models["triage"];
+        assert!(model.file.is_absolute() && model.file.ends_with("triage.onnx"));
+        assert_eq!(model.bounds, [[0.0, 255.0]]);
+        assert_eq!((model.max_rows, model.fraction_bits), (128, 18));
+        // A path alone says nothing of bounds: models were declared like this before.
+        let old = text.replace(models, "[models]\ntriage = \"triage.onnx\"\n");
+        let error = load(&old).unwrap_err().to_string();
+        assert!(
+            error.contains("triage = ") && error.contains("struct OwnedModel"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -284,6 +326,7 @@ mod tests {
                 "description",
             ),
             ("listen = ", "# listen = ", "listen"),
+            ("# [models.triage]", "[models.triage]\nbounds = []", "file"),
         ] {
             let error = load(&template.replace(from, to)).unwrap_err().to_string();
             assert!(

@@ -26,6 +26,7 @@ mod dataset;
 mod desk;
 mod journal;
 mod link_speed;
+mod log_limit;
 mod offer;
 mod own_model;
 mod party;

@@ -2,7 +2,9 @@
 //! signature, the roster, the journal and the party's own policy and declarations decide.
 //!
 //! Everybody sees the answer, so it must not depend on rows: what a job says about data is held against what this party
-//! has declared, and a file that cannot be used is one and the same sentence, whatever the job and the fault.
+//! has declared, and a file that cannot be used is one and the same sentence, whatever the job and the fault. Nor on weights:
+//! a job for a model of this party's is held against what the configuration says, and what its weights have a part in has been
+//! decided before (`own_model.rs`).
 
 use std::time::Duration;
 
@@ -17,6 +19,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::data::Rows;
 use crate::dataset::Difference;
+use crate::own_model::{NotOffered, pairs};
 use crate::party::Party;
 use crate::row_count::most_rows;
 use crate::seats::Seats;
@@ -71,6 +74,9 @@ pub(crate) enum Declined {
     /// The weights should be this party's, and it has no such model.
     #[error("the job names me as the owner of a model that my configuration does not declare")]
     NotMyModel,
+    /// The weights are this party's, and it does not serve them like this.
+    #[error(transparent)]
+    NotOffered(#[from] NotOffered),
     /// Its batches wait for more questions for so long that the links between the parties would be given up.
     #[error(
         "batches would wait {} ms for more questions (service.gather_ms), at most {} ms go with my deadline of {} s for \
@@ -171,7 +177,10 @@ fn serve(
         }
     };
     let model = match own {
-        Some(own) => own.model.clone(),
+        Some(own) => {
+            own.offers(service)?;
+            own.model.clone()
+        }
         None => Model::parse(file).map_err(ModelError::from)?,
     };
     let terms = Terms {
@@ -181,13 +190,9 @@ fn serve(
         max_rows: service.max_rows,
         gather: Duration::from_millis(service.gather_ms),
         duration: Duration::from_secs(60 * service.minutes),
-        bounds: service.bounds.iter().map(|&[lo, hi]| (lo, hi)).collect(),
+        bounds: pairs(&service.bounds),
     };
     let served = Served::new(model, held, &terms)?;
-    // Weights that everybody knows have nothing to lose.
-    if own.is_some() && !party.policy.unproven_ranges {
-        served.prove(terms.fraction_bits)?;
-    }
     Ok(Work::Serve(Box::new(served), terms, permit))
 }
 

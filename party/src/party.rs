@@ -112,7 +112,7 @@ impl Party {
         let models = config
             .models
             .iter()
-            .map(|(name, file)| OwnModel::load(name, file));
+            .map(|(name, declared)| OwnModel::load(name, declared, policy.unproven_ranges));
         let models = models.collect::<Result<_, _>>()?;
         Ok((
             Self {

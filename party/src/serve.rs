@@ -17,6 +17,7 @@ mod model;
 mod model_error;
 mod question;
 mod queue;
+mod rehearse;
 mod structure;
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ use crate::link_speed;
 use crate::net::{Caller, Connector, SessionId};
 use agree::{Mark, Opened, Opening, Ticket};
 use callers::{Callers, Leave, Patience};
+pub(crate) use inputs::bounds_of;
 pub use model::{Held, Served};
 pub use model_error::ModelError;
 use question::{Question, message_len};
@@ -53,10 +55,10 @@ pub enum ServeError {
     /// The model cannot be served.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// Another party has other graphs.
+    /// Another party has other graphs, or other terms.
     #[error(
-        "party {peer} and this one make different graphs of the model for some number of rows: its owner's file and the \
-         skeleton in the job do not go together"
+        "party {peer} and this one would serve different things: the owner's file and the skeleton in the job do not go \
+         together for some number of rows, or our programs are of different versions"
     )]
     Structure {
         /// Which.
@@ -121,7 +123,7 @@ pub(crate) fn longest_silence(gather: Duration) -> Duration {
 }
 /// How long a client may be silent.
 const SILENCE: Duration = Duration::from_secs(3600);
-/// How long an answer may take to be read by its client's machine.
+/// How long a client's machine may read nothing of its answers; on the whole it reads [`crate::net::RATE`] bytes a second.
 const WRITE: Duration = Duration::from_secs(20);
 
 /// What has been done so far, from time to time.
@@ -158,12 +160,13 @@ pub(crate) struct Service<'a> {
     pub(crate) keys: KeyLimits,
 }
 
-/// What keys give before they must have been renewed.
+/// What keys give before they must have been renewed. Half of it must be more than a batch takes ([`ModelError::Keys`]): they are
+/// renewed when half is used, before the next batch.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct KeyLimits {
     /// Blocks of each.
     pub(crate) blocks: u64,
-    /// Runs under them; half of it must be more than one batch takes.
+    /// Runs under them.
     pub(crate) runs: u32,
 }
 
@@ -187,7 +190,7 @@ impl Service<'_> {
         session.limit_runs(self.keys.runs);
         let comparison = link_speed::comparison(&**net, self.terms.comparison)?;
         let mut engine = Rep3Engine::with_depth(session, self.terms.fraction_bits, comparison)?;
-        served.share_weights(&mut engine)?;
+        served.share_weights(&mut engine, self.terms)?;
         let greeting = served.greeting(self.terms);
         let longest = message_len(net.me(), greeting.max_rows, &greeting.inputs) + 1024;
         let queue = Queue::new(Limits {
@@ -271,6 +274,8 @@ impl Service<'_> {
                     renew: anybody,
                 } => {
                     renew = anybody;
+                    // No batch is begun on keys of which half is used: the rest may not be enough for it.
+                    let most = if renew { 0 } else { most };
                     self.choose(engine, queue, &tickets, leads.then_some(&common), most)?
                 }
             };
@@ -293,7 +298,8 @@ impl Service<'_> {
         }
     }
 
-    /// The batch that the leader chooses of the questions that it listed: it knows which all parties hold.
+    /// The batch that the leader chooses of the questions that it listed: it knows which all parties hold. None where `most`
+    /// is 0.
     fn choose(
         &self,
         engine: &Rep3Engine,
@@ -308,7 +314,10 @@ impl Service<'_> {
         let marks = common.map(|common| {
             let complete = tickets.iter().zip(common).filter(|&(_, &all)| all);
             let complete: Vec<Ticket> = complete.map(|(&ticket, _)| ticket).collect();
-            let chosen = queue.choose(&complete, most);
+            let chosen = match most {
+                0 => Vec::new(),
+                _ => queue.choose(&complete, most),
+            };
             let mark = |(ticket, &all): (&Ticket, &bool)| match all {
                 true if chosen.contains(ticket) => Mark::Chosen,
                 true => Mark::Complete,

@@ -64,12 +64,14 @@ pub struct ServiceSpec {
     pub fraction_bits: u32,
     /// The least and the greatest number of each input, in the order of the model's; none for ±65536 each. What a client
     /// shares beyond counts as the bound; booleans are 0 or 1 whatever stands here, and integers are rounded down. The owner
-    /// of private weights declines bounds within which a product may wrap as far as it can show.
+    /// of private weights declines bounds beyond those of its own configuration.
     #[serde(default)]
     pub bounds: Vec<[f64; 2]>,
 }
 
-fn default_rows() -> usize {
+/// Rows of a question and of a batch at most, unless somebody says otherwise.
+#[must_use]
+pub fn default_rows() -> usize {
     128
 }
 
@@ -77,7 +79,9 @@ fn default_gather() -> u64 {
     5
 }
 
-fn default_bits() -> u32 {
+/// Fractional bits of a service, unless somebody says otherwise.
+#[must_use]
+pub fn default_bits() -> u32 {
     18
 }
 

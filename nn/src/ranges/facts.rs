@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::Interval;
+use super::{
+    Interval,
+    programs::{RELATIVE, SCALED_UNITS, exp_units},
+};
 use crate::{
     Edge, Function, Graph, Layout, Result,
     fixed::{self, signed},
@@ -29,7 +32,7 @@ pub(super) enum Fact {
 }
 
 /// The facts of a graph, by node.
-pub(super) fn of(graph: &Graph) -> BTreeMap<usize, Fact> {
+pub(super) fn of(graph: &Graph, fraction_bits: u32) -> BTreeMap<usize, Fact> {
     let mut facts = BTreeMap::new();
     // The axis of the greatest entries, for every node that subtracts them.
     let mut shifted = BTreeMap::new();
@@ -49,13 +52,34 @@ pub(super) fn of(graph: &Graph) -> BTreeMap<usize, Fact> {
         if let Some(Rule::Softmax { axis, .. }) = graph.rules.get(&k)
             && axis + 1 == node.shape.len()
             && matches!(node.op, Op::Bilinear(_))
+            && let Some(mass) = softmax_mass(node.shape[*axis], fraction_bits)
         {
-            // Each entry is rounded, and so is the reciprocal of the sum.
-            let mass = 1.0 + 2f64.powi(-6) + node.shape[*axis] as f64 * 2f64.powi(-16);
             facts.insert(k, Fact::Softmax { mass });
         }
     }
     facts
+}
+
+/// What n entries of a softmax add up to at most, in magnitude; `None` for so many entries that their errors could outweigh
+/// the greatest.
+///
+/// With ε = 2^-f: exponentials e_i of numbers up to 0 are off by u·ε ([`exp_units`]), and one of them is of 0, so that their sum
+/// S is at least 1 - n·u·ε, here 1/2, and at most n·(1 + u·ε). The reciprocal r is off by ρ/S ([`RELATIVE`]) and 4ε
+/// ([`SCALED_UNITS`]), each product e_i·r by 2ε. Since |e_i| <= e_i + 2uε,
+///     Σ|e_i·r| + 2nε <= r·S + 2nuε·r + 2nε <= 1 + ρ + 4ε·S + 2nuε·(2 + 2ρ + 4ε) + 2nε.
+pub(super) fn softmax_mass(n: usize, fraction_bits: u32) -> Option<f64> {
+    let unit = 2f64.powi(-(fraction_bits as i32));
+    let (n, u, v) = (
+        n as f64,
+        exp_units(fraction_bits) as f64,
+        SCALED_UNITS as f64,
+    );
+    if n * u * unit > 0.5 {
+        return None;
+    }
+    let sum = n * (1.0 + u * unit);
+    let negative = 2.0 * n * u * unit * (2.0 + 2.0 * RELATIVE + v * unit);
+    Some(1.0 + RELATIVE + v * unit * sum + negative + 2.0 * n * unit)
 }
 
 /// The node that an exponential is of.

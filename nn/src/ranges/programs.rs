@@ -19,10 +19,18 @@ use crate::{
     ring::{EXP_NEG_RANGE, EXP_RANGE},
 };
 
-/// Units by which an exponential below one may be off.
-pub(super) const EXP_UNITS: i128 = 2;
+/// Units by which a function over many binades may be off: three units of the last place, and the floor.
+pub(super) const SCALED_UNITS: i128 = 4;
+
+/// Units by which an exponential of numbers below one may be off: two, and what is lost of e^x < e where its factors have 18
+/// fractional bits, 2^-19 of it.
+pub(super) fn exp_units(fraction_bits: u32) -> i128 {
+    let factors = std::f64::consts::E * 2f64.powi(fraction_bits as i32 - 19);
+    2 + factors.ceil() as i128
+}
+
 /// The relative error that is allowed for functions over many binades.
-const RELATIVE: f64 = 1.0 / 1024.0;
+pub(super) const RELATIVE: f64 = 1.0 / 1024.0;
 
 type Outcome<T> = std::result::Result<T, Stop>;
 
@@ -226,19 +234,19 @@ impl Run<'_> {
             Instr::ExpNeg(r) => {
                 let x = number(course, *r);
                 self.allowed("exp", x, EXP_NEG_RANGE)?;
-                course.interval(self.ends(x, f64::exp, 0.0));
+                course.interval(self.ends(x, f64::exp, 0.0, exp_units(f)));
             }
             Instr::Exp(r) => {
                 let x = number(course, *r);
                 self.allowed("exp", x, EXP_RANGE)?;
-                course.interval(self.ends(x, f64::exp, 2f64.powi(-14)));
+                course.interval(self.ends(x, f64::exp, 2f64.powi(-14), exp_units(f)));
             }
             Instr::Scaled { x, f, lo, hi } => {
                 let (x, range) = (number(course, *x), (2f64.powi(*lo), 2f64.powi(*hi)));
                 self.allowed(f.name(), x, range)?;
                 let falls = matches!(f, Scaled::Reciprocal | Scaled::InverseRoot);
                 let x = if falls { (x.1, x.0) } else { x };
-                course.interval(self.ends(x, |x| f.of(x), RELATIVE));
+                course.interval(self.ends(x, |x| f.of(x), RELATIVE, SCALED_UNITS));
             }
             Instr::Table(r, t) => {
                 let x = number(course, *r);
@@ -308,12 +316,19 @@ impl Run<'_> {
         Err(self.outside(what, x, format!("[{lo}, {hi})")))
     }
 
-    /// The values of a function that rises from the first of two arguments to the second, give or take what may be lost.
-    fn ends(&self, (a, b): Interval, f: impl Fn(f64) -> f64, relative: f64) -> Interval {
+    /// The values of a function that rises from the first of two arguments to the second, give or take what may be lost: a part
+    /// of it, and some units.
+    fn ends(
+        &self,
+        (a, b): Interval,
+        f: impl Fn(f64) -> f64,
+        relative: f64,
+        units: i128,
+    ) -> Interval {
         let one = 2f64.powi(self.fraction_bits as i32);
         let (lo, hi) = (f(a as f64 / one) * one, f(b as f64 / one) * one);
-        let lo = (lo - lo.abs() * relative).floor() as i128 - EXP_UNITS;
-        let hi = (hi + hi.abs() * relative).floor() as i128 + EXP_UNITS;
+        let lo = (lo - lo.abs() * relative).floor() as i128 - units;
+        let hi = (hi + hi.abs() * relative).ceil() as i128 + units;
         (lo, hi)
     }
 }

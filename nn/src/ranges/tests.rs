@@ -360,3 +360,74 @@ fn the_number_of_rows_changes_nothing() {
         assert_eq!(range(&[rows, 6], (-3.0, 5.0), net).unwrap(), one);
     }
 }
+
+/// All roundings of a softmax at their worst, in both shapes that they add up most in.
+#[test]
+fn entries_of_a_softmax_add_up_to_no_more_than_is_shown() {
+    let unit = 2f64.powi(-(F as i32));
+    let (u, v) = (4.0, programs::SCALED_UNITS as f64);
+    assert_eq!(programs::exp_units(F), 4);
+    for n in [1, 2, 64, 1000, 30_000] {
+        let alike = vec![1.0 + u * unit; n];
+        let mut alone = vec![-u * unit; n];
+        alone[0] = 1.0 - u * unit;
+        let shown = facts::softmax_mass(n, F).unwrap();
+        for exponentials in [alike, alone] {
+            let sum: f64 = exponentials.iter().sum();
+            let reciprocal = (1.0 + programs::RELATIVE) / sum + v * unit;
+            let entries = exponentials
+                .iter()
+                .map(|e| (e * reciprocal).abs() + 2.0 * unit);
+            let mass: f64 = entries.sum();
+            assert!(mass <= shown, "{n}: {mass} beyond {shown}");
+        }
+        assert!(shown < 1.01 + 30.0 * n as f64 * unit, "{n}: {shown}");
+    }
+    // Here the errors of the others could outweigh the greatest.
+    assert!(facts::softmax_mass(33_000, F).is_none());
+}
+
+/// At every number of fractional bits: the nearest word and those next to it, as many as a function may be off by.
+#[test]
+fn functions_are_given_what_they_may_be_off_by() {
+    for f in 12..=20 {
+        for (function, of, points) in [
+            (
+                Function::ExpNegative,
+                f64::exp as fn(f64) -> f64,
+                [-20.0, -1.0, -0.001, 0.0, 0.99],
+            ),
+            (
+                Function::Reciprocal,
+                |x| 1.0 / x,
+                [0.02, 0.7, 1.0, 3.0, 900.0],
+            ),
+            (Function::Sqrt, f64::sqrt, [0.02, 0.7, 1.0, 3.0, 900.0]),
+        ] {
+            for x in points {
+                let mut g = Graph::new();
+                let input = g.input(&[1]);
+                let y = g.map(function, &[input]).unwrap();
+                g.output(y);
+                let at = array![x].into_dyn();
+                let shown = prove(&g, &[Input::Known(&at)], f).unwrap()[0];
+                let ring =
+                    run(&g, &mut Ring::new(f), &[Ring::new(f).encode(&at).unwrap()]).unwrap();
+                let ring = Ring::new(f).decode(&ring[0])[[0]];
+                let unit = 2f64.powi(-(f as i32));
+                let units = match function {
+                    Function::ExpNegative => programs::exp_units(f) as f64 - 1.0,
+                    _ => 3.0,
+                };
+                let word = (x / unit).round() * unit;
+                for y in [ring, of(word)] {
+                    let room = (y - shown.0).min(shown.1 - y) / unit;
+                    assert!(
+                        room >= units,
+                        "{function:?} of {x} at {f} bits: room for {room} units"
+                    );
+                }
+            }
+        }
+    }
+}

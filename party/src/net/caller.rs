@@ -11,7 +11,7 @@ use super::connect::Connector;
 use super::frame::OVERHEAD;
 use super::hello::SessionId;
 use super::link::{Limits, Link, fault};
-use super::outbox::Patience;
+use super::pace::RATE;
 
 /// Places of callers start after those of the computing parties.
 const FIRST: usize = 3;
@@ -29,7 +29,7 @@ pub(crate) struct Allowance {
     pub(crate) silence: Duration,
     /// Bytes that may wait to be sent to it.
     pub(crate) unsent: usize,
-    /// How long a frame to it may take.
+    /// How long it may take nothing of what is written to it; it takes [`RATE`] bytes a second at least on the whole.
     pub(crate) write: Duration,
     /// The memory for frames from it and to it.
     pub(crate) account: Account,
@@ -40,7 +40,8 @@ pub(crate) struct Caller {
     /// Its place in the list of members that may call.
     pub(crate) member: usize,
     link: Link,
-    patience: Patience,
+    /// Bytes that may wait to be sent to it.
+    unsent: usize,
     account: Account,
 }
 
@@ -63,7 +64,7 @@ impl Caller {
             peer: FIRST + self.member,
             what: "it and others have left more unread than is kept for them here".into(),
         })?;
-        self.link.post(charge.hold(frame), self.patience)
+        self.link.post(charge.hold(frame), self.unsent)
     }
 
     /// Sends what waits, then closes the link.
@@ -166,14 +167,12 @@ impl Connector {
             unread,
             silence,
             write,
+            rate: Some(RATE),
         };
         Ok(Caller {
             member,
             link: Link::limited(channel, peer, limits)?,
-            patience: Patience {
-                bytes: unsent,
-                time: write,
-            },
+            unsent,
             account,
         })
     }

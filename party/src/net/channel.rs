@@ -22,14 +22,29 @@ pub(super) struct Channel {
 }
 
 impl Channel {
-    /// The accepting side of the handshake.
+    /// The accepting side of the handshake. The caller's first message must be there by `first`.
     pub(super) fn accept(
         socket: TcpStream,
         config: Arc<ServerConfig>,
+        first: Instant,
         until: Instant,
     ) -> io::Result<Self> {
-        let tls = ServerConnection::new(config).map_err(invalid)?;
-        Self::handshake(socket, tls.into(), until)
+        let mut tls: Connection = ServerConnection::new(config).map_err(invalid)?.into();
+        let mut timed = Timed {
+            socket: &socket,
+            until: first.min(until),
+        };
+        // There is something to say once it has been read whole.
+        while !tls.wants_write() {
+            if tls.read_tls(&mut timed)? == 0 {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            if let Err(e) = tls.process_new_packets() {
+                let _ = tls.write_tls(&mut timed);
+                return Err(invalid(e));
+            }
+        }
+        Self::handshake(socket, tls, until)
     }
 
     /// Connects to `address` ("host:port") and does the dialing side of the handshake with the member called `name`.
@@ -154,9 +169,9 @@ fn remaining(until: Instant) -> io::Result<Duration> {
 }
 
 /// A socket whose calls all end at one instant, however slowly the other end trickles.
-struct Timed<'a> {
-    socket: &'a TcpStream,
-    until: Instant,
+pub(super) struct Timed<'a> {
+    pub(super) socket: &'a TcpStream,
+    pub(super) until: Instant,
 }
 
 impl Read for Timed<'_> {

@@ -17,7 +17,8 @@ use tacit_mpc::{PartyId, net::Error};
 use super::channel::{Channel, TooLongFrame, feed};
 use super::frame::{Decoder, HEADER, MAX_FRAME, header};
 use super::mailbox::Mailbox;
-use super::outbox::{Outbox, Patience};
+use super::outbox::Outbox;
+use super::pace::Pace;
 use super::tls::explain;
 use super::tls_net::Traffic;
 
@@ -43,8 +44,10 @@ pub(super) struct Limits {
     pub(super) unread: usize,
     /// How long it may be silent.
     pub(super) silence: Duration,
-    /// How long a piece of a frame may take to be written.
+    /// How long a piece of a frame may take to be written; in hand of one that has a pace.
     pub(super) write: Duration,
+    /// Bytes a second that it must read of what is written to it, if it need not be trusted.
+    pub(super) rate: Option<u32>,
 }
 
 /// The link to one peer. Dropping it sends what waits, then closes.
@@ -57,6 +60,7 @@ struct Shared {
     peer: PartyId,
     socket: TcpStream,
     tls: Mutex<Connection>,
+    pace: Option<Mutex<Pace>>,
     inbox: Mailbox,
     outbox: Outbox,
     frames: AtomicU64,
@@ -76,6 +80,7 @@ impl Link {
             unread: UNREAD,
             silence: deadline,
             write: deadline,
+            rate: None,
         };
         Self::limited(channel, peer, limits)
     }
@@ -95,6 +100,9 @@ impl Link {
             peer,
             socket,
             tls: Mutex::new(tls),
+            pace: limits
+                .rate
+                .map(|rate| Mutex::new(Pace::new(limits.write, rate))),
             inbox: Mailbox::new(limits.unread),
             outbox: Outbox::default(),
             frames: AtomicU64::new(0),
@@ -136,10 +144,10 @@ impl Link {
         })
     }
 
-    /// Leaves a frame to the writer thread without waiting. An error says that the peer is gone, or does not read.
-    pub(super) fn post(&self, frame: Bytes, patience: Patience) -> Result<(), Error> {
+    /// Leaves a frame to the writer thread without waiting, if no more than `most` bytes wait then. An error says that the peer is gone, or does not read.
+    pub(super) fn post(&self, frame: Bytes, most: usize) -> Result<(), Error> {
         let Shared { peer, outbox, .. } = &*self.shared;
-        outbox.post(frame, *peer, patience)
+        outbox.post(frame, *peer, most)
     }
 
     /// The next frame of the peer.
@@ -310,9 +318,14 @@ impl Shared {
     }
 
     fn put_on_wire(&self, wire: &mut Vec<u8>) -> Result<(), Error> {
-        (&self.socket)
-            .write_all(wire)
-            .map_err(|e| fault(self.peer, &e))?;
+        let written = match &self.pace {
+            None => (&self.socket).write_all(wire),
+            Some(pace) => {
+                let mut pace = pace.lock().unwrap_or_else(PoisonError::into_inner);
+                pace.write(&self.socket, wire)
+            }
+        };
+        written.map_err(|e| fault(self.peer, &e))?;
         self.wire.fetch_add(wire.len() as u64, Ordering::Relaxed);
         wire.clear();
         Ok(())

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tacit_mpc::{PartyId, net::Error};
@@ -30,8 +30,6 @@ struct State {
     bytes: usize,
     /// Somebody is writing; frames keep their order because nobody else starts.
     writing: bool,
-    /// When the writer thread began the frame that it writes.
-    since: Option<Instant>,
     closing: bool,
     fault: Option<Error>,
 }
@@ -39,15 +37,6 @@ struct State {
 /// What a frame takes: its bytes and what holds them, so that small frames are not free.
 fn cost(frame: &Bytes) -> usize {
     frame.len() + 128
-}
-
-/// How much may wait for somebody who may not read, and how long.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
-    /// Bytes; a single frame may have more.
-    pub(super) bytes: usize,
-    /// How long one frame may take.
-    pub(super) time: Duration,
 }
 
 impl Outbox {
@@ -93,13 +82,9 @@ impl Outbox {
         Ok(())
     }
 
-    /// Leaves `frame` to the writer thread and never waits: where more waits than `patience` allows, the peer is given up.
-    pub(super) fn post(
-        &self,
-        frame: Bytes,
-        peer: PartyId,
-        patience: Patience,
-    ) -> Result<(), Error> {
+    /// Leaves `frame` to the writer thread and never waits: where more than `most` bytes wait, the peer is given up. A single
+    /// frame may have more.
+    pub(super) fn post(&self, frame: Bytes, peer: PartyId, most: usize) -> Result<(), Error> {
         let mut state = self.lock();
         if let Some(fault) = &state.fault {
             return Err(fault.clone());
@@ -107,9 +92,7 @@ impl Outbox {
         if state.closing {
             return Err(Error::Closed { peer });
         }
-        let late = state.since.is_some_and(|at| at.elapsed() > patience.time);
-        let full = state.bytes > 0 && state.bytes + cost(&frame) > patience.bytes;
-        if late || full {
+        if state.bytes > 0 && state.bytes + cost(&frame) > most {
             drop(state);
             self.fail(Error::Timeout { peer });
             return Err(Error::Timeout { peer });
@@ -137,12 +120,10 @@ impl Outbox {
                 return;
             };
             state.writing = true;
-            state.since = Some(Instant::now());
             drop(state);
             let result = write(&frame);
             let mut state = self.lock();
             state.bytes -= cost(&frame);
-            state.since = None;
             drop(state);
             if self.written(result).is_err() {
                 return;
@@ -181,27 +162,22 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Patience = Patience {
-        bytes: 1000,
-        time: Duration::from_secs(3600),
-    };
-
     /// Nobody writes: a post that waited would hang this test.
     #[test]
     fn a_post_never_waits_and_gives_up_who_does_not_read() {
         let outbox = Outbox::default();
-        let post = |len| outbox.post(vec![0; len].into(), 7, PATIENCE);
+        let post = |len| outbox.post(vec![0; len].into(), 7, 1000);
         // A long frame alone is no fault, and small ones are not free.
         assert_eq!(post(2000), Ok(()));
         assert_eq!(post(0), Err(Error::Timeout { peer: 7 }));
         assert_eq!(post(0), Err(Error::Timeout { peer: 7 }), "for good");
         let outbox = Outbox::default();
-        let posted = (0..100).take_while(|_| outbox.post(Bytes::new(), 7, PATIENCE).is_ok());
+        let posted = (0..100).take_while(|_| outbox.post(Bytes::new(), 7, 1000).is_ok());
         assert_eq!(posted.count(), 7);
     }
 
     #[test]
-    fn a_frame_that_takes_too_long_is_noticed_by_the_next_and_order_is_kept() {
+    fn a_frame_that_could_not_be_written_is_noticed_by_the_next_and_order_is_kept() {
         let outbox = Outbox::default();
         let (begun, begins) = channel();
         let (release, wait) = channel::<()>();
@@ -214,18 +190,15 @@ mod tests {
                 });
             });
             for frame in [&b"a"[..], b"b"] {
-                outbox.post(Bytes::from_static(frame), 7, PATIENCE).unwrap();
+                outbox.post(Bytes::from_static(frame), 7, 1000).unwrap();
             }
             assert_eq!(begins.recv().unwrap(), b"a");
             release.send(()).unwrap();
             assert_eq!(begins.recv().unwrap(), b"b");
-            let at_once = Patience {
-                time: Duration::ZERO,
-                ..PATIENCE
-            };
-            let late = outbox.post(Bytes::from_static(b"c"), 7, at_once);
-            assert_eq!(late, Err(Error::Timeout { peer: 7 }));
+            outbox.post(Bytes::from_static(b"c"), 7, 1000).unwrap();
             drop(release);
         });
+        let late = outbox.post(Bytes::from_static(b"d"), 7, 1000);
+        assert_eq!(late, Err(Error::Closed { peer: 7 }));
     }
 }

@@ -4,6 +4,7 @@ pub(crate) mod consortium;
 pub(crate) mod mute;
 mod rogue;
 mod sessions;
+mod slow;
 mod strangers;
 
 use std::thread;

@@ -1,8 +1,12 @@
+use std::sync::Arc;
+
 use tacit_api::policy::Policy;
 use tacit_api::sign::sign_job;
 
 use super::*;
+use crate::config::OwnedModel;
 use crate::journal::Entry;
+use crate::own_model::OwnModel;
 use crate::test_job::job_toml;
 use crate::test_party::{ROWS, Trial, offer};
 
@@ -279,30 +283,43 @@ minutes = 1
     consider(&north, &trial.offer(&job_toml(""))).unwrap();
 }
 
-/// Weights of 2000 take inputs up to ±65536 out of range: their owner declines, and says neither weight nor interval.
-#[test]
-fn private_weights_are_offered_within_bounds_that_hold_or_to_trusted_clients() {
-    let trial = Trial::new();
-    let layer = tacit_nn::model_file::Dense {
-        weight: ndarray::array![[2000.0, -1.0]],
-        bias: ndarray::array![[0.0, 0.5]],
-    };
-    let model = tacit_nn::Model::new(vec!["x".into()], vec![layer]).unwrap();
-    let onnx = model.to_onnx();
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("triage.onnx");
-    std::fs::write(&file, &onnx).unwrap();
-    let skeleton = Model::parse(&onnx).unwrap().skeleton().unwrap().bytes;
-    let north = |trusts: bool| {
-        trial.restarted(|config| {
+/// A party that owns the model x·weight + (0, 1/2), within what its configuration says; and jobs for it.
+struct Owner {
+    trial: Trial,
+    skeleton: Vec<u8>,
+}
+
+impl Owner {
+    fn of(weight: f32, declare: impl FnOnce(&mut OwnedModel, &mut Policy)) -> (Self, Arc<Party>) {
+        let trial = Trial::new();
+        let layer = tacit_nn::model_file::Dense {
+            weight: ndarray::array![[weight, -1.0]],
+            bias: ndarray::array![[0.0, 0.5]],
+        };
+        let model = tacit_nn::Model::new(vec!["x".into()], vec![layer]).unwrap();
+        let onnx = model.to_onnx();
+        let folder = tempfile::tempdir().unwrap();
+        let mut declared = OwnedModel {
+            file: folder.path().join("triage.onnx"),
+            bounds: Vec::new(),
+            max_rows: 128,
+            fraction_bits: 18,
+        };
+        std::fs::write(&declared.file, &onnx).unwrap();
+        let skeleton = Model::parse(&onnx).unwrap().skeleton().unwrap().bytes;
+        let north = trial.restarted(|config| {
             let policy = &mut config.policy;
             policy.kinds.push(tacit_api::job::Kind::Serve);
             policy.clients.push("analyst".into());
-            policy.unproven_ranges = trusts;
-            config.models.insert("triage".into(), file.clone());
-        })
-    };
-    let signed = |bounds: &str| {
+            policy.max_services = 100;
+            declare(&mut declared, policy);
+            config.models.insert("triage".into(), declared);
+        });
+        (Self { trial, skeleton }, north)
+    }
+
+    /// A job with these lines in its table of the service.
+    fn job(&self, lines: &str) -> Offer {
         let toml = format!(
             r#"
 name = "triage"
@@ -315,20 +332,103 @@ weights = "north"
 [service]
 clients = ["analyst"]
 minutes = 1
-{bounds}
+{lines}
 "#
         );
-        offer(sign_job(&trial.analyst, &trial.roster, &toml, Some(&skeleton)).unwrap())
+        let (analyst, roster) = (&self.trial.analyst, &self.trial.roster);
+        offer(sign_job(analyst, roster, &toml, Some(&self.skeleton)).unwrap())
+    }
+}
+
+/// Weights of 2000 take inputs up to ±65536 out of range: with such bounds their owner is open to no job, and tells nobody
+/// where and by how much.
+#[test]
+fn private_weights_are_offered_within_bounds_that_hold_or_to_trusted_clients() {
+    let (owner, north) = Owner::of(2000.0, |_, _| ());
+    for lines in ["", "bounds = [[-1, 1]]", "bounds = [[0, 1], [0, 1]]"] {
+        let declined = refusal(&north, &owner.job(lines));
+        assert!(declined.contains("open for no service"), "{declined}");
+        let told = ["2000", "131", "rows", "node", "layer"];
+        assert!(
+            told.iter().all(|word| !declined.contains(word)),
+            "{declined}"
+        );
+    }
+    let (owner, north) = Owner::of(2000.0, |declared, _| declared.bounds = vec![[-1.0, 1.0]]);
+    consider(&north, &owner.job("bounds = [[-1, 1]]")).unwrap();
+    consider(&north, &owner.job("bounds = [[-0.5, 1]]\nmax_rows = 7")).unwrap();
+    for lines in [
+        "",
+        "bounds = [[-1, 2]]",
+        "bounds = [[-1, 1]]\nmax_rows = 129",
+    ] {
+        let declined = refusal(&north, &owner.job(lines));
+        assert!(declined.contains("bounds [(-1.0, 1.0)]"), "{declined}");
+        assert!(declined.contains("128 rows"), "{declined}");
+    }
+    let (owner, north) = Owner::of(2000.0, |_, policy| policy.unproven_ranges = true);
+    consider(&north, &owner.job("")).unwrap();
+}
+
+/// Whoever may submit jobs asked for bounds around where a weight takes them out of range, and got it bit by bit.
+#[test]
+fn no_answer_to_a_job_depends_on_weights() {
+    let verdicts = |weight: f32| -> Vec<Option<String>> {
+        let (owner, north) = Owner::of(weight, |declared, _| declared.bounds = vec![[-9.0, 9.0]]);
+        // An input of ±2^26/weight was the limit: between 3·10^4 and 10^6 for these weights.
+        let jobs = (-4..24).map(|k| format!("bounds = [[-1, {:?}]]", 2f64.powi(k)));
+        let jobs = jobs.chain((1..9).map(|k| format!("bounds = [[-1, 1]]\nmax_rows = {}", 40 * k)));
+        let verdict = |lines: String| {
+            let decided = consider(&north, &owner.job(&lines));
+            decided.err().map(|declined| declined.to_string())
+        };
+        jobs.map(verdict).collect()
     };
-    let declined = refusal(&north(false), &signed(""));
-    assert!(declined.contains("service.bounds"), "{declined}");
-    assert!(declined.contains("policy.unproven_ranges"), "{declined}");
-    assert!(
-        !declined.contains("2000") && !declined.contains("131"),
-        "{declined}"
-    );
-    consider(&north(false), &signed("bounds = [[-1, 1]]")).unwrap();
-    consider(&north(true), &signed("")).unwrap();
+    let one = verdicts(2000.0);
+    assert_eq!(one, verdicts(-67.25));
+    let accepted = one.iter().filter(|verdict| verdict.is_none()).count();
+    assert_eq!(accepted, 8 + 3, "{one:?}");
+}
+
+#[test]
+fn models_that_cannot_be_served_are_found_when_the_party_starts() {
+    let load = |change: &dyn Fn(&mut OwnedModel)| {
+        let (owner, _) = Owner::of(2.0, |_, _| ());
+        let file = owner.trial.configs[0].roster.with_file_name("triage.onnx");
+        let layer = tacit_nn::model_file::Dense {
+            weight: ndarray::array![[2.0]],
+            bias: ndarray::array![[0.0]],
+        };
+        let model = tacit_nn::Model::new(vec!["x".into()], vec![layer]).unwrap();
+        std::fs::write(&file, model.to_onnx()).unwrap();
+        let mut declared = OwnedModel {
+            file,
+            bounds: vec![[0.0, 1.0]],
+            max_rows: 8,
+            fraction_bits: 18,
+        };
+        change(&mut declared);
+        OwnModel::load("triage", &declared, false)
+            .map(drop)
+            .map_err(|e| e.to_string())
+    };
+    load(&|_| ()).unwrap();
+    for (change, expected) in [
+        (
+            (|d| d.bounds = vec![[1.0, 0.0]]) as fn(&mut OwnedModel),
+            "models.triage.bounds",
+        ),
+        (|d| d.bounds = vec![[0.0, 1.0]; 2], "the model has 1 inputs"),
+        (|d| d.max_rows = 0, "models.triage.max_rows"),
+        (|d| d.fraction_bits = 30, "models.triage.fraction_bits"),
+        (
+            |d| d.file = d.file.with_extension("onyx"),
+            "models.triage: ",
+        ),
+    ] {
+        let error = load(&change).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
 }
 
 /// A service that gathers for longer than its links may be silent ends by itself.

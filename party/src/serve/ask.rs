@@ -15,7 +15,7 @@ use tacit_nn::fixed;
 use tacit_protocols::rep3::contribute;
 
 use super::wire::{Answer, Ask, Greeting, Port};
-use crate::net::{Connector, Peer, SessionId, TlsNet};
+use crate::net::{Connector, Peer, RATE, SessionId, TlsNet};
 
 /// Why a question has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +58,7 @@ pub struct Asker {
     net: Arc<TlsNet>,
     /// What the parties send, as it comes.
     inbox: Receiver<(PartyId, Result<Bytes, LinkError>)>,
-    /// How long an answer may take.
+    /// How long an answer may take to begin.
     deadline: Duration,
     greeting: Greeting,
     next: u64,
@@ -229,7 +229,7 @@ impl Asker {
         let widths = self.greeting.outputs.iter().map(Port::width);
         let total = rows * widths.sum::<usize>();
         let mut sum = vec![Wrapping(0u64); total];
-        for (peer, words) in self.words(number)?.into_iter().enumerate() {
+        for (peer, words) in self.words(number, total)?.into_iter().enumerate() {
             if words.len() != total {
                 let what = format!("answered with {} words instead of {total}", words.len());
                 return Err(AskError::Misbehaved { peer, what });
@@ -251,9 +251,11 @@ impl Asker {
         Ok(outputs)
     }
 
-    /// What all parties say to a question. The first that refuses it decides.
-    fn words(&mut self, number: u64) -> Result<[Vec<u64>; 3], AskError> {
-        let until = Instant::now() + self.deadline;
+    /// What all parties say to a question that has so many words for an answer. The first that refuses it decides. A long
+    /// answer may take as long as the parties let it.
+    fn words(&mut self, number: u64, total: usize) -> Result<[Vec<u64>; 3], AskError> {
+        let reading = Duration::from_secs_f64(8.0 * total as f64 / f64::from(RATE));
+        let until = Instant::now() + self.deadline + reading;
         loop {
             for peer in 0..3 {
                 if let Some(Err(reason)) = self.early.get(&(peer, number)) {

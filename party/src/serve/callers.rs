@@ -11,6 +11,7 @@ use super::agree::Ticket;
 use super::question::{Question, message_len};
 use super::queue::Queue;
 use super::wire::{Answer, Ask, Greeting};
+use crate::log_limit::LogLimit;
 use crate::net::{Allowance, Budget, Call, Caller, Connector, SessionId};
 
 /// How often an idle service looks whether it has ended.
@@ -22,15 +23,13 @@ const UNSENT: usize = 16 << 20;
 
 /// Bytes that frames of all clients may take outside the queue: half of them in equal parts for each.
 const FRAMES: usize = 1 << 30;
-/// How often the log tells that a client came and left.
-const TOLD: Duration = Duration::from_secs(10);
 
 /// How patient a service is with a client.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Patience {
     /// How long it may be silent.
     pub(super) silence: Duration,
-    /// How long a frame to it may take.
+    /// How long it may take nothing of what is sent to it.
     pub(super) write: Duration,
 }
 
@@ -52,30 +51,12 @@ struct State {
     connected: HashMap<u16, Arc<Caller>>,
     /// Clients whose call is being answered.
     greeted: HashSet<u16>,
-    /// When the log last told of each.
-    told: HashMap<u16, Told>,
+    /// When the log last told of each: that it came, and that it was dropped.
+    came: HashMap<u16, LogLimit>,
+    dropped: HashMap<u16, LogLimit>,
+    /// When it last told that there is no thread.
+    no_thread: LogLimit,
     ended: bool,
-}
-
-/// What the log was told of a client's coming and going: enough to see it, and no more than it takes, since a client may come
-/// and go all day.
-#[derive(Default)]
-struct Told {
-    last: Option<Instant>,
-    /// Calls that it was not told of since.
-    silent: u64,
-}
-
-impl Told {
-    /// A call at this instant: how many the log has not been told of before it, if it is to be told of this one.
-    fn tell(&mut self, now: Instant) -> Option<u64> {
-        if self.last.is_some_and(|last| now < last + TOLD) {
-            self.silent += 1;
-            return None;
-        }
-        self.last = Some(now);
-        Some(std::mem::take(&mut self.silent))
-    }
 }
 
 impl<'s> Callers<'s> {
@@ -117,8 +98,11 @@ impl<'s> Callers<'s> {
             if self.state().greeted.insert(client) {
                 let attend = move || self.attend(client, call);
                 if let Err(e) = Builder::new().spawn_scoped(scope, attend) {
-                    tracing::warn!("there is no thread for a client: {e}");
-                    self.state().greeted.remove(&client);
+                    let mut state = self.state();
+                    state.greeted.remove(&client);
+                    if let Some(more) = state.no_thread.tell(Instant::now()) {
+                        tracing::warn!(more, "there is no thread for a client: {e}");
+                    }
                 }
             }
         }
@@ -151,7 +135,7 @@ impl<'s> Callers<'s> {
             .answer_call(self.session, name, call, self.allowance(client));
         let mut state = self.state();
         state.greeted.remove(&client);
-        let told = state.told.entry(client).or_default().tell(Instant::now());
+        let told = state.came.entry(client).or_default().tell(Instant::now());
         let caller = match answered {
             Ok(caller) => Arc::new(caller),
             Err(e) => {
@@ -227,9 +211,14 @@ impl<'s> Callers<'s> {
         number: u64,
         outcome: Result<Vec<u64>, String>,
     ) {
-        if let Err(e) = caller.send(Answer { number, outcome }.encode()) {
-            tracing::info!(client = self.clients[caller.member], "dropped: {e}");
-            caller.hang_up();
+        let Err(e) = caller.send(Answer { number, outcome }.encode()) else {
+            return;
+        };
+        caller.hang_up();
+        let mut state = self.state();
+        let limit = state.dropped.entry(caller.member as u16).or_default();
+        if let Some(more) = limit.tell(Instant::now()) {
+            tracing::info!(client = self.clients[caller.member], more, "dropped: {e}");
         }
     }
 
@@ -255,21 +244,5 @@ pub(super) struct Leave<'c, 's>(pub(super) &'c Callers<'s>);
 impl Drop for Leave<'_, '_> {
     fn drop(&mut self) {
         self.0.end();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_log_is_told_of_a_client_now_and_then() {
-        let (mut told, start) = (Told::default(), Instant::now());
-        assert_eq!(told.tell(start), Some(0));
-        for k in 1..5 {
-            assert_eq!(told.tell(start + TOLD / 10 * k), None);
-        }
-        assert_eq!(told.tell(start + TOLD), Some(4));
-        assert_eq!(told.tell(start + 3 * TOLD), Some(0));
     }
 }

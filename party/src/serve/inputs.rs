@@ -2,10 +2,34 @@
 //! the model can be asked. Done on shares.
 
 use serde::{Deserialize, Serialize};
-use tacit_nn::onnx::Element;
+use tacit_nn::onnx::{Element, Model};
 use tacit_nn::program::{self, Instr, Program};
 
 use super::model_error::ModelError;
+
+/// Magnitudes of inputs unless somebody says otherwise. At 18 fractional bits a first layer stays in range as long as the
+/// magnitudes of the weights behind each of its outputs add up to less than 1024; of what follows nothing is said by it.
+const BOUND: f64 = 65_536.0;
+
+/// The bounds that each input of a model is held to, by those that are given for all of them, or for none.
+///
+/// # Errors
+/// [`ModelError::Bounds`] for those of another number of inputs, [`ModelError::NoInteger`].
+pub(crate) fn bounds_of(
+    model: &Model,
+    given: &[(f64, f64)],
+) -> Result<Vec<(f64, f64)>, ModelError> {
+    let inputs = model.inputs().len();
+    let bounds = match given.len() {
+        0 => vec![(-BOUND, BOUND); inputs],
+        given_of if given_of == inputs => given.to_vec(),
+        given => return Err(ModelError::Bounds { inputs, given }),
+    };
+    let ports = model.inputs().iter().zip(bounds);
+    ports
+        .map(|(port, bounds)| Kind::from(port.element).bounds(&port.name, bounds))
+        .collect()
+}
 
 /// What the numbers of an input stand for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,11 +59,7 @@ impl Kind {
     ///
     /// # Errors
     /// [`ModelError::NoInteger`] where none lies between them.
-    pub(super) fn bounds(
-        self,
-        input: &str,
-        (lo, hi): (f64, f64),
-    ) -> Result<(f64, f64), ModelError> {
+    fn bounds(self, input: &str, (lo, hi): (f64, f64)) -> Result<(f64, f64), ModelError> {
         match self {
             Self::Real => Ok((lo, hi)),
             Self::Boolean => Ok((0.0, 1.0)),

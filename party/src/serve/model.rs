@@ -4,20 +4,22 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ndarray::{ArrayD, IxDyn};
 use sha2::{Digest, Sha256};
-use tacit_mpc::PartyId;
+use tacit_mpc::{PartyId, prss};
 use tacit_nn::onnx::{self, Dim, Feed, Lowered, Model, Options, Source, Weights};
 use tacit_nn::provenance::rows_are_apart;
-use tacit_nn::ranges::{self, Unproven};
 use tacit_nn::{Engine, Layout, run};
 use tacit_protocols::rep3::{Rep3Engine, Value};
 
-use super::inputs::Kind;
+use super::inputs::{Kind, bounds_of};
 use super::model_error::ModelError;
 use super::question::{Question, message_len};
-use super::structure;
+use super::rehearse::{Batch, rehearse};
+use super::structure::{self, Structure};
 use super::wire::{Greeting, Port};
 use super::{ServeError, Terms};
 use crate::net::MAX_FRAME;
+
+mod prove;
 
 /// Bytes of a frame that are not shares or words.
 const FRAMING: usize = 64;
@@ -27,11 +29,6 @@ pub(super) const MOST_NUMBERS: usize = tacit_mpc::MAX_ELEMENTS;
 pub(super) const MOST_GRAPHS: usize = 256;
 /// Constants of all graphs together that are kept: 1 GiB. Graphs beyond are lowered again when they are needed.
 const KEPT: usize = 1 << 27;
-/// Magnitudes of inputs unless the job says otherwise. At 18 fractional bits a first layer stays in range as long as the
-/// magnitudes of the weights behind each of its outputs add up to less than 1024; of what follows nothing is said by it:
-/// [`Served::prove`] decides.
-const BOUND: f64 = 65_536.0;
-
 /// Who knows the weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Held {
@@ -53,12 +50,16 @@ pub struct Served {
     kinds: Vec<Kind>,
     /// Rows of a question at most.
     max_rows: usize,
+    /// Fractional bits of shared numbers.
+    fraction_bits: u32,
     /// The number of rows that the model is made for, if it is not free.
     fixed: Option<usize>,
     /// Whether rows of different clients may stand in one batch: no row sees another, in a graph of any size.
     rows_apart: bool,
     /// The numbers of rows that there are graphs for.
     sizes: BTreeSet<usize>,
+    /// Blocks that a batch takes of each key at most.
+    blocks: u64,
     /// What each of these graphs is but for the values of weights, as a hash, where not all parties know them.
     structures: BTreeMap<usize, [u8; 32]>,
     /// The graphs that are kept.
@@ -72,7 +73,7 @@ impl Served {
     /// Prepares a model; `held` says who knows its weights.
     ///
     /// # Errors
-    /// It is no model of rows, or some number of rows that may be asked for has no graph.
+    /// It is no model of rows, or some number of rows that may be asked for has no graph, or one that the engine does not run.
     pub fn new(model: Model, held: Held, terms: &Terms) -> Result<Self, ModelError> {
         let first = model.inputs().first().and_then(|port| port.shape.first());
         let fixed = match first {
@@ -87,9 +88,11 @@ impl Served {
             bounds: Vec::new(),
             kinds: Vec::new(),
             max_rows: fixed.unwrap_or(terms.max_rows),
+            fraction_bits: terms.fraction_bits,
             fixed,
             rows_apart: false,
             sizes: BTreeSet::new(),
+            blocks: 0,
             structures: BTreeMap::new(),
             graphs: HashMap::new(),
             private: Vec::new(),
@@ -113,73 +116,11 @@ impl Served {
             .collect::<Result<_, _>>()?;
         let elements = served.model.inputs().iter().map(|port| port.element);
         served.kinds = elements.map(Kind::from).collect();
-        served.bounds = served.bounds_of(terms)?;
+        served.bounds = bounds_of(&served.model, &terms.bounds)?;
         served.check_frames()?;
         served.private = weights(&lowered)?;
         served.prepare()?;
         Ok(served)
-    }
-
-    fn bounds_of(&self, terms: &Terms) -> Result<Vec<(f64, f64)>, ModelError> {
-        let (inputs, given) = (self.inputs.len(), terms.bounds.len());
-        let bounds = match given {
-            0 => vec![(-BOUND, BOUND); inputs],
-            _ if given == inputs => terms.bounds.clone(),
-            _ => return Err(ModelError::Bounds { inputs, given }),
-        };
-        let ports = self.inputs.iter().zip(&self.kinds).zip(bounds);
-        ports
-            .map(|((port, kind), bounds)| kind.bounds(&port.name, bounds))
-            .collect()
-    }
-
-    /// Shows, for the owner of the weights, that no number of any graph that may be run leaves the range of the arithmetic,
-    /// whatever is asked within the bounds: where products wrap, answers tell more of the weights than they should. Rows that
-    /// only fill up a batch are not looked at: nobody gets what becomes of them.
-    ///
-    /// # Errors
-    /// [`ModelError::Ranges`] for the first node where it may happen as far as can be shown.
-    pub fn prove(&self, fraction_bits: u32) -> Result<(), ModelError> {
-        for &rows in &self.sizes {
-            let made;
-            let lowered = match self.graphs.get(&rows) {
-                Some(lowered) => lowered,
-                None => {
-                    made = self.make(rows)?;
-                    &made
-                }
-            };
-            let (mut bounds, mut weights) = (self.bounds.iter(), self.private.iter());
-            let known: Option<Vec<ranges::Input<'_>>> = lowered
-                .sources
-                .iter()
-                .map(|source| match source {
-                    Source::Input(_) => {
-                        let &(lo, hi) = bounds.next()?;
-                        Some(ranges::Input::Within(lo, hi))
-                    }
-                    Source::Weight { .. } => {
-                        let (_, value) = weights.next()?;
-                        Some(ranges::Input::Known(value))
-                    }
-                    Source::Parameter(_) | Source::Mask { .. } => None,
-                })
-                .collect();
-            let known = known.ok_or(ModelError::Masks)?;
-            match ranges::prove(&lowered.graph, &known, fraction_bits) {
-                Ok(_) => {}
-                Err(unproven) => {
-                    tracing::warn!("a model with private weights, {rows} rows: {unproven}");
-                    let at = match unproven {
-                        // It may quote a weight that has no word.
-                        Unproven::Graph(_) => "my log says why".into(),
-                        Unproven::Outside { .. } => unproven.place(),
-                    };
-                    return Err(ModelError::Ranges { rows, at });
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Questions and answers of the most rows must fit into a frame.
@@ -211,7 +152,7 @@ impl Served {
                 self.rows_apart = false;
                 break;
             }
-            self.keep(rows, lowered);
+            self.keep(rows, lowered)?;
         }
         if !self.rows_apart && fixed.is_none() {
             if max > MOST_GRAPHS {
@@ -222,7 +163,7 @@ impl Served {
             self.graphs.clear();
             for rows in 1..=max {
                 let lowered = self.make(rows)?;
-                self.keep(rows, lowered);
+                self.keep(rows, lowered)?;
             }
         }
         Ok(())
@@ -263,7 +204,23 @@ impl Served {
         Ok(lowered)
     }
 
-    fn keep(&mut self, rows: usize, lowered: Lowered) {
+    /// Takes a graph for a size, if the engine runs it.
+    fn keep(&mut self, rows: usize, lowered: Lowered) -> Result<(), ModelError> {
+        let weights: Vec<Vec<usize>> = self.private.iter().map(|(_, w)| w.shape().into()).collect();
+        let batch = Batch {
+            rows,
+            fraction_bits: self.fraction_bits,
+            inputs: &self.inputs,
+            kinds: &self.kinds,
+            bounds: &self.bounds,
+            weights: &weights,
+        };
+        let blocks = rehearse(&lowered, &batch)?;
+        // Keys are renewed when half of them is used, and the other half must be enough for the batch before that.
+        if blocks > prss::MAX_BLOCKS / 2 {
+            return Err(ModelError::Keys { rows });
+        }
+        self.blocks = self.blocks.max(blocks);
         self.sizes.insert(rows);
         if self.held != Held::Public {
             let mut hash = Sha256::new();
@@ -275,6 +232,7 @@ impl Served {
         if self.graphs.is_empty() || kept + constants(&lowered) <= KEPT {
             self.graphs.insert(rows, lowered);
         }
+        Ok(())
     }
 
     /// What clients are told.
@@ -288,6 +246,12 @@ impl Served {
             bounds: self.bounds.clone(),
             kinds: self.kinds.clone(),
         }
+    }
+
+    /// Blocks that a batch takes of each key at most.
+    #[cfg(test)]
+    pub(super) fn blocks(&self) -> u64 {
+        self.blocks
     }
 
     /// Rows of a batch at most. One question makes a batch where rows may see each other.
@@ -312,25 +276,29 @@ impl Served {
         lower(&self.model, self.shapes(rows), self.held)
     }
 
-    /// What this party runs, but for the values of weights.
-    fn structure(&self) -> [u8; 32] {
-        let mut hash = Sha256::new().chain_update([u8::from(self.rows_apart)]);
+    /// What this party runs and whom it says so to, but for the values of weights: all that the parties must agree on.
+    fn structure(&self, terms: &Terms) -> [u8; 32] {
+        let mut hash = Structure::new(&self.greeting(terms), terms, self.most_rows());
+        hash.sizes(&self.sizes);
         for (rows, structure) in &self.structures {
-            hash.update(rows.to_le_bytes());
-            hash.update(structure);
+            hash.graph(*rows, structure);
         }
-        for (_, value) in &self.private {
-            hash.update(format!("{:?}", value.shape()));
+        for (name, value) in &self.private {
+            hash.weight(name, value.shape());
         }
-        hash.finalize().into()
+        hash.finish()
     }
 
-    /// The owner shares the weights with the others, once for the whole service, if all have the same graphs for them.
-    pub(super) fn share_weights(&mut self, engine: &mut Rep3Engine) -> Result<(), ServeError> {
+    /// Compares with the others what is served; then the owner shares the weights, once for the whole service.
+    pub(super) fn share_weights(
+        &mut self,
+        engine: &mut Rep3Engine,
+        terms: &Terms,
+    ) -> Result<(), ServeError> {
+        structure::compare(engine.session(), &self.structure(terms))?;
         let Held::Owner(owner) = self.held else {
             return Ok(());
         };
-        structure::compare(engine.session(), &self.structure())?;
         for (_, value) in &self.private {
             let own = (engine.session().me() == owner).then_some(value);
             self.weights.push(engine.input(owner, value.shape(), own)?);

@@ -96,18 +96,24 @@ pub enum ModelError {
         /// Its upper bound.
         hi: f64,
     },
-    /// With these weights a value may leave the range of the arithmetic for some question within the bounds. By how much tells
-    /// of the weights, and is for their owner's log alone.
+    /// The secure engine refuses what a node computes.
     #[error(
-        "it cannot be shown that every number stays in range for all inputs within service.bounds ({at}, {rows} rows): give \
-         narrower bounds, or serve a model with a Clip before it; or my operator trusts the clients with the weights \
-         (policy.unproven_ranges)"
+        "the engine on shares does not run the model ({at}, {rows} rows): {source}: change this node, or the bounds that its \
+         function is stated for"
     )]
-    Ranges {
+    Program {
         /// The number of rows.
         rows: usize,
         /// The node.
         at: String,
+        /// Why.
+        source: tacit_nn::Error,
+    },
+    /// A batch takes more of the keys than they give between two renewals.
+    #[error("a batch of {rows} rows takes more randomness than keys give: lower service.max_rows")]
+    Keys {
+        /// The number of rows.
+        rows: usize,
     },
     /// No graph was made for this number of rows.
     #[error("no graph was made for {rows} rows")]

@@ -121,7 +121,12 @@ impl Answer {
     /// As a frame.
     #[must_use]
     pub fn encode(&self) -> Bytes {
-        let mut frame = BytesMut::new();
+        let body = match &self.outcome {
+            Ok(words) => 8 * words.len(),
+            Err(reason) => reason.len(),
+        };
+        // What a client is charged for is the length: no more may be held.
+        let mut frame = BytesMut::with_capacity(9 + body);
         frame.put_u64_le(self.number);
         match &self.outcome {
             Ok(words) => {
@@ -171,6 +176,15 @@ mod tests {
         for outcome in [Ok(vec![1, u64::MAX]), Ok(vec![]), Err("no".to_owned())] {
             let answer = Answer { number: 9, outcome };
             assert_eq!(Answer::decode(answer.encode()), Some(answer));
+        }
+        // An answer is charged for by its length, and holds no more.
+        for len in [0, 1, 1000, 100_001] {
+            for outcome in [Ok(vec![7; len]), Err("n".repeat(len))] {
+                let frame = Answer { number: 9, outcome }.encode();
+                let len = frame.len();
+                let memory = frame.try_into_mut().unwrap().capacity();
+                assert_eq!(memory, len);
+            }
         }
         assert_eq!(Answer::decode(Bytes::from_static(&[0; 10])), None);
         assert_eq!(Answer::decode(Bytes::from_static(&[2; 9])), None);

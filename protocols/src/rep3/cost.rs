@@ -5,6 +5,7 @@
 mod count;
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use ndarray::ArrayD;
 use tacit_mpc::chunk::chunks;
@@ -14,17 +15,20 @@ use tacit_nn::{Engine, Error, Layout, Product, Program, Result, fixed};
 
 use super::exact::CARRY_DEPTH;
 use super::exp;
-use super::lookup::Prepared;
 use super::plan::{Choice, Tree};
-use super::scaled::Normalised;
+use super::program::Compiler;
 use super::work::{Forecast, Work};
+use crate::local::rounding_of;
 use count::{Count, moved, passed};
 
-/// Counts rounds, messages, bytes and local work of a graph on [`super::Rep3Engine`].
+/// Counts rounds, messages, bytes and local work of a graph on [`super::Rep3Engine`], and refuses what that refuses: constants
+/// without a word, programs that do not compile at this precision.
 #[derive(Clone, Debug)]
 pub struct CostEngine {
     fraction_bits: u32,
     choice: Choice,
+    compiler: Rc<Compiler>,
+    node: usize,
     parties: [Forecast; 3],
     exact_nodes: BTreeSet<usize>,
     exact: bool,
@@ -34,9 +38,12 @@ impl CostEngine {
     /// For numbers of `fraction_bits` fractional bits and comparisons as in [`super::Rep3Engine::with_depth`].
     #[must_use]
     pub fn new(fraction_bits: u32, depth: impl Into<Choice>) -> Self {
+        let choice = depth.into();
         Self {
             fraction_bits,
-            choice: depth.into(),
+            choice,
+            compiler: Rc::new(Compiler::new(fraction_bits, choice)),
+            node: 0,
             parties: [Forecast::default(); 3],
             exact_nodes: BTreeSet::new(),
             exact: false,
@@ -46,6 +53,12 @@ impl CostEngine {
     /// As [`super::Rep3Engine::round_exactly`].
     pub fn round_exactly(&mut self, nodes: BTreeSet<usize>) {
         self.exact_nodes = nodes;
+    }
+
+    /// The node that was begun last: where an error is.
+    #[must_use]
+    pub fn node(&self) -> usize {
+        self.node
     }
 
     /// What each party has sent, drawn and multiplied so far, and its rounds: what its session will say.
@@ -174,10 +187,14 @@ impl Engine for CostEngine {
     type Value = Value;
 
     fn begin_node(&mut self, node: usize) {
+        self.node = node;
         self.exact = self.exact_nodes.contains(&node);
     }
 
     fn public(&mut self, x: &ArrayD<f64>) -> Result<Value> {
+        for &x in x {
+            fixed::encode(x, self.fraction_bits)?;
+        }
         let shape = x.shape().to_vec();
         Ok(Value {
             shape,
@@ -210,7 +227,8 @@ impl Engine for CostEngine {
         Ok(Value { shape, public })
     }
 
-    fn linear(&mut self, terms: &[(i64, &Value)], _: f64) -> Result<Value> {
+    fn linear(&mut self, terms: &[(i64, &Value)], bias: f64) -> Result<Value> {
+        fixed::encode(bias, self.fraction_bits)?;
         let none = || Error::Invalid("a linear combination of no terms has no shape".into());
         let shape = terms.first().ok_or_else(none)?.1.shape.clone();
         self.on_tensors(2, terms.iter().map(|(_, x)| *x));
@@ -225,7 +243,7 @@ impl Engine for CostEngine {
             shape = Some(self.local_product(t.f, t.x, t.y)?);
         }
         let shape = shape.ok_or_else(none)?;
-        let shift = fixed::scale_factor(scale)?.1 + self.fraction_bits;
+        let (_, shift) = rounding_of(scale, self.fraction_bits)?;
         let n = shape.iter().product();
         let public = terms.iter().all(|t| t.x.public && t.y.public);
         if terms.iter().any(|t| !t.x.public && !t.y.public) {
@@ -239,7 +257,10 @@ impl Engine for CostEngine {
     fn map(&mut self, program: &Program, inputs: &[&Value]) -> Result<Vec<Value>> {
         let shape = inputs.first().map(|x| x.shape.clone()).unwrap_or_default();
         let f = self.fraction_bits;
-        let depth = self.choice.depth(shape.iter().product());
+        let n = shape.iter().product();
+        let rounding = self.compiler.rounding(self.exact);
+        self.compiler.compile(program, n, rounding)?;
+        let depth = self.choice.depth(n);
         let gates: Vec<Box<dyn Fn(&mut Count)>> = program
             .code
             .iter()
@@ -272,17 +293,17 @@ impl Engine for CostEngine {
                     Instr::ExpNeg(_) => exponential(exp::NEGATIVE, f),
                     Instr::Exp(_) => exponential(exp::RELATIVE, f),
                     Instr::Table(_, t) => {
-                        let t = Prepared::new(t, f)?;
+                        let t = self.compiler.table(t)?;
                         Box::new(move |s| s.table(&t))
                     }
                     Instr::Scaled { f: of, lo, hi, .. } => {
-                        let t = Normalised::new(*of, *lo, *hi, f)?;
+                        let t = self.compiler.scaled(*of, *lo, *hi)?;
                         Box::new(move |s| s.scaled(&t))
                     }
                 })
             })
             .collect::<Result<_>>()?;
-        self.pass(shape.iter().product(), |count| {
+        self.pass(n, |count| {
             gates.iter().for_each(|gate| gate(count));
             count.carried(program.outputs.len());
         });

@@ -72,6 +72,15 @@ pub(crate) struct Compiler {
     trees: Rc<Trees>,
 }
 
+impl std::fmt::Debug for Compiler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { f: bits, .. } = self;
+        f.debug_struct("Compiler")
+            .field("f", bits)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Compiler {
     /// For f fractional bits.
     pub(crate) fn new(f: u32, choice: Choice) -> Self {
@@ -86,7 +95,8 @@ impl Compiler {
         }
     }
 
-    fn table(&self, t: &Table) -> std::result::Result<Rc<Prepared>, Error> {
+    /// A table at this precision.
+    pub(crate) fn table(&self, t: &Table) -> std::result::Result<Rc<Prepared>, Error> {
         let mut tables = self.tables.borrow_mut();
         let known = tables.entry(t.name).or_default();
         if let Some((_, prepared)) = known.iter().find(|(other, _)| other == t) {
@@ -97,7 +107,13 @@ impl Compiler {
         Ok(prepared)
     }
 
-    fn scaled(&self, f: Scaled, lo: i32, hi: i32) -> std::result::Result<Rc<Normalised>, Error> {
+    /// A function of many binades at this precision.
+    pub(crate) fn scaled(
+        &self,
+        f: Scaled,
+        lo: i32,
+        hi: i32,
+    ) -> std::result::Result<Rc<Normalised>, Error> {
         let mut scaled = self.scaled.borrow_mut();
         if let Some(known) = scaled.get(&(f, lo, hi)) {
             return Ok(Rc::clone(known));

@@ -1,5 +1,6 @@
 //! A client that says hello to the parties of a service and then does what it likes.
 
+use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,29 @@ use crate::net::{Connector, MAX_FRAME, Peer, SessionId, tls};
 /// Its connections, from which nothing is read unless a test says so.
 pub(crate) struct Mute([Channel; 3]);
 
+/// Calls a party for a service, and says hello.
+pub(in crate::net) fn dial(
+    connector: &Connector,
+    name: &str,
+    session: SessionId,
+    peer: &Peer,
+) -> io::Result<Channel> {
+    let Connector {
+        identity, roster, ..
+    } = connector;
+    let config = tls::client(identity, roster, &peer.certificate).unwrap();
+    let server = server_name(&peer.certificate).unwrap();
+    let mut channel = Channel::dial(&peer.address, server, config, soon())?;
+    let hello = Hello {
+        session,
+        name: name.to_owned(),
+    };
+    channel.send(&hello.encode(), soon())?;
+    channel.recv(soon())?; // the party's hello
+    channel.decoder.set_max(MAX_FRAME);
+    Ok(channel)
+}
+
 impl Mute {
     pub(crate) fn connect(
         connector: &Connector,
@@ -19,27 +43,10 @@ impl Mute {
         session: SessionId,
         parties: &[Peer; 3],
     ) -> Self {
-        let name = name.to_owned();
-        let dial = |peer: &Peer| {
-            let Connector {
-                identity, roster, ..
-            } = connector;
-            let config = tls::client(identity, roster, &peer.certificate).unwrap();
-            let server = server_name(&peer.certificate).unwrap();
-            let mut channel = Channel::dial(&peer.address, server, config, soon())?;
-            let hello = Hello {
-                session,
-                name: name.clone(),
-            };
-            channel.send(&hello.encode(), soon())?;
-            channel.recv(soon())?; // the party's hello
-            channel.decoder.set_max(MAX_FRAME);
-            Ok::<_, std::io::Error>(channel)
-        };
         // The service may not have begun.
         let patient = |peer: &Peer| {
             for _ in 0..200 {
-                if let Ok(channel) = dial(peer) {
+                if let Ok(channel) = dial(connector, name, session, peer) {
                     return channel;
                 }
                 thread::sleep(Duration::from_millis(50));

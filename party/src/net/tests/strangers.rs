@@ -207,29 +207,48 @@ fn random_bytes_do_not_end_the_listener() {
     drop(mesh(&nodes, session()));
 }
 
+/// Strangers that connect and say nothing, or a byte now and then, as many as they like: whoever has something to say gets in.
 #[test]
-fn silent_strangers_are_dropped_and_bounded_in_number() {
+fn silent_strangers_keep_nobody_out() {
     let limits = Limits {
-        handshake: SHORT,
-        half_open: 2,
+        // Nobody is dropped by a deadline here.
+        first_message: Duration::from_secs(3600),
+        handshake: Duration::from_secs(3600),
+        half_open: 8,
+        half_open_of_one: 4,
         ..Limits::default()
     };
     let nodes = nodes::<2>(Settings {
         limits,
         ..Settings::default()
     });
-    let start = Instant::now();
     let connect = |_| TcpStream::connect(&nodes[0].address).unwrap();
-    let mut strangers: Vec<TcpStream> = (0..3).map(connect).collect();
-    // One too many: dropped at once. The others are dropped at the deadline of the handshake.
-    assert!(matches!(strangers.remove(2).read(&mut [0]), Ok(0) | Err(_)));
-    assert!(start.elapsed() < SHORT);
-    // Members that call meanwhile try again until there is room.
-    drop(mesh(&nodes, session()));
-    assert!(start.elapsed() >= SHORT && start.elapsed() < Duration::from_secs(10));
-    for mut stranger in strangers {
+    let mut strangers: Vec<TcpStream> = (0..20).map(connect).collect();
+    // The oldest are cut.
+    for stranger in &mut strangers[..16] {
         assert!(matches!(stranger.read(&mut [0]), Ok(0) | Err(_)));
     }
+    drop(mesh(&nodes, session()));
+}
+
+#[test]
+fn a_stranger_says_something_whole_soon_or_leaves() {
+    let limits = Limits {
+        first_message: SHORT,
+        handshake: Duration::from_secs(3600),
+        ..Limits::default()
+    };
+    let nodes = nodes::<2>(Settings {
+        limits,
+        ..Settings::default()
+    });
+    // Nothing, and the beginning of a record of a handshake that never comes.
+    for begun in [&[][..], &[22, 3, 1, 2, 0, 1]] {
+        let mut stranger = TcpStream::connect(&nodes[0].address).unwrap();
+        stranger.write_all(begun).unwrap();
+        assert!(matches!(stranger.read(&mut [0]), Ok(0) | Err(_)));
+    }
+    drop(mesh(&nodes, session()));
 }
 
 #[test]

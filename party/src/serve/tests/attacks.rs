@@ -179,6 +179,30 @@ fn keys_are_renewed_before_they_are_used_up() {
     }
 }
 
+/// Two batches fit into these keys and three do not: one that began when half of a key was used ended the service.
+#[test]
+fn a_batch_of_nearly_half_of_the_keys_does_not_use_them_up() {
+    let mut setup = Setup::new(Duration::from_secs(12));
+    let onnx = Model::parse(&setup.onnx).unwrap();
+    let words = Served::new(onnx, Held::Public, &setup.terms)
+        .unwrap()
+        .blocks();
+    // A quarter of them is what a key gives in blocks: 37 of 100.
+    setup.keys.blocks = words * 68 / 100;
+    let running = setup.start();
+    let mut clinic = running.asker(0);
+    let x = Array2::from_shape_fn((8, 2), |(i, j)| i as f64 / 4.0 - j as f64);
+    for _ in 0..8 {
+        let asked = clinic.ask(&[x.clone().into_dyn()]).unwrap();
+        close(&clinic.answer(asked).unwrap(), &x);
+    }
+    drop(clinic);
+    for tally in running.end() {
+        assert_eq!(tally.questions, 8);
+        assert!(tally.renewals > 2, "{} renewals", tally.renewals);
+    }
+}
+
 /// Labels have room for 2^32 runs under the same keys, which a busy service begins in days.
 #[test]
 fn runs_under_the_same_keys_are_not_used_up() {

@@ -1,0 +1,70 @@
+//! A batch before there is one: whether the secure engine runs it, and what it takes of the keys.
+//!
+//! A model may hold what the importer understands and the engine cannot compute at a precision: a function over a range that
+//! its words do not have. Found in the middle of a service, it would refuse every question.
+
+use tacit_nn::onnx::{Lowered, Source};
+use tacit_nn::{Engine, run};
+use tacit_protocols::rep3::{CostEngine, CostValue, Depth};
+
+use super::inputs::Kind;
+use super::model_error::ModelError;
+use super::wire::Port;
+
+/// What a batch holds besides its graph.
+pub(super) struct Batch<'a> {
+    pub(super) rows: usize,
+    pub(super) fraction_bits: u32,
+    pub(super) inputs: &'a [Port],
+    pub(super) kinds: &'a [Kind],
+    pub(super) bounds: &'a [(f64, f64)],
+    /// The shapes of the weights, in the order of the graph's.
+    pub(super) weights: &'a [Vec<usize>],
+}
+
+/// Runs a batch in the engine that counts instead of computing, from the bounds of its inputs to the release of its answers;
+/// the blocks that it takes of each key at most.
+///
+/// The variant of comparisons is agreed on later; what compiles with one compiles with the other, and they draw alike.
+///
+/// # Errors
+/// [`ModelError::Program`] with the first node that the engine refuses.
+pub(super) fn rehearse(lowered: &Lowered, batch: &Batch<'_>) -> Result<u64, ModelError> {
+    let rows = batch.rows;
+    let mut engine = CostEngine::new(batch.fraction_bits, Depth::Two);
+    let program = |at: String, source| ModelError::Program { rows, at, source };
+    let mut inputs = Vec::with_capacity(batch.inputs.len());
+    for ((port, kind), &bounds) in batch.inputs.iter().zip(batch.kinds).zip(batch.bounds) {
+        let shape = [&[rows], &port.shape[..]].concat();
+        let asked = CostValue::shared(&shape);
+        let admitted = engine.map(&kind.admit(bounds), &[&asked]);
+        let admitted = admitted.map_err(|e| program(format!("input {}", port.name), e))?;
+        inputs.extend(admitted);
+    }
+    let (mut inputs, mut weights) = (inputs.into_iter(), batch.weights.iter());
+    let fed: Option<Vec<CostValue>> = lowered
+        .sources
+        .iter()
+        .map(|source| match source {
+            Source::Input(_) => inputs.next(),
+            Source::Weight { .. } => weights.next().map(|shape| CostValue::shared(shape)),
+            Source::Parameter(_) | Source::Mask { .. } => None,
+        })
+        .collect();
+    engine.round_exactly(lowered.graph.last_roundings());
+    let graph = &lowered.graph;
+    let outputs = run(graph, &mut engine, &fed.ok_or(ModelError::Masks)?);
+    let outputs = outputs.map_err(|e| program(place(&lowered.graph, engine.node()), e))?;
+    engine.release(&outputs.iter().collect::<Vec<_>>());
+    // A draw of n words takes ⌈n/2⌉ blocks of one of a party's two keys: no more than the words of both.
+    let drawn = engine.parties().map(|party| party.drawn);
+    Ok(drawn.into_iter().max().unwrap_or(0))
+}
+
+/// A node as the model names it.
+fn place(graph: &tacit_nn::Graph, node: usize) -> String {
+    match graph.origin(node) {
+        "" => format!("node {node}"),
+        origin => format!("{origin}, node {node}"),
+    }
+}
