@@ -163,7 +163,6 @@ mod tests {
         let cut = greedy.iter_mut().map(is_cut).collect::<Vec<_>>();
         assert_eq!(cut.iter().filter(|cut| !**cut).count(), 4);
         assert!(!cut[16..].contains(&true));
-        drop(enter);
         places.truncate(1);
         let mut enter = |address: &str| {
             let (near, far) = pair();
