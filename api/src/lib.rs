@@ -12,6 +12,8 @@
 //! | [`member`] | one member of the consortium |
 //! | [`roster`] | who belongs to the consortium, and how they are recognised |
 //! | [`seal`] | shares that the recipient alone can read |
+//! | [`statement`] | what a party says once in a session, signed |
+//! | [`misbehaviour`] | certificates that convict a party towards everybody |
 //! | [`tls`] | mutually authenticated connections between members |
 
 pub mod authority;
@@ -21,10 +23,12 @@ pub mod consortium;
 pub mod identity;
 pub mod job;
 pub mod member;
+pub mod misbehaviour;
 pub mod policy;
 pub mod roster;
 pub mod seal;
 pub mod sign;
+pub mod statement;
 pub mod stop;
 pub mod tls;
 

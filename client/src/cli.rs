@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand};
 use crate::connection::Connection;
 use crate::home::{Home, Member};
 use crate::watch::{Display, follow};
-use crate::{ask, bench, check, demo, fetch, infer, jobs, process, release, train};
+use crate::{ask, bench, check, demo, evidence, fetch, infer, jobs, process, release, train};
 
 /// Train neural networks together without showing each other the data.
 #[derive(Parser)]
@@ -117,6 +117,8 @@ enum Command {
     Ask(ask::Args),
     /// Write a model without its weights, for parties that must not know them
     Skeleton(ask::SkeletonArgs),
+    /// Check a certificate that convicts a party of misbehaviour
+    Evidence(evidence::Args),
     /// The same as the program `party`
     #[command(disable_help_flag = true)]
     Party {
@@ -171,6 +173,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Infer(args) => infer::infer(&args),
         Command::Ask(args) => call(ask::ask(&args)),
         Command::Skeleton(args) => ask::skeleton(&args),
+        Command::Evidence(args) => evidence::run(&args),
         Command::Check(args) => check::check(&args),
         Command::Bench(args) => bench::run(&args),
         Command::BenchParty(args) => bench::run_child(&args),

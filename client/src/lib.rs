@@ -21,6 +21,7 @@ pub mod check;
 pub mod cli;
 pub mod connection;
 pub mod demo;
+pub mod evidence;
 pub mod fetch;
 pub mod home;
 pub mod infer;

@@ -3,125 +3,79 @@
 //! The split into training and held-out rows comes from it. Whoever could choose the split, or try many, could let those few
 //! rows train that he is curious about, and read them from the model.
 //!
-//! Each party draws r_i from the operating system and sends c_i = SHA-256(label ‖ session ‖ i ‖ r_i). Once it holds both
-//! other commitments it sends r_i; each opening is held against its commitment, and coin = SHA-256(label ‖ session ‖ r_0 ‖
-//! r_1 ‖ r_2). In a third round all compare it, so that nobody shows two others different commitments. 96 bytes a link and
-//! direction, 3 rounds. Blum, "Coin flipping by telephone", CRYPTO 1981; hiding and binding
-//! with SHA-256 as a random oracle. A commitment names session and party, so that nobody can repeat somebody else's.
+//! Each party draws r_i from the operating system and says [`commitment`](r_i) to both others; once all three agree on the
+//! commitments each says r_i, which is held against its commitment, and coin = SHA-256(label ‖ session ‖ r_0 ‖ r_1 ‖ r_2). Both
+//! are signed and passed on ([`crate::broadcast`]), so that nobody shows two others different commitments or openings without
+//! being convicted by it. 4 rounds, 384 bytes a link and direction. Blum, "Coin flipping by telephone", CRYPTO 1981.
 //!
 //! The coin is uniform if one of the three draws at random. Who opens last knows it first and may leave; the session then
 //! ends for everybody. A submitter who learns of it may submit again, as often as the parties' policies allow jobs: the coin is
 //! one of so many, not a free choice.
 
-use bytes::Bytes;
 use sha2::{Digest, Sha256};
+use tacit_api::statement::{Step, commitment};
+use tacit_mpc::Error;
 use tacit_mpc::net::Transport;
-use tacit_mpc::{Error, PartyId};
 
-use crate::seats::COMPUTING;
+use crate::broadcast::{BroadcastError, Voice};
 
 /// What a toss gives.
 pub(crate) type Coin = [u8; 32];
 
-/// Tosses a coin among the computing parties of `session`.
-pub(crate) fn toss(net: &dyn Transport, session: &[u8; 32]) -> Result<Coin, Error> {
+/// Tosses a coin among the computing parties of a session. Once a session: a second coin needs steps of its own.
+pub(crate) fn toss(net: &dyn Transport, voice: &Voice<'_>) -> Result<Coin, BroadcastError> {
     let mut own = [0; 32];
     getrandom::fill(&mut own).map_err(|e| Error::Randomness(e.to_string()))?;
-    let commitments = exchange(net, commitment(session, net.me(), &own))?;
-    let openings = exchange(net, own)?;
-    for (peer, (committed, opened)) in commitments.iter().zip(&openings).enumerate() {
-        if peer != net.me() && *committed != commitment(session, peer, opened) {
-            let what = "it opened another coin than it had committed to".into();
-            return Err(Error::PeerMisbehaved { peer, what });
-        }
-    }
-    let hash = Sha256::new()
-        .chain_update(b"tacit coin v1: result")
+    open(net, voice, own, own)
+}
+
+/// Commits to `own` and opens `opened`.
+fn open(
+    net: &dyn Transport,
+    voice: &Voice<'_>,
+    own: [u8; 32],
+    opened: [u8; 32],
+) -> Result<Coin, BroadcastError> {
+    let session = &voice.session;
+    let name = voice.names.get(net.me()).map_or("", String::as_str);
+    let committed = voice.broadcast(net, Step::Commitment, &commitment(session, name, &own))?;
+    let openings = voice.broadcast(net, Step::Opening, &opened)?;
+    let mut hash = Sha256::new()
+        .chain_update(b"tacit coin v2: result")
         .chain_update(session);
-    let hash = openings.iter().fold(hash, |hash, r| hash.chain_update(r));
-    let coin: Coin = hash.finalize().into();
-    let seen = exchange(net, Sha256::digest(coin).into())?;
-    match (0..COMPUTING).find(|&peer| seen[peer] != seen[net.me()]) {
-        None => Ok(coin),
-        Some(peer) => {
-            let what = "it saw another coin: somebody opened two".into();
-            Err(Error::PeerMisbehaved { peer, what })
+    for (peer, (committed, opening)) in committed.into_iter().zip(openings).enumerate() {
+        let fits = committed.body() == commitment(session, opening.party(), opening.body());
+        if !fits && peer != net.me() {
+            return Err(voice.convict(peer, committed, opening));
         }
+        if opening.body().len() != own.len() {
+            let what = format!("its part of the coin has {} bytes", opening.body().len());
+            return Err(Error::PeerMisbehaved { peer, what }.into());
+        }
+        hash.update(opening.body());
     }
-}
-
-fn commitment(session: &[u8; 32], party: PartyId, opening: &[u8; 32]) -> [u8; 32] {
-    Sha256::new()
-        .chain_update(b"tacit coin v1: commitment")
-        .chain_update(session)
-        .chain_update([party as u8])
-        .chain_update(opening)
-        .finalize()
-        .into()
-}
-
-/// Everybody's 32 bytes, in the order of the parties.
-fn exchange(net: &dyn Transport, own: [u8; 32]) -> Result<[[u8; 32]; COMPUTING], Error> {
-    let others = || (0..COMPUTING).filter(|&peer| peer != net.me());
-    for peer in others() {
-        net.send(peer, Bytes::copy_from_slice(&own))?;
-    }
-    let mut all = [own; COMPUTING];
-    for peer in others() {
-        let frame = net.recv(peer)?;
-        all[peer] = frame[..].try_into().map_err(|_| Error::PeerMisbehaved {
-            peer,
-            what: format!(
-                "its part of the coin has {} bytes instead of 32",
-                frame.len()
-            ),
-        })?;
-    }
-    Ok(all)
+    Ok(hash.finalize().into())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
     use std::time::Duration;
 
-    use tacit_mpc::net::{MemNet, Tamper};
+    use tacit_mpc::net::MemNet;
 
     use super::*;
+    use crate::broadcast::fixture::Trio;
 
-    fn tossed(nets: Vec<Box<dyn Transport>>) -> Vec<Result<Coin, Error>> {
-        std::thread::scope(|scope| {
-            let parts: Vec<_> = nets
-                .into_iter()
-                .map(|net| scope.spawn(move || toss(&*net, &[1; 32])))
-                .collect();
-            parts.into_iter().map(|part| part.join().unwrap()).collect()
-        })
-    }
-
-    /// Three parties, of which the last changes its frames.
-    fn mesh(change: impl FnMut(usize, Bytes) -> Bytes + Send + 'static) -> Vec<Box<dyn Transport>> {
-        let change = Mutex::new((change, [0; COMPUTING]));
-        let mut nets = MemNet::mesh_with_deadline(3, Duration::from_millis(500));
-        let last = Tamper::new(nets.pop().unwrap(), move |to, frame| {
-            let (change, sent) = &mut *change.lock().unwrap();
-            let count = sent[to];
-            sent[to] += 1;
-            vec![change(count, frame)]
-        });
-        let honest = nets
-            .into_iter()
-            .map(|net| Box::new(net) as Box<dyn Transport>);
-        honest.chain([Box::new(last) as _]).collect()
+    fn mesh() -> Vec<Box<dyn Transport>> {
+        let nets = MemNet::mesh_with_deadline(3, Duration::from_millis(500));
+        nets.into_iter().map(|net| Box::new(net) as _).collect()
     }
 
     #[test]
     fn all_see_one_coin_and_every_toss_gives_another() {
+        let trio = Trio::numbered();
         let coins = [(); 2].map(|()| {
-            let coins: Vec<Coin> = tossed(mesh(|_, frame| frame))
-                .into_iter()
-                .map(Result::unwrap)
-                .collect();
+            let coins = trio.each(&mesh(), |net, voice| toss(net, &voice).unwrap());
             assert!(coins.iter().all(|coin| *coin == coins[0]));
             coins[0]
         });
@@ -129,78 +83,56 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_opening_is_refused_and_names_the_peer() {
-        let second = |count, frame: Bytes| match count {
-            0 => frame,
-            _ => Bytes::from(vec![7; 32]),
-        };
-        for refused in &tossed(mesh(second))[..2] {
-            let error = refused.as_ref().unwrap_err();
-            assert_eq!(error.culprit(), Some(2));
-            assert!(error.to_string().contains("opened another coin"), "{error}");
-        }
-        let short = |_, frame: Bytes| frame.slice(..31);
-        for refused in &tossed(mesh(short))[..2] {
-            let error = refused.as_ref().unwrap_err();
-            assert!(
-                error.to_string().contains("31 bytes instead of 32"),
-                "{error}"
-            );
-            assert_eq!(error.culprit(), Some(2));
-        }
-    }
-
-    #[test]
-    fn a_commitment_belongs_to_one_party_of_one_session() {
-        let one = commitment(&[1; 32], 0, &[5; 32]);
-        assert_ne!(one, commitment(&[1; 32], 1, &[5; 32]));
-        assert_ne!(one, commitment(&[2; 32], 0, &[5; 32]));
-        assert_ne!(one, commitment(&[1; 32], 0, &[6; 32]));
-    }
-
-    /// P_2 is somebody else to each of the others: both openings fit their commitments, and the coins differ.
-    #[test]
-    fn two_faces_are_seen_in_the_third_round() {
-        let (session, mut nets) = (
-            [1; 32],
-            MemNet::mesh_with_deadline(3, Duration::from_millis(500)),
-        );
-        let cheat = nets.pop().unwrap();
-        let results = std::thread::scope(|scope| {
-            let honest: Vec<_> = nets
-                .iter()
-                .map(|net| scope.spawn(move || toss(net, &session)))
-                .collect();
-            for to in 0..2 {
-                let own = [to as u8; 32];
-                cheat
-                    .send(to, Bytes::copy_from_slice(&commitment(&session, 2, &own)))
-                    .unwrap();
-                cheat.send(to, Bytes::copy_from_slice(&own)).unwrap();
-                cheat.send(to, Bytes::copy_from_slice(&[0; 32])).unwrap();
-            }
-            honest
-                .into_iter()
-                .map(|part| part.join().unwrap())
-                .collect::<Vec<_>>()
+    fn who_opens_another_coin_is_convicted() {
+        let trio = Trio::numbered();
+        let results = trio.each(&mesh(), |net, voice| {
+            let own = [net.me() as u8; 32];
+            let opened = if net.me() == 2 { [7; 32] } else { own };
+            open(net, &voice, own, opened)
         });
-        assert!(
-            results
-                .iter()
-                .all(|r| matches!(r, Err(Error::PeerMisbehaved { .. }))),
-            "{results:?}"
-        );
+        for refused in &results[..2] {
+            let Err(BroadcastError::Convicted {
+                peer: 2,
+                certificate,
+                ..
+            }) = refused
+            else {
+                panic!("{refused:?}");
+            };
+            let conviction = certificate.verify(&trio.roster).unwrap();
+            assert_eq!(conviction.party, "two");
+            assert!(conviction.what.contains("committed"), "{conviction:?}");
+        }
     }
 
     #[test]
     fn nobody_opens_before_all_have_committed() {
+        let trio = Trio::numbered();
         let nets = MemNet::mesh_with_deadline(3, Duration::from_millis(200));
-        nets[1].send(0, Bytes::copy_from_slice(&[7; 32])).unwrap();
-        // P_2 withholds its commitment: P_0 gives up, and has sent its own and nothing after it.
-        assert!(toss(&nets[0], &[1; 32]).is_err());
+        // P_1 and P_2 say nothing: P_0 gives up, and has sent its commitment and nothing after it.
+        assert!(toss(&nets[0], &trio.voice(0)).is_err());
         for net in &nets[1..] {
-            assert_eq!(net.recv(0).unwrap().len(), 32);
+            assert_eq!(net.recv(0).unwrap().len(), 64 + 32);
             assert!(net.recv(0).is_err(), "an opening went to P_{}", net.me());
+        }
+    }
+
+    /// A part of another length can fit its commitment, and is refused all the same.
+    #[test]
+    fn a_part_of_another_length_is_refused() {
+        let trio = Trio::numbered();
+        let results = trio.each(&mesh(), |net, voice| {
+            if net.me() != 2 {
+                return toss(net, &voice).map(|_| ());
+            }
+            let part = commitment(&voice.session, "two", b"short");
+            voice.broadcast(net, Step::Commitment, &part)?;
+            voice.broadcast(net, Step::Opening, b"short").map(|_| ())
+        });
+        for refused in &results[..2] {
+            let error = refused.as_ref().unwrap_err();
+            assert!(error.to_string().contains("5 bytes"), "{error}");
+            assert_eq!(error.culprit(), Some(2));
         }
     }
 }

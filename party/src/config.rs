@@ -46,6 +46,9 @@ pub struct Config {
     pub identity: PathBuf,
     /// The list of jobs that have run here.
     pub journal: PathBuf,
+    /// The directory for certificates of others' misbehaviour.
+    #[serde(default = "evidence")]
+    pub evidence: PathBuf,
     /// The data sets that this party declares, by the name that jobs use.
     #[serde(default)]
     pub datasets: BTreeMap<String, DatasetFiles>,
@@ -131,6 +134,10 @@ fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Er
     Ok(Duration::from_secs(seconds.into()))
 }
 
+fn evidence() -> PathBuf {
+    "evidence".into()
+}
+
 impl Config {
     /// A configuration with defaults for a directory that `party init` filled: no data sets, and a policy that refuses
     /// everything.
@@ -142,6 +149,7 @@ impl Config {
             roster: directory.join("consortium.toml"),
             identity: directory.join("party.key"),
             journal: directory.join("jobs.journal"),
+            evidence: directory.join(evidence()),
             datasets: BTreeMap::new(),
             models: BTreeMap::new(),
             policy: Policy::default(),
@@ -167,6 +175,7 @@ impl Config {
             &mut config.roster,
             &mut config.identity,
             &mut config.journal,
+            &mut config.evidence,
         ];
         let declared = config.datasets.values_mut();
         let declared = declared.flat_map(|files| [&mut files.file, &mut files.description]);
@@ -195,6 +204,9 @@ identity = "party.key"
 
 # The jobs that have run here, so that none runs twice.
 journal = "jobs.journal"
+
+# Where certificates are kept that convict another party of misbehaviour; `tacit evidence FILE` checks one.
+evidence = "evidence"
 
 # The data sets of this party, by the name that jobs use. `file` is CSV whose first line names the columns.
 # `description` is TOML with the [data] table of a job file; a job file that you have reviewed will do. The rows are
@@ -266,6 +278,7 @@ mod tests {
             &mut config.roster,
             &mut config.identity,
             &mut config.journal,
+            &mut config.evidence,
         ];
         let declared = config.datasets.values_mut();
         let declared = declared.flat_map(|files| [&mut files.file, &mut files.description]);

@@ -20,6 +20,7 @@ pub mod serve;
 pub mod setup;
 pub mod train_job;
 
+mod broadcast;
 mod coin;
 mod control;
 mod dataset;

@@ -67,6 +67,8 @@ pub(crate) struct Party {
     pub(crate) datasets: BTreeMap<String, Dataset>,
     pub(crate) models: Vec<OwnModel>,
     pub(crate) journal: Journal,
+    /// The directory for certificates of others' misbehaviour.
+    pub(crate) evidence: PathBuf,
     pub(crate) connector: Connector,
     /// A permit for each model that may be served at a time.
     pub(crate) services: Arc<Semaphore>,
@@ -123,6 +125,7 @@ impl Party {
                 datasets,
                 models,
                 journal,
+                evidence: config.evidence.clone(),
                 connector,
                 services: Arc::new(Semaphore::new(services)),
             },

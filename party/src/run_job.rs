@@ -1,10 +1,12 @@
 //! One job from its start to the message that ends it.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
+use tacit_api::misbehaviour::PeerMisbehaved;
 use tacit_api::proto::{Failed, Finished, Progress, SealedShare, from_party::Kind};
 use tacit_api::roster::RosterError;
 use tacit_api::seal::{RESULT, SealError, loss_label, seal};
@@ -12,6 +14,7 @@ use tacit_mpc::keys::Binding;
 use tacit_mpc::net::Transport;
 use tacit_mpc::{PartyId, net};
 
+use crate::broadcast::{BroadcastError, Voice};
 use crate::journal::{Entry, JournalError};
 use crate::net::{SessionId, TlsNet};
 use crate::offer::{Accepted, Work};
@@ -72,6 +75,16 @@ enum JobError {
 }
 
 impl JobError {
+    /// The evidence against the culprit, where it signed what it did.
+    fn certificate(&self) -> Option<&PeerMisbehaved> {
+        match self {
+            Self::Train(TrainError::Broadcast(BroadcastError::Convicted {
+                certificate, ..
+            })) => Some(certificate),
+            _ => None,
+        }
+    }
+
     fn culprit(&self) -> Option<PartyId> {
         match self {
             Self::Link(error) => Some(error.peer()),
@@ -106,6 +119,9 @@ pub(crate) fn run(
                 None => error.to_string(),
             };
             tracing::warn!(job = id, "failed: {reason}");
+            if let Some(certificate) = error.certificate() {
+                keep(&party.evidence, certificate, &id, attempt);
+            }
             let culprit = peer.map(|(_, name)| name.to_owned()).unwrap_or_default();
             report(Kind::Failed(Failed {
                 job_id: id,
@@ -113,6 +129,20 @@ pub(crate) fn run(
                 reason,
             }));
         }
+    }
+}
+
+/// Writes a certificate into the directory `evidence`, where the operator and whoever he shows it to find it.
+fn keep(evidence: &Path, certificate: &PeerMisbehaved, id: &str, attempt: u32) {
+    let path = evidence.join(format!("{id}-{attempt}.toml"));
+    let kept = std::fs::create_dir_all(evidence).map_err(|e| e.to_string());
+    match kept.and_then(|()| certificate.save(&path).map_err(|e| e.to_string())) {
+        Ok(()) => tracing::warn!(
+            job = id,
+            "the evidence is in {}: anybody with the roster can check it by `tacit evidence`",
+            path.display()
+        ),
+        Err(e) => tracing::error!(job = id, "the evidence cannot be kept: {e}"),
     }
 }
 
@@ -229,6 +259,12 @@ fn attend(
         seats: &seats,
         policy: &party.policy,
         binding: &binding,
+        voice: Voice {
+            identity: &party.identity,
+            roster: &party.roster,
+            names: &job.compute,
+            session: session.0,
+        },
     };
     let net: Arc<dyn Transport> = tls.clone();
     let outcome =

@@ -24,6 +24,7 @@ use tacit_nn::{Engine, fixed};
 use tacit_protocols::rep3::{Rep3Engine, Value, contribute};
 use zeroize::Zeroizing;
 
+use crate::broadcast::{BroadcastError, Voice};
 use crate::coin::{self, Coin};
 use crate::data::Rows;
 use crate::link_speed;
@@ -40,6 +41,9 @@ pub(crate) enum TrainError {
     /// A link, a peer or the protocol failed.
     #[error(transparent)]
     Protocol(#[from] tacit_mpc::Error),
+    /// The parties do not hear the same of each other.
+    #[error(transparent)]
+    Broadcast(#[from] BroadcastError),
     /// The engine cannot run the job.
     #[error(transparent)]
     Engine(#[from] tacit_nn::Error),
@@ -67,6 +71,7 @@ impl TrainError {
     pub(crate) fn culprit(&self) -> Option<PartyId> {
         match self {
             Self::Protocol(error) => error.culprit(),
+            Self::Broadcast(error) => error.culprit(),
             Self::Engine(tacit_nn::Error::Protocol(error)) => error
                 .downcast_ref::<tacit_mpc::Error>()
                 .and_then(tacit_mpc::Error::culprit),
@@ -92,6 +97,8 @@ pub(crate) struct Training<'a> {
     pub(crate) seats: &'a Seats,
     pub(crate) policy: &'a Policy,
     pub(crate) binding: &'a Binding,
+    /// Where this party speaks to both others.
+    pub(crate) voice: Voice<'a>,
 }
 
 /// The end of an epoch at a computing party.
@@ -149,7 +156,7 @@ impl Training<'_> {
         self.policy.check_rows(self.job, counts.total, own)?;
 
         let data = self.collect_rows(&mut engine, &**net, rows, &counts)?;
-        let coin = coin::toss(&**net, &self.binding.session)?;
+        let coin = coin::toss(&**net, &self.voice)?;
         let test_fraction = self.plan.recipe().test_fraction;
         let split = Split::new(test_fraction, coin, counts.shared());
         let released =

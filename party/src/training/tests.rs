@@ -4,6 +4,7 @@ use tacit_mpc::net::MemNet;
 use tacit_nn::Plain;
 
 use super::*;
+use crate::broadcast::fixture::Trio;
 use crate::data;
 use crate::row_count::most_rows;
 use crate::test_job::{csv, job};
@@ -48,6 +49,7 @@ fn session_with(
         identities: [[3; 32], [4; 32], [5; 32]],
     };
     let names = job.parties();
+    let trio = Trio::new([names[0], names[1], names[2]]);
     let nets = MemNet::mesh_with_deadline(names.len(), std::time::Duration::from_secs(20));
     thread::scope(|scope| {
         let parts: Vec<_> = nets
@@ -55,7 +57,7 @@ fn session_with(
             .enumerate()
             .map(|(index, net)| {
                 let (name, binding) = (names[index], &binding);
-                let (rows, policies) = (&rows, &policies);
+                let (rows, policies, trio) = (&rows, &policies, &trio);
                 scope.spawn(move || {
                     let net: Arc<dyn Transport> = Arc::new(net);
                     let seats = Seats::new(job, name).unwrap();
@@ -69,6 +71,7 @@ fn session_with(
                         seats: &seats,
                         policy: &policy,
                         binding,
+                        voice: trio.voice(index.min(2)),
                     };
                     let mut losses = Vec::new();
                     let outcome = training.run(&net, own, &mut |epoch| {

@@ -58,9 +58,9 @@ impl Attack {
 
     /// Whether the run may end as if nothing had been.
     pub(crate) fn may_pass(self) -> bool {
-        // Messages carry the place that they belong to, a stale body may be the right one, and the last byte of packed bits has
-        // some that stand for nothing.
-        matches!(self, Self::Swap | Self::Stale | Self::Flip)
+        // Messages carry the place that they belong to, a stale body may be the right one, the last byte of packed bits has some
+        // that stand for nothing, and who is done hears no repetition.
+        matches!(self, Self::Swap | Self::Stale | Self::Flip | Self::Replay)
     }
 }
 
