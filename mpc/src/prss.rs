@@ -125,6 +125,33 @@ pub fn expand_seed(seed: &[u8; 16], n: usize) -> Vec<R64> {
     out
 }
 
+/// The stream of [`expand_seed`], part by part: what is too long to be kept is drawn again.
+pub struct SeedStream(Key);
+
+impl std::fmt::Debug for SeedStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SeedStream").finish_non_exhaustive()
+    }
+}
+
+impl SeedStream {
+    /// The stream of a seed.
+    #[must_use]
+    pub fn new(seed: &[u8; 16]) -> Self {
+        Self(Key::new(seed))
+    }
+
+    /// The words 2·`pair`, 2·`pair` + 1, … of the stream.
+    ///
+    /// # Panics
+    /// Never for words below the 2^33rd, more than fit in memory.
+    pub fn fill(&self, pair: u32, out: &mut [u64]) {
+        self.0
+            .fill(pair.into(), out)
+            .expect("a tensor has fewer than 2^33 words");
+    }
+}
+
 /// This party's two pairwise keys of a three-party session.
 pub struct Prss {
     me: PartyId,

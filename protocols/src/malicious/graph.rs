@@ -1,7 +1,9 @@
 //! The operations of a graph on the malicious engine.
 
+use std::num::Wrapping;
+
 use ndarray::ArrayD;
-use tacit_mpc::Tensor;
+use tacit_mpc::{Bilinear, R64, Tensor};
 use tacit_nn::{Engine, Error, Layout, Product, Program, Result, fixed};
 
 use super::arguments::{Output, arguments};
@@ -80,14 +82,7 @@ impl Engine for MaliciousEngine {
                 })
             })
             .collect::<Result<Vec<_>>>()?;
-        let c = fixed::from_signed(c);
-        let (session, log) = (&self.session, &self.log);
-        let sum = products(session, log, &terms, c, shift, self.rounding).map_err(failed)?;
-        self.bound()?;
-        Ok(Value(match sum {
-            bilinear::Product::Public(x) => Kind::Public(x),
-            bilinear::Product::Shared(x) => Kind::Numbers(x),
-        }))
+        self.sum_of_products(&terms, fixed::from_signed(c), shift)
     }
 
     fn map(&mut self, program: &Program, inputs: &[&Value]) -> Result<Vec<Value>> {
@@ -132,6 +127,31 @@ impl Engine for MaliciousEngine {
 }
 
 impl MaliciousEngine {
+    /// f(x, y) without rounding, as words: 24 bytes and 1 round a value of the result.
+    ///
+    /// # Errors
+    /// The shapes do not fit, or a link or peer failed.
+    pub fn product(&mut self, f: Bilinear, x: &Value, y: &Value) -> Result<Value> {
+        let term = Term {
+            f,
+            coefficient: Wrapping(1),
+            x: x.operand()?,
+            y: y.operand()?,
+        };
+        self.sum_of_products(&[term], Wrapping(1), 0)
+    }
+
+    /// c·Σ coefficient·f(x, y) without `shift` of its bits.
+    fn sum_of_products(&mut self, terms: &[Term<'_>], c: R64, shift: u32) -> Result<Value> {
+        let (session, log) = (&self.session, &self.log);
+        let sum = products(session, log, terms, c, shift, self.rounding).map_err(failed)?;
+        self.bound()?;
+        Ok(Value(match sum {
+            bilinear::Product::Public(x) => Kind::Public(x),
+            bilinear::Product::Shared(x) => Kind::Numbers(x),
+        }))
+    }
+
     /// A local map of some values, of their tensors where all are public and of both shares otherwise.
     fn locally(&self, xs: &[&Value], map: impl Fn(&[&Tensor]) -> Result<Tensor>) -> Result<Value> {
         let public = |x: &&'_ Value| match &x.0 {

@@ -20,10 +20,11 @@
 //! 32 a field for the end. Rounds: 3 + 2·levels + 1.
 
 mod binary;
-mod bit_rows;
+mod bit_kernels;
 mod bits;
 mod challenge;
 mod combinations;
+mod dots;
 mod field;
 mod fold;
 mod kernels;
@@ -33,6 +34,8 @@ mod parts;
 mod prime;
 mod quotients;
 mod strength;
+#[cfg(target_arch = "x86_64")]
+mod vectors;
 mod words;
 
 #[cfg(test)]

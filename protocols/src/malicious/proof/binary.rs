@@ -1,6 +1,8 @@
 //! GF(2^64) = GF(2)[X] / (X^64 + X^4 + X^3 + X + 1).
 
 use super::field::Field;
+#[cfg(target_arch = "x86_64")]
+use super::vectors;
 
 /// The field. Addition is exclusive or; the i-th point is the polynomial with the bits of i.
 #[derive(Clone, Copy, Debug)]
@@ -9,6 +11,13 @@ pub(crate) struct Binary;
 /// A sum of products before the reduction.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct BinarySum(u128);
+
+impl BinarySum {
+    /// Adds a product.
+    pub(super) fn add(&mut self, product: u128) {
+        self.0 ^= product;
+    }
+}
 
 /// How polynomials over GF(2) are multiplied.
 trait Polynomials: Copy {
@@ -56,6 +65,11 @@ impl<P: Polynomials> Field for P {
     }
 
     #[inline(always)]
+    fn accumulate_sums(self, sum: &mut BinarySum, x: [u64; 2], y: [u64; 2]) {
+        sum.0 ^= P::carryless(x[0] ^ x[1], y[0] ^ y[1]);
+    }
+
+    #[inline(always)]
     fn reduce(self, sum: BinarySum) -> u64 {
         reduce(sum.0)
     }
@@ -84,6 +98,10 @@ impl<P: Polynomials> Field for P {
 
     #[cfg(target_arch = "x86_64")]
     fn gram(self, u: &[u64], v: &[u64], k: usize, out: &mut [BinarySum]) {
+        if k == 16 && vectors::found() {
+            // SAFETY: the features were found.
+            return unsafe { vectors::gram_of_sixteen(u, v, out) };
+        }
         if !P::INSTRUCTION && x86::found() {
             // SAFETY: the feature was found.
             return unsafe { x86::gram(u, v, k, out) };
@@ -93,20 +111,18 @@ impl<P: Polynomials> Field for P {
 
     #[cfg(target_arch = "x86_64")]
     fn combine(self, blocks: &[u64], coefficients: &[u64], out: &mut Vec<u64>) {
+        if let Ok(coefficients) = coefficients.try_into()
+            && vectors::found()
+        {
+            let blocks = blocks.as_chunks().0;
+            // SAFETY: the features were found.
+            return unsafe { vectors::combine_sixteen(blocks, coefficients, out) };
+        }
         if !P::INSTRUCTION && x86::found() {
             // SAFETY: the feature was found.
             return unsafe { x86::combine(blocks, coefficients, out) };
         }
         super::kernels::combine(self, blocks, coefficients, out);
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    fn scale(self, x: &mut [u64], y: &[u64]) {
-        if !P::INSTRUCTION && x86::found() {
-            // SAFETY: the feature was found.
-            return unsafe { x86::scale(x, y) };
-        }
-        super::kernels::scale(self, x, y);
     }
 }
 
@@ -161,11 +177,6 @@ mod x86 {
     pub(super) fn combine(blocks: &[u64], coefficients: &[u64], out: &mut Vec<u64>) {
         kernels::combine(Instruction, blocks, coefficients, out);
     }
-
-    #[target_feature(enable = "pclmulqdq")]
-    pub(super) fn scale(x: &mut [u64], y: &[u64]) {
-        kernels::scale(Instruction, x, y);
-    }
 }
 
 #[cfg(test)]
@@ -194,22 +205,31 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_instruction_gives_what_the_definition_gives(
-            u in prop::collection::vec(any::<u64>(), 32),
-            v in prop::collection::vec(any::<u64>(), 32),
+        fn every_instruction_gives_what_the_definition_gives(
+            u in prop::collection::vec(prop_oneof![any::<u64>(), Just(u64::MAX)], 0..20 * 16),
+            c in prop::collection::vec(any::<u64>(), 16),
         ) {
-            let (mut fast, mut plain) = (vec![BinarySum::default(); 16], vec![BinarySum::default(); 16]);
-            Binary.gram(&u, &v, 4, &mut fast);
-            kernels::gram(Binary, &u, &v, 4, &mut plain);
-            prop_assert!(fast.iter().zip(&plain).all(|(a, b)| a.0 == b.0));
-            let (mut fast, mut plain) = (Vec::new(), Vec::new());
-            Binary.combine(&u, &v[..4], &mut fast);
-            kernels::combine(Binary, &u, &v[..4], &mut plain);
-            prop_assert_eq!(fast, plain);
-            let (mut fast, mut plain) = (u.clone(), u.clone());
-            Binary.scale(&mut fast, &v);
-            kernels::scale(Binary, &mut plain, &v);
-            prop_assert_eq!(fast, plain);
+            for k in [4, 8, 16] {
+                let u = &u[..u.len() / k * k];
+                let v: Vec<u64> = u.iter().rev().map(|x| x.rotate_left(9)).collect();
+                let (mut fast, mut plain) = (vec![BinarySum::default(); k * k], vec![BinarySum::default(); k * k]);
+                Binary.gram(u, &v, k, &mut fast);
+                kernels::gram(Binary, u, &v, k, &mut plain);
+                let (fast, plain) = (kernels::symmetric(Binary, fast, k), kernels::symmetric(Binary, plain, k));
+                prop_assert_eq!(fast, &plain[..]);
+                let m = |j: usize, l: usize| {
+                    let blocks = u.chunks(k).zip(v.chunks(k));
+                    blocks.fold(0, |s, (u, v)| s ^ Binary.mul(u[j], v[l]))
+                };
+                for (j, l) in (0..k).flat_map(|j| (0..k).map(move |l| (j, l))) {
+                    let want = [m(j, l), m(j, l) ^ m(l, j), 0][usize::from(j != l) + usize::from(j > l)];
+                    prop_assert_eq!(plain[k * j + l], want);
+                }
+                let (mut fast, mut plain) = (vec![7], vec![7]);
+                Binary.combine(u, &c[..k], &mut fast);
+                kernels::combine(Binary, u, &c[..k], &mut plain);
+                prop_assert_eq!(fast, plain);
+            }
         }
     }
 }

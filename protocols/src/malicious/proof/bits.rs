@@ -1,129 +1,206 @@
 //! The claim over GF(2^64): AND gates, 64 to a word.
 //!
 //! The eight gates of byte c of word h have the weights λ = τ_{h,c}·σ_l, l < 8, for uniform τ and σ: an error vanishes with
-//! probability 2/2^64. A block is a byte: A is the byte of x, B the byte of y weighted. What the prover sums over all gates is
-//! one number τ for each pair of bytes (x, y), so a word costs sixteen table entries and no multiplication; because a product is
-//! symmetric, both its halves go to one table.
+//! probability 2/2^64. At the first level a block is such a byte: A is the byte of x, B the byte of y weighted. At the second it
+//! is a word, whose eight bytes are folded whenever they are needed. Neither vector is ever written down before it has one
+//! element for 64 gates, and τ is drawn again in every pass; a pass reads the log, some words at a time.
+
+use tacit_mpc::prss::SeedStream;
 
 use super::super::log::{Entry, Rest};
 use super::super::pair::Bits;
-use super::binary::Binary;
+use super::binary::{Binary, BinarySum};
+use super::bit_kernels::{self, Folds, Gates, K, Linear};
 use super::challenge::Coin;
-use super::combinations::subset_sums;
 use super::field::Field;
-use super::fold::{Claim, Fold, Segments};
+use super::fold::{BLOCKS, Claim, Fold, Folded, LAST, Segments};
+use super::kernels;
 
-/// Block length of the first level: a byte.
-const K: usize = 8;
+/// Words whose τ are drawn at once: what stays in the first-level cache.
+const PART: usize = 128;
 
 /// The vectors of the claim.
 pub(super) struct BitClaim<'l> {
-    gates: Vec<Gates<'l>>,
+    entries: Vec<Ands<'l>>,
     /// σ_l.
     sigma: [u64; K],
+    stage: Stage,
 }
 
-struct Gates<'l> {
-    x: &'l Bits,
-    y: &'l Bits,
+struct Ands<'l> {
+    gates: Gates<'l>,
     rest: &'l Rest<Vec<u64>>,
-    /// τ of every byte.
-    tau: Vec<u64>,
+    tau: SeedStream,
+}
+
+/// What the next level is.
+enum Stage {
+    /// The first, whose sums are these.
+    Bytes(Box<[[u64; K]; K]>),
+    /// The second, with the Lagrange polynomials of the first challenge.
+    Words([u64; K]),
 }
 
 /// The proof to be folded, with this party's shares of the right-hand side; `None` where there is no gate.
 pub(super) fn claim<'l, A>(log: &'l [Entry], coin: &Coin<A>) -> Option<Fold<Binary, BitClaim<'l>>> {
-    let gates: Vec<Gates<'l>> = log
-        .iter()
-        .enumerate()
-        .filter_map(|(number, entry)| match entry {
-            Entry::Ands { x, y, rest } => Some(Gates {
-                x,
-                y,
-                rest,
-                tau: coin.words("gates", number, K * x.own.len()),
-            }),
-            _ => None,
-        })
-        .collect();
-    if gates.is_empty() {
+    let both = |bits: &'l Bits| [&bits.own[..], &bits.next[..]];
+    let entries = log.iter().enumerate();
+    let entries = entries.filter_map(|(number, entry)| match entry {
+        Entry::Ands { x, y, rest } => Some(Ands {
+            gates: Gates {
+                x: both(x),
+                y: both(y),
+            },
+            rest,
+            tau: coin.stream("gates", number),
+        }),
+        _ => None,
+    });
+    let entries: Vec<Ands<'l>> = entries.collect();
+    if entries.is_empty() {
         return None;
     }
     let sigma = coin.words("bits", 0, K);
-    let claim = BitClaim {
-        gates,
+    let mut claim = BitClaim {
+        entries,
         sigma: std::array::from_fn(|l| sigma[l]),
+        stage: Stage::Bytes(Box::default()),
     };
-    let (left, right) = claim.shares();
+    let (left, right) = claim.sums();
     Some(Fold::new(Binary, claim, left, right))
 }
 
-/// The bytes of words.
-fn bytes(words: &[u64]) -> impl Iterator<Item = usize> {
-    words.iter().flat_map(|w| w.to_le_bytes()).map(usize::from)
+impl Ands<'_> {
+    fn len(&self) -> usize {
+        self.gates.x[0].len()
+    }
+
+    /// Calls `visit` with ranges of words and their τ.
+    fn for_each_part(&self, mut visit: impl FnMut(std::ops::Range<usize>, &[[u64; K]])) {
+        let mut tau = [[0; K]; PART];
+        for start in (0..self.len()).step_by(PART) {
+            let end = self.len().min(start + PART);
+            let tau = &mut tau[..end - start];
+            // Two words a block of the stream.
+            self.tau
+                .fill((start * K / 2) as u32, tau.as_flattened_mut());
+            visit(start..end, tau);
+        }
+    }
 }
 
 impl BitClaim<'_> {
-    /// cL of the proof of P_{me+1} and cR of that of P_{me-1}: Σ λ·tL and Σ λ·tR.
-    fn shares(&self) -> (u64, u64) {
-        let weights = subset_sums(&self.sigma, |x, y| x ^ y);
-        // The sum of τ for each byte.
-        let sum = |of: fn(&Rest<Vec<u64>>) -> &Vec<u64>| {
-            let mut table = [0; 1 << K];
-            for g in &self.gates {
-                bytes(of(g.rest))
-                    .zip(&g.tau)
-                    .for_each(|(byte, tau)| table[byte] ^= tau);
-            }
-            Binary.dot(weights, table)
+    /// All that is summed over the gates before the first challenge: the pairs of bits, which are kept, and cL of the proof of
+    /// P_{me+1} and cR of that of P_{me-1}, Σ λ·tL and Σ λ·tR.
+    fn sums(&mut self) -> (u64, u64) {
+        let (mut left, mut right, mut pairs) = ([0; K], [0; K], [[0; K]; K]);
+        for ands in &self.entries {
+            let (l, r) = (&ands.rest.left.next, &ands.rest.right.own);
+            ands.for_each_part(|range, tau| {
+                bit_kernels::sums(&l[range.clone()], tau, &mut left);
+                bit_kernels::sums(&r[range.clone()], tau, &mut right);
+                bit_kernels::pairs(&ands.gates.part(range), tau, &mut pairs);
+            });
+        }
+        self.stage = Stage::Bytes(Box::new(pairs));
+        (Binary.dot(self.sigma, left), Binary.dot(self.sigma, right))
+    }
+
+    /// Elements of U_j after the first level.
+    fn bytes(&self) -> usize {
+        2 * K * self.words()
+    }
+
+    fn words(&self) -> usize {
+        self.entries.iter().map(Ands::len).sum()
+    }
+
+    /// What bytes fold to under the Lagrange polynomials of the first challenge.
+    fn folds(&self, lagrange: &[u64; K]) -> Folds {
+        let weights = std::array::from_fn(|l| Binary.mul(lagrange[l], self.sigma[l]));
+        Folds {
+            plain: Linear::new(lagrange),
+            weighted: Linear::new(&weights),
+        }
+    }
+
+    /// Σ_j c_j·(element j) of every word, for what its bytes fold to.
+    fn combine(&self, folds: &Folds, coefficients: &[u64; K]) -> [Segments; 2] {
+        let mut vectors = [(); 4].map(|()| vec![0; self.words()]);
+        let mut at = 0;
+        for ands in &self.entries {
+            ands.for_each_part(|range, tau| {
+                let place = at..at + range.len();
+                at = place.end;
+                let out = vectors.each_mut().map(|v| &mut v[place.clone()]);
+                bit_kernels::combine(&ands.gates.part(range), tau, folds, coefficients, out);
+            });
+        }
+        let [a, a_next, b, b_next] = vectors;
+        let segments = |a, b| Segments {
+            a,
+            b,
+            ..Segments::default()
         };
-        (sum(|r| &r.left.next), sum(|r| &r.right.own))
+        [segments(a, b), segments(a_next, b_next)]
+    }
+
+    /// What bytes fold to, one after the other: for a few words.
+    fn elements(&self, folds: &Folds) -> [Segments; 2] {
+        let units = (0..K).map(|j| std::array::from_fn(|i| u64::from(i == j)));
+        let columns: Vec<[Segments; 2]> = units.map(|unit| self.combine(folds, &unit)).collect();
+        [0, 1].map(|index| {
+            let interleaved = |of: fn(&Segments) -> &Vec<u64>| {
+                let words = 0..self.words();
+                let element = |h: usize| columns.iter().map(move |c| of(&c[index])[h]);
+                words.flat_map(element).collect()
+            };
+            Segments {
+                a: interleaved(|s| &s.a),
+                b: interleaved(|s| &s.b),
+                ..Segments::default()
+            }
+        })
     }
 }
 
 impl Claim<Binary> for BitClaim<'_> {
-    const BLOCK: usize = K;
-
-    fn gram(&self) -> Vec<u64> {
-        // The sum of τ for each pair of bytes (x, y).
-        let mut table = vec![0u64; 1 << (2 * K)];
-        for g in &self.gates {
-            let mut add = |x: &[u64], y: &[u64]| {
-                for ((x, y), tau) in bytes(x).zip(bytes(y)).zip(&g.tau) {
-                    table[x << K | y] ^= tau;
-                }
-            };
-            add(&g.x.own, &g.y.next);
-            add(&g.x.next, &g.y.own);
-        }
-        (0..K * K)
-            .map(|k| {
-                let (j, l) = (k / K, k % K);
-                let pairs = table.iter().enumerate();
-                let sum = pairs
-                    .filter(|(xy, _)| xy >> (K + j) & 1 == 1 && xy >> l & 1 == 1)
-                    .fold(0, |s, (_, t)| s ^ t);
-                Binary.mul(self.sigma[l], sum)
-            })
-            .collect()
+    fn block(&self) -> usize {
+        const { assert!(BLOCKS[0] == K) };
+        K
     }
 
-    fn fold(self, lagrange: &[u64]) -> [Segments; 2] {
-        let plain = subset_sums(lagrange, |x, y| x ^ y);
-        let weights: Vec<u64> = (0..K)
-            .map(|l| Binary.mul(lagrange[l], self.sigma[l]))
-            .collect();
-        let weighted = subset_sums(&weights, |x, y| x ^ y);
-        let index = |x: fn(&Bits) -> &Vec<u64>| {
-            let mut segments = Segments::default();
-            for g in &self.gates {
-                segments.a.extend(bytes(x(g.x)).map(|byte| plain[byte]));
-                let mut b: Vec<u64> = bytes(x(g.y)).map(|byte| weighted[byte]).collect();
-                Binary.scale(&mut b, &g.tau);
-                segments.b.extend(b);
+    fn gram(&self) -> Vec<u64> {
+        match &self.stage {
+            Stage::Bytes(pairs) => pairs
+                .iter()
+                .flat_map(|row| row.iter().zip(&self.sigma))
+                .map(|(&sum, &sigma)| Binary.mul(sigma, sum))
+                .collect(),
+            Stage::Words(lagrange) => {
+                let folds = self.folds(lagrange);
+                let mut sums = vec![BinarySum::default(); K * K];
+                for ands in &self.entries {
+                    ands.for_each_part(|range, tau| {
+                        bit_kernels::gram(&ands.gates.part(range), tau, &folds, &mut sums);
+                    });
+                }
+                kernels::symmetric(Binary, sums, K)
             }
-            segments
-        };
-        [index(|p| &p.own), index(|p| &p.next)]
+        }
+    }
+
+    fn fold(mut self, lagrange: &[u64]) -> Folded<Self> {
+        let new = std::array::from_fn(|l| lagrange[l]);
+        match &self.stage {
+            Stage::Bytes(_) if self.bytes() <= LAST => {
+                Folded::Segments(self.elements(&self.folds(&new)))
+            }
+            Stage::Bytes(_) => {
+                self.stage = Stage::Words(new);
+                Folded::Claim(self)
+            }
+            Stage::Words(first) => Folded::Segments(self.combine(&self.folds(first), &new)),
+        }
     }
 }

@@ -9,7 +9,7 @@
 use std::marker::PhantomData;
 
 use sha2::{Digest, Sha256};
-use tacit_mpc::prss::expand_seed;
+use tacit_mpc::prss::{SeedStream, expand_seed};
 use tacit_mpc::{Error, Purpose, Result};
 
 use super::super::circuit::Circuit;
@@ -68,9 +68,18 @@ fn confirmation(part: &[u8]) -> [u8; 32] {
 impl<A> Coin<A> {
     /// Uniform words for one use: a name and a number that no other use of this coin has.
     pub(super) fn words(&self, name: &str, number: usize, n: usize) -> Vec<u64> {
+        let words = expand_seed(&self.key(name, number), n);
+        words.into_iter().map(|w| w.0).collect()
+    }
+
+    /// The same words, drawn when they are needed.
+    pub(super) fn stream(&self, name: &str, number: usize) -> SeedStream {
+        SeedStream::new(&self.key(name, number))
+    }
+
+    fn key(&self, name: &str, number: usize) -> [u8; 16] {
         let seed = self.seed(name, number);
-        let key = std::array::from_fn(|k| seed[k]);
-        expand_seed(&key, n).into_iter().map(|w| w.0).collect()
+        std::array::from_fn(|k| seed[k])
     }
 
     /// 32 bytes for one use.

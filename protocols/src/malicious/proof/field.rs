@@ -19,6 +19,9 @@ pub(crate) trait Field: Copy {
     /// sum += x·y.
     fn accumulate(self, sum: &mut Self::Sum, x: u64, y: u64);
 
+    /// sum += (x_0 + x_1)·(y_0 + y_1).
+    fn accumulate_sums(self, sum: &mut Self::Sum, x: [u64; 2], y: [u64; 2]);
+
     /// The element that a sum of products is.
     fn reduce(self, sum: Self::Sum) -> u64;
 
@@ -34,7 +37,7 @@ pub(crate) trait Field: Copy {
     /// 1/x; x must not be zero.
     fn inverse(self, x: u64) -> u64;
 
-    /// out[k·j + l] += Σ u_j·v_l over the blocks of k elements of two vectors ([`kernels::gram`]).
+    /// Sums of products over the blocks of k elements of two vectors ([`kernels::gram`]).
     fn gram(self, u: &[u64], v: &[u64], k: usize, out: &mut [Self::Sum]) {
         kernels::gram(self, u, v, k, out);
     }

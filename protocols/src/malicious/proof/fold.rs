@@ -13,6 +13,7 @@
 //! Soundness: a false claim survives a level with probability (2k - 2)/(|F| - k), the last with 2k/(|F| - 2k - 1).
 
 use super::field::Field;
+use super::kernels;
 use super::lagrange::Points;
 
 /// The parts of U_j and V_j at one index.
@@ -50,31 +51,34 @@ impl Segments {
 }
 
 /// Vectors of that length or shorter go into the last level.
-const LAST: usize = 64;
+pub(super) const LAST: usize = 64;
 /// Block lengths of the levels after the first.
-const BLOCKS: [usize; 2] = [8, 16];
+pub(super) const BLOCKS: [usize; 2] = [8, 16];
 
-/// What a claim is before its vectors are folded for the first time: they may be too long to be written down.
-pub(super) trait Claim<F: Field> {
-    /// The block length of the first level.
-    const BLOCK: usize;
+/// What a claim is before its vectors are written down, for which they may be too long: folded once or more often.
+pub(super) trait Claim<F: Field>: Sized {
+    /// The block length of the next level.
+    fn block(&self) -> usize;
 
-    /// M_jl = Σ u_j·v_l over the blocks of U_me and V_{me+1}, row by row.
+    /// M_jl = Σ u_j·v_l over the blocks of U_me and V_{me+1}, row by row, or the same sums M_jl + M_lj.
     fn gram(&self) -> Vec<u64>;
 
     /// The vectors of this party's two indices, each block replaced by Σ_j L_j·x_j.
-    fn fold(self, lagrange: &[u64]) -> [Segments; 2];
+    fn fold(self, lagrange: &[u64]) -> Folded<Self>;
 }
 
-enum Vectors<C> {
-    Claimed(C),
-    Folded([Segments; 2]),
+/// A claim after a level.
+pub(super) enum Folded<C> {
+    /// Not yet written down.
+    Claim(C),
+    /// The vectors at both indices.
+    Segments([Segments; 2]),
 }
 
 /// A proof on its way.
 pub(super) struct Fold<F, C> {
     f: F,
-    vectors: Option<Vectors<C>>,
+    vectors: Option<Folded<C>>,
     /// This party's share of the claim of P_{me+1}, whose left verifier it is.
     left: u64,
     /// This party's share of the claim of P_{me-1}, whose right verifier it is.
@@ -126,7 +130,7 @@ impl<F: Field, C: Claim<F>> Fold<F, C> {
     pub(super) fn new(f: F, claim: C, left: u64, right: u64) -> Self {
         Self {
             f,
-            vectors: Some(Vectors::Claimed(claim)),
+            vectors: Some(Folded::Claim(claim)),
             left,
             right,
             levels: 0,
@@ -137,14 +141,15 @@ impl<F: Field, C: Claim<F>> Fold<F, C> {
     pub(super) fn level(&self, nodes: &Nodes) -> Option<Level> {
         let f = self.f;
         let [own, next] = match self.vectors.as_ref()? {
-            Vectors::Claimed(claim) => {
+            Folded::Claim(claim) => {
+                let k = claim.block();
                 return Some(Level {
-                    k: C::BLOCK,
+                    k,
                     last: false,
-                    values: values(f, &claim.gram(), C::BLOCK),
+                    values: values(f, &claim.gram(), k),
                 });
             }
-            Vectors::Folded(vectors) => vectors,
+            Folded::Segments(vectors) => vectors,
         };
         let k = own.len();
         if k <= LAST {
@@ -162,11 +167,11 @@ impl<F: Field, C: Claim<F>> Fold<F, C> {
         for (u, v) in [(&own.a, &next.b), (&own.b, &next.a), (&own.c, &next.d)] {
             f.gram(u, v, k, &mut gram);
         }
-        let gram: Vec<u64> = gram.into_iter().map(|s| f.reduce(s)).collect();
+        let values = values(f, &kernels::symmetric(f, gram, k), k);
         Some(Level {
             k,
             last: false,
-            values: values(f, &gram, k),
+            values,
         })
     }
 
@@ -192,7 +197,7 @@ impl<F: Field, C: Claim<F>> Fold<F, C> {
         self.right = claim(self.right, right);
         self.levels += 1;
         let vectors = self.vectors.take()?;
-        if let (Vectors::Folded([own, next]), true) = (&vectors, level.last) {
+        if let (Folded::Segments([own, next]), true) = (&vectors, level.last) {
             let weights = Points::new(f, k + 1).at(r);
             let at = |x: &mut dyn Iterator<Item = u64>, node| {
                 f.dot(weights.iter().copied(), x.chain([f.uniform(node)]))
@@ -204,8 +209,14 @@ impl<F: Field, C: Claim<F>> Fold<F, C> {
         }
         let weights = Points::new(f, k).at(r);
         let mut folded = match vectors {
-            Vectors::Claimed(claim) => claim.fold(&weights),
-            Vectors::Folded(segments) => segments.map(|mut s| {
+            Folded::Claim(claim) => match claim.fold(&weights) {
+                Folded::Segments(segments) => segments,
+                claim => {
+                    self.vectors = Some(claim);
+                    return None;
+                }
+            },
+            Folded::Segments(segments) => segments.map(|mut s| {
                 for part in s.parts() {
                     let mut folded = Vec::with_capacity(part.len() / k);
                     f.combine(part, &weights, &mut folded);
@@ -221,7 +232,7 @@ impl<F: Field, C: Claim<F>> Fold<F, C> {
                 part.resize(part.len().next_multiple_of(k), 0);
             }
         }
-        self.vectors = Some(Vectors::Folded(folded));
+        self.vectors = Some(Folded::Segments(folded));
         None
     }
 }

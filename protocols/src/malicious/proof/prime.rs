@@ -138,6 +138,12 @@ impl Field for Prime {
         sum.high += u64::from(carry);
     }
 
+    /// Sums of two reduced numbers fit a word.
+    #[inline(always)]
+    fn accumulate_sums(self, sum: &mut PrimeSum, x: [u64; 2], y: [u64; 2]) {
+        self.accumulate(sum, x[0] + x[1], y[0] + y[1]);
+    }
+
     fn reduce(self, sum: PrimeSum) -> u64 {
         // 2^128 = word² mod p.
         let carries = self.mul(self.lift(sum.high), self.mul(self.word, self.word));

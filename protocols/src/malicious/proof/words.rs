@@ -7,16 +7,18 @@
 //! A_j holds first factors and B_j weighted second factors; C_j the bits β of the relations of P_j and D_j the weighted bits γ of
 //! those of P_{j-1}. Bits of different provers lie at the same positions: only C_j meets D_{j+1}.
 
+use std::num::Wrapping;
 use std::rc::Rc;
 
 use tacit_mpc::{PartyId, R64};
 
 use super::Relations;
-use super::bit_rows::{BitRows, K, ROWS, Row};
 use super::challenge::Coin;
-use super::combinations::{Lambda, subset_sums};
+use super::combinations::Lambda;
+use super::dots::{Dots, HALF, K, Rows, Scale, first_gram};
 use super::field::Field;
-use super::fold::{Claim, Fold, Segments};
+use super::fold::{BLOCKS, Claim, Fold, Folded, Segments};
+use super::kernels;
 use super::parts::{Kind, Part};
 use super::prime::Prime;
 use super::quotients::Quotients;
@@ -27,17 +29,29 @@ pub(super) struct WordClaim<'l> {
     f: Prime,
     me: PartyId,
     parts: Vec<Weighted<'l>>,
-    quotients: Quotients,
-    theta: Vec<u64>,
+    /// Bits, by their dealer.
+    dots: [Vec<Dots>; 3],
+    stage: Stage,
+}
+
+/// What the next level is.
+enum Stage {
+    /// The first.
+    Words,
+    /// The second: A and B folded, C and D about to be.
+    Folded(Box<([Segments; 2], Rows)>),
 }
 
 struct Weighted<'l> {
     part: Part<'l>,
-    lambda: Vec<u64>,
+    lambda: Rc<Vec<u64>>,
 }
 
 /// (A, B) of some relations at this party's two indices: a whole number of blocks.
 type Factors = [[Vec<u64>; 2]; 2];
+
+/// Products whose factors are written down together.
+const PART: usize = 1024;
 
 /// The proof to be folded, with this party's shares of the right-hand side.
 pub(super) fn claim<'l>(
@@ -59,28 +73,64 @@ pub(super) fn claim<'l>(
     let parts: Vec<Weighted<'l>> = parts
         .into_iter()
         .map(|part| Weighted {
-            lambda: part
-                .tau(combinations)
-                .into_iter()
-                .map(|t| table.of(t))
-                .collect(),
+            lambda: Rc::new(
+                part.tau(combinations)
+                    .into_iter()
+                    .map(|t| table.of(t))
+                    .collect(),
+            ),
             part,
         })
         .collect();
     let claim = WordClaim {
         f,
         me,
+        dots: [0, 1, 2].map(|dealer| dots(f, me, dealer, &parts, &quotients, &theta)),
         parts,
-        quotients,
-        theta,
+        stage: Stage::Words,
     };
-    let (left, right) = claim.shares();
+    let (left, right) = claim.shares(&quotients, &theta);
     Fold::new(f, claim, left, right)
+}
+
+/// The bits of a dealer's quotients, and of its relations.
+fn dots(
+    f: Prime,
+    me: PartyId,
+    dealer: PartyId,
+    parts: &[Weighted<'_>],
+    quotients: &Quotients,
+    theta: &[u64],
+) -> Vec<Dots> {
+    // β of P_d lies at index d, γ at index d + 1.
+    let shares = [
+        quotients.beta.at(me, dealer),
+        quotients.gamma.at(me, dealer + 1),
+    ];
+    let halves = |w: &u128| [*w as u64, (*w >> 64) as u64].map(Wrapping);
+    let shares = shares.map(|w| w.map(|w| Rc::new(w.iter().flat_map(halves).collect())));
+    let weights = [65, 65 + 64].map(|e| f.power_of_two(e));
+    let lambda = theta.iter().flat_map(|&t| weights.map(|w| f.mul(t, w)));
+    let mut dots = vec![Dots::new(
+        shares,
+        vec![Scale::PLAIN],
+        Rc::new(lambda.collect()),
+    )];
+    for Weighted { part, lambda } in parts {
+        if let Kind::Dots(entry) = part.kind
+            && entry.dealer == dealer
+        {
+            let shares = [&entry.beta, &entry.gamma].map(Option::clone);
+            let relations = entry.relations.iter().map(|r| Scale::of(f, r)).collect();
+            dots.push(Dots::new(shares, relations, Rc::clone(lambda)));
+        }
+    }
+    dots
 }
 
 impl WordClaim<'_> {
     /// cL of the proof of P_{me+1} and cR of that of P_{me-1}.
-    fn shares(&self) -> (u64, u64) {
+    fn shares(&self, quotients: &Quotients, theta: &[u64]) -> (u64, u64) {
         let f = self.f;
         let (mut left, mut right) = (0, 0);
         let weigh =
@@ -111,39 +161,39 @@ impl WordClaim<'_> {
             }
         }
         let word = f.power_of_two(64);
-        let quotients = |w: &[u128; SIGMA]| {
-            let sum = f.dot(self.theta.iter().copied(), w.iter().map(|&w| f.wide(w)));
+        let weigh = |w: &[u128; SIGMA]| {
+            let sum = f.dot(theta.iter().copied(), w.iter().map(|&w| f.wide(w)));
             f.mul(word, sum)
         };
         (
-            f.add(left, quotients(&self.quotients.beta.next)),
-            f.add(right, quotients(&self.quotients.gamma.own)),
+            f.add(left, weigh(&quotients.beta.next)),
+            f.add(right, weigh(&quotients.gamma.own)),
         )
     }
 
     /// Calls `visit` with the factors of all products, some at a time.
     fn for_each_product(&self, mut visit: impl FnMut(&Factors)) {
         let f = self.f;
-        let lift = |x: &[R64]| -> Vec<u64> {
-            let n = x.len().next_multiple_of(K);
-            let mut lifted = Vec::with_capacity(n);
+        let lift = |x: &[R64], lifted: &mut Vec<u64>| {
+            lifted.clear();
             lifted.extend(x.iter().map(|w| f.lift(w.0)));
-            lifted.resize(n, 0);
-            lifted
+            lifted.resize(x.len().next_multiple_of(K), 0);
         };
+        let mut factors = Factors::default();
         for Weighted { part, lambda } in &self.parts {
             match &part.kind {
                 Kind::Products { terms, .. } => {
-                    let weighted = |y: &[R64]| {
-                        let mut y = lift(y);
-                        f.scale(&mut y, lambda);
-                        y
-                    };
                     for (x, y) in *terms {
-                        visit(&[
-                            [lift(&x.own), weighted(&y.own)],
-                            [lift(&x.next), weighted(&y.next)],
-                        ]);
+                        for start in (0..lambda.len()).step_by(PART) {
+                            let range = start..lambda.len().min(start + PART);
+                            let indices = [(&x.own, &y.own), (&x.next, &y.next)];
+                            for ([a, b], (x, y)) in factors.iter_mut().zip(indices) {
+                                lift(&x[range.clone()], a);
+                                lift(&y[range.clone()], b);
+                                f.scale(b, &lambda[range.clone()]);
+                            }
+                            visit(&factors);
+                        }
                     }
                 }
                 Kind::Page(page) => {
@@ -165,127 +215,125 @@ impl WordClaim<'_> {
                         out.resize(out.len().next_multiple_of(K), 0);
                         out
                     };
-                    visit(&[
-                        [lift(&page.own.x), weighted(&page.own.y)],
-                        [lift(&page.next.x), weighted(&page.next.y)],
-                    ]);
+                    for ([a, b], page) in factors.iter_mut().zip([&page.own, &page.next]) {
+                        lift(&page.x, a);
+                        *b = weighted(&page.y);
+                    }
+                    visit(&factors);
                 }
                 Kind::Dots(_) => {}
             }
         }
     }
 
-    /// Calls `visit` with the bits of a dealer's relations and of its quotients; what this party does not know is zero.
-    fn for_each_row(&self, dealer: PartyId, mut visit: impl FnMut(Row<'_>)) {
-        let (f, quotients) = (self.f, &self.quotients);
-        // β of P_d lies at index d, γ at index d + 1.
-        let beta = quotients.beta.at(self.me, dealer);
-        let gamma = quotients.gamma.at(self.me, dealer + 1);
-        let plain = BitRows::plain(f);
-        for (c, &theta) in self.theta.iter().enumerate() {
-            for half in 0..2 {
-                let word =
-                    |w: Option<&Rc<[u128; SIGMA]>>| w.map_or(0, |w| (w[c] >> (64 * half)) as u64);
-                let weight = f.mul(theta, f.power_of_two(65 + 64 * half));
-                plain.visit(|_| weight, word(beta), word(gamma), &mut visit);
-            }
-        }
-        for Weighted { part, lambda } in &self.parts {
-            let Kind::Dots(dots) = &part.kind else {
-                continue;
-            };
-            if dots.dealer != dealer {
-                continue;
-            }
-            let rows = BitRows::new(f, &dots.relations);
-            let word = |v: &Option<Rc<Vec<R64>>>, g: usize| v.as_ref().map_or(0, |v| v[g].0);
-            for g in 0..dots.len {
-                let lambda = |m: usize| lambda[m * dots.len + g];
-                let (beta, gamma) = (word(&dots.beta, g), word(&dots.gamma, g));
-                rows.visit(lambda, beta, gamma, &mut visit);
-            }
-        }
+    /// Elements of A and B at the first level, with what fills up blocks of the second.
+    fn products(&self) -> usize {
+        let of = |w: &Weighted<'_>| match &w.part.kind {
+            Kind::Products { terms, .. } => terms.len() * w.lambda.len().next_multiple_of(K),
+            Kind::Page(page) => (page.own.rows * page.own.inner).next_multiple_of(K),
+            Kind::Dots(_) => 0,
+        };
+        self.parts.iter().map(of).sum::<usize>() + K * HALF
     }
 
-    /// Rows of bits at an index: those of the dealer that has most.
-    fn bit_rows(&self) -> usize {
-        let of = |dealer: PartyId| -> usize {
-            let dots = self.parts.iter().map(|w| match &w.part.kind {
-                Kind::Dots(dots) if dots.dealer == dealer => dots.len,
-                _ => 0,
-            });
-            ROWS * (2 * SIGMA + dots.sum::<usize>())
-        };
-        (0..3).map(of).max().unwrap_or(0)
+    /// Elements of C and D after the second level: those of the dealer that has most.
+    fn halves(&self) -> usize {
+        let of = |dots: &Vec<Dots>| dots.iter().map(Dots::halves).sum();
+        self.dots.iter().map(of).max().unwrap_or(0)
     }
 }
 
 impl Claim<Prime> for WordClaim<'_> {
-    const BLOCK: usize = K;
+    fn block(&self) -> usize {
+        match self.stage {
+            Stage::Words => K,
+            Stage::Folded(..) => {
+                const {
+                    assert!(BLOCKS[0] == HALF);
+                    HALF
+                }
+            }
+        }
+    }
 
     fn gram(&self) -> Vec<u64> {
         let f = self.f;
-        let mut sums = [<Prime as Field>::Sum::default(); K * K];
-        self.for_each_product(|[own, next]| {
-            f.gram(&own[0], &next[1], K, &mut sums);
-            f.gram(&own[1], &next[0], K, &mut sums);
-        });
-        // One number for each pair of nibbles.
-        let mut table = [[0u128; 1 << K]; 1 << K];
-        self.for_each_row(self.me, |row| {
-            table[row.beta][row.gamma] += u128::from(row.weight);
-            for &(mask, weight) in row.partial {
-                table[row.beta][row.gamma & mask] += u128::from(weight);
+        let own = &self.dots[self.me];
+        match &self.stage {
+            Stage::Words => {
+                let mut sums = vec![<Prime as Field>::Sum::default(); K * K];
+                self.for_each_product(|[own, next]| {
+                    f.gram(&own[0], &next[1], K, &mut sums);
+                    f.gram(&own[1], &next[0], K, &mut sums);
+                });
+                let products = kernels::symmetric(f, sums, K).into_iter();
+                let bits = first_gram(f, own);
+                products.zip(bits).map(|(x, y)| f.add(x, y)).collect()
             }
-        });
-        let bits = |j: usize, l: usize| {
-            let rows = table
-                .iter()
-                .enumerate()
-                .filter(|(beta, _)| beta >> j & 1 == 1);
-            let entries = rows.flat_map(|(_, row)| {
-                let set = row
-                    .iter()
-                    .enumerate()
-                    .filter(|(gamma, _)| gamma >> l & 1 == 1);
-                set.map(|(_, &sum)| f.wide(sum))
-            });
-            f.mul(1 << l, entries.fold(0, |s, x| f.add(s, x)))
-        };
-        (0..K * K)
-            .map(|k| f.add(f.reduce(sums[k]), bits(k / K, k % K)))
-            .collect()
+            Stage::Folded(folded) => {
+                let ([this, next], rows) = &**folded;
+                let mut sums = vec![<Prime as Field>::Sum::default(); HALF * HALF];
+                f.gram(&this.a, &next.b, HALF, &mut sums);
+                f.gram(&this.b, &next.a, HALF, &mut sums);
+                rows.gram(own, &mut sums);
+                kernels::symmetric(f, sums, HALF)
+            }
+        }
     }
 
-    fn fold(self, lagrange: &[u64]) -> [Segments; 2] {
+    fn fold(mut self, lagrange: &[u64]) -> Folded<Self> {
         let f = self.f;
-        let mut folded = [Segments::default(), Segments::default()];
-        self.for_each_product(|indices| {
-            for (segments, [a, b]) in folded.iter_mut().zip(indices) {
-                f.combine(a, lagrange, &mut segments.a);
-                f.combine(b, lagrange, &mut segments.b);
+        match std::mem::replace(&mut self.stage, Stage::Words) {
+            Stage::Words => {
+                let room = || Vec::with_capacity(self.products().div_ceil(K));
+                let mut folded = [(); 2].map(|()| Segments {
+                    a: room(),
+                    b: room(),
+                    ..Segments::default()
+                });
+                self.for_each_product(|indices| {
+                    for (segments, [a, b]) in folded.iter_mut().zip(indices) {
+                        f.combine(a, lagrange, &mut segments.a);
+                        f.combine(b, lagrange, &mut segments.b);
+                    }
+                });
+                for s in &mut folded {
+                    for part in [&mut s.a, &mut s.b] {
+                        part.resize(part.len().next_multiple_of(HALF), 0);
+                    }
+                }
+                let rows = Rows::new(f, &std::array::from_fn(|j| lagrange[j]));
+                self.parts = Vec::new();
+                self.stage = Stage::Folded(Box::new((folded, rows)));
+                Folded::Claim(self)
             }
-        });
-        let beta = subset_sums(lagrange, |x, y| f.add(x, y));
-        let doubled: Vec<u64> = (0..K).map(|l| f.mul(1 << l, lagrange[l])).collect();
-        let gamma = subset_sums(&doubled, |x, y| f.add(x, y));
-        let weighted = |row: &Row<'_>| {
-            let full = f.mul(row.weight, gamma[row.gamma]);
-            row.partial.iter().fold(full, |sum, &(mask, weight)| {
-                f.add(sum, f.mul(weight, gamma[row.gamma & mask]))
-            })
-        };
-        let [own, next] = &mut folded;
-        self.for_each_row(self.me, |row| {
-            own.c.push(beta[row.beta]);
-            next.d.push(weighted(&row));
-        });
-        self.for_each_row((self.me + 1) % 3, |row| next.c.push(beta[row.beta]));
-        self.for_each_row((self.me + 2) % 3, |row| own.d.push(weighted(&row)));
-        let rows = self.bit_rows();
-        for bits in [&mut own.c, &mut own.d, &mut next.c, &mut next.d] {
-            bits.resize(rows, 0);
+            Stage::Folded(folded) => {
+                let (segments, rows) = *folded;
+                let c = std::array::from_fn(|j| lagrange[j]);
+                let [mut own, mut next] = segments.map(|s| {
+                    let fold = |x: &[u64]| {
+                        let mut folded = Vec::with_capacity(x.len() / HALF);
+                        f.combine(x, lagrange, &mut folded);
+                        folded
+                    };
+                    let bits = || Vec::with_capacity(self.halves());
+                    Segments {
+                        a: fold(&s.a),
+                        b: fold(&s.b),
+                        c: bits(),
+                        d: bits(),
+                    }
+                });
+                let by = |ahead: usize| &self.dots[(self.me + ahead) % 3];
+                rows.fold_beta(by(0), &c, &mut own.c);
+                rows.fold_gamma(by(0), &c, &mut next.d);
+                rows.fold_beta(by(1), &c, &mut next.c);
+                rows.fold_gamma(by(2), &c, &mut own.d);
+                for bits in [&mut own.c, &mut own.d, &mut next.c, &mut next.d] {
+                    bits.resize(self.halves(), 0);
+                }
+                Folded::Segments([own, next])
+            }
         }
-        folded
     }
 }
