@@ -32,6 +32,8 @@ mod lagrange;
 mod pages;
 mod parts;
 mod prime;
+#[cfg(target_arch = "x86_64")]
+mod prime_vectors;
 mod quotients;
 mod strength;
 #[cfg(target_arch = "x86_64")]

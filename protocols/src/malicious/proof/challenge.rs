@@ -94,3 +94,25 @@ impl<A> Coin<A> {
             .into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is drawn part by part is what is drawn at once.
+    #[test]
+    fn a_stream_has_the_words_of_its_coin() {
+        let coin = Coin::<()> {
+            bytes: [7; 32],
+            after: PhantomData,
+        };
+        let words = coin.words("gates", 3, 1000);
+        let stream = coin.stream("gates", 3);
+        for (start, len) in [(0, 1000), (0, 1), (2, 129), (640, 360), (998, 2)] {
+            let mut part = vec![0; len];
+            stream.fill(start as u32 / 2, &mut part);
+            assert_eq!(part, words[start..start + len]);
+        }
+        assert_ne!(words, coin.words("gates", 4, 1000));
+    }
+}

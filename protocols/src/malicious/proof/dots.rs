@@ -11,7 +11,6 @@ use tacit_mpc::R64;
 
 use super::super::log::BitRelation;
 use super::field::Field;
-use super::kernels;
 use super::prime::{Prime, PrimeSum};
 
 /// Bits in a row: the block length of the first level.
@@ -115,9 +114,9 @@ impl Dots {
 /// Relations that a word can be in.
 const RELATIONS: usize = 8;
 
-/// Σ λ·w mod p for λ < 2^61, w < 2^63 and at most eight terms, which do not overflow.
-fn short_dot(f: Prime, terms: impl Iterator<Item = (u64, u64)>) -> u64 {
-    f.wide(terms.map(|(l, w)| u128::from(l) * u128::from(w)).sum())
+/// Σ λ·w for λ < 2^61, w < 2^63 and at most eight terms, which do not overflow.
+fn products(terms: impl Iterator<Item = (u64, u64)>) -> u128 {
+    terms.map(|(l, w)| u128::from(l) * u128::from(w)).sum()
 }
 
 fn nibble(word: R64, row: usize) -> usize {
@@ -213,7 +212,7 @@ impl Rows {
         })
     }
 
-    /// Adds to the sums of [`kernels::gram`] those of (C, D) at this party's relations, half a word being a block.
+    /// Adds to the sums of [`Field::gram`] those of (C, D) at this party's relations, half a word being a block.
     pub(super) fn gram(&self, dots: &[Dots], out: &mut [PrimeSum]) {
         let f = self.f;
         for dots in dots {
@@ -237,11 +236,17 @@ impl Rows {
                         let terms = weighted.iter().enumerate().map(|(m, weighted)| {
                             (dots.lambda(m)[g], weighted[row][nibble(gamma[g], row)])
                         });
-                        short_dot(f, terms)
+                        // Four products of reduced numbers are reduced at once.
+                        let sum = products(terms);
+                        if weighted.len() <= 4 {
+                            f.word(sum)
+                        } else {
+                            f.wide(sum)
+                        }
                     });
                 }
                 let n = ROWS * (end - start);
-                kernels::gram(f, &c[..n], &d[..n], HALF, out);
+                f.gram(&c[..n], &d[..n], HALF, out);
             }
         }
     }
@@ -301,7 +306,7 @@ impl Rows {
                         let weights = counting.map(|k| tables[k][usize::from(bytes[k])]);
                         (dots.lambda(m)[g], weights.sum())
                     });
-                    out.push(short_dot(f, terms));
+                    out.push(f.wide(products(terms)));
                 }
             }
         }
@@ -313,6 +318,7 @@ mod tests {
     use std::num::Wrapping;
 
     use super::super::super::log::Weight;
+    use super::super::kernels;
     use super::*;
 
     /// The sums of both levels and what is left after them, by the definition bit by bit, against the tables: all kinds of

@@ -176,7 +176,7 @@ impl WordClaim<'_> {
         let f = self.f;
         let lift = |x: &[R64], lifted: &mut Vec<u64>| {
             lifted.clear();
-            lifted.extend(x.iter().map(|w| f.lift(w.0)));
+            f.lift_all(x, lifted);
             lifted.resize(x.len().next_multiple_of(K), 0);
         };
         let mut factors = Factors::default();
