@@ -96,7 +96,7 @@ impl Function {
             Self::Floor => program::floor(),
             Self::Round => program::round(),
             Self::Logistic => program::logistic(FRACTION_BITS),
-            Self::ExpNegative => program::exp_clamped(),
+            Self::ExpNegative => program::exp_neg(),
             Self::Exp => program::exp(),
             Self::ExpWithin => program::exp_within(),
             Self::Tanh => program::tanh(),

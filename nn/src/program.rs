@@ -16,7 +16,7 @@ pub use choice::{
     clip, mask, max, max_index, negative, relu, relu_grad, scale, sign, threshold, zero,
 };
 pub use curves::{erf, gelu, gelu_tanh, mish, silu, table, tanh};
-pub use exponentials::{exp, exp_clamped, exp_neg, exp_within, logistic, sigmoid, softplus};
+pub use exponentials::{exp, exp_neg, exp_within, logistic, sigmoid, softplus};
 pub use steps::{floor, round};
 
 /// A register: the result of the instruction with that index.
@@ -51,7 +51,7 @@ pub enum Instr {
     Select(Reg, Reg),
     /// The bit as the number 0 or 1.
     ToArithmetic(Reg),
-    /// e^r for r in [-239, 1).
+    /// e^r for r < 1: 0 where that is less than a 32nd of a unit, at the latest below -23.
     ExpNeg(Reg),
     /// e^r for r in [-16, 12), with a relative error instead of [`Instr::ExpNeg`]'s absolute one.
     Exp(Reg),

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The range of [`Instr::ExpNeg`].
-pub(crate) const EXP_NEG_RANGE: (f64, f64) = (-239.0, 1.0);
+pub(crate) const EXP_NEG_RANGE: (f64, f64) = (f64::NEG_INFINITY, 1.0);
 /// The range of [`Instr::Exp`].
 pub(crate) const EXP_RANGE: (f64, f64) = (-16.0, 12.0);
 

@@ -29,6 +29,7 @@ mod equal;
 mod exact;
 mod exchange;
 pub(crate) mod exp;
+pub(crate) mod exp_negative;
 mod held;
 pub(crate) mod lookup;
 mod onehot;

@@ -201,6 +201,7 @@ fn groups() -> Vec<Vec<Program>> {
         simple.to_vec(),
         vec![program::logistic(18)],
         vec![exact_gates()],
+        vec![program::exp_neg()],
         vec![scaled(Scaled::InverseRoot)],
         vec![scaled(Scaled::Ln)],
     ]

@@ -12,8 +12,6 @@ fn logistic_of_exp(e: f64) -> f64 {
     1.0 / (1.0 + e)
 }
 
-/// Below this, e^x is 0 in fixed point, and above the lower end of [`Instr::ExpNeg`].
-const LEAST_EXPONENT: f64 = -200.0;
 /// The lower end of [`Instr::Exp`]: e^-16 is less than a 32nd of a unit.
 pub(super) const LEAST_RELATIVE: f64 = -16.0;
 /// Just below the upper end of [`Instr::Exp`]. Of few bits, so that it is exact at every precision.
@@ -62,24 +60,13 @@ pub fn softplus(fraction_bits: u32) -> Program {
     logistic(fraction_bits).keep("softplus", &[1])
 }
 
-/// e^x for x in [-239, 1).
+/// e^x for x < 1, without a lower end of the range. What lies far below is 0 exactly, which [`Instr::Exp`] would not give:
+/// sums over many such terms stay right.
 #[must_use]
 pub fn exp_neg() -> Program {
     let mut p = Program::new("exp_neg");
     let x = p.push(Instr::Input(0));
     let e = p.push(Instr::ExpNeg(x));
-    p.outputs = vec![e];
-    p
-}
-
-/// e^max(x, -200) for x < 1: e^x without a lower end of the range. What lies below is 0 exactly, which
-/// [`Instr::Exp`] would not give: sums over many such terms stay right.
-#[must_use]
-pub fn exp_clamped() -> Program {
-    let mut p = Program::new("exp_neg_clamped");
-    let x = p.push(Instr::Input(0));
-    let clamped = p.at_least(x, LEAST_EXPONENT);
-    let e = p.push(Instr::ExpNeg(clamped));
     p.outputs = vec![e];
     p
 }

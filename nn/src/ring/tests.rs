@@ -32,8 +32,8 @@ fn worst(program: &Program, x: &ArrayD<f64>, f: impl Fn(f64) -> f64) -> f64 {
 fn functions_are_accurate_over_their_range() {
     let ulp = 2f64.powi(-(F as i32));
     assert!(worst(&program::relu(), &grid(-1e6, 1e6), |x| x.max(0.0)) == 0.0);
-    assert!(worst(&program::exp_clamped(), &grid(-1e6, 0.99), f64::exp) <= ulp);
-    assert!(worst(&program::exp_neg(), &grid(-239.0, 0.99), f64::exp) <= ulp);
+    assert!(worst(&program::exp_neg(), &grid(-1e6, 0.99), f64::exp) <= ulp);
+    assert!(worst(&program::exp_neg(), &grid(-25.0, 0.99), f64::exp) <= ulp);
     assert!(
         worst(&program::sigmoid(F), &grid(-30.0, 30.0), |x| 1.0
             / (1.0 + (-x).exp()))
@@ -107,7 +107,7 @@ fn words_that_leave_their_range_are_located() {
     );
     refused(
         1.0,
-        "node 1: exp_neg_clamped: exp: 1 lies outside [-239, 1)",
+        "node 1: exp_neg: exp: 1 lies outside [-inf, 1)",
         |g, x| g.exp_negative(x),
     );
     refused(2f64.powi(43), "node 1: linear:", |g, x| {
@@ -196,7 +196,7 @@ fn r10_every_range_ends_where_it_should() {
         (
             "e^x below one",
             program_of(1, Instr::ExpNeg(0)),
-            interval(-239 * one, one),
+            vec![(vec![-top, one - 1], vec![one])],
         ),
         (
             "e^x with a relative error",

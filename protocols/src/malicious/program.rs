@@ -44,6 +44,7 @@ enum Step {
     Select(usize, usize),
     ToArithmetic(usize),
     Exp(usize, Rc<ExpTables>),
+    ExpNegative(usize, Rc<ExpTables>),
     Scaled(usize, Rc<Normalised>),
     Table(usize, Rc<Prepared>),
 }
@@ -131,7 +132,7 @@ impl Compiler {
                 Instr::Floor(r) => Step::Floor(*r),
                 Instr::Select(b, r) => Step::Select(*b, *r),
                 Instr::ToArithmetic(b) => Step::ToArithmetic(*b),
-                Instr::ExpNeg(r) => Step::Exp(*r, Rc::clone(&self.exp_negative)),
+                Instr::ExpNeg(r) => Step::ExpNegative(*r, Rc::clone(&self.exp_negative)),
                 Instr::Exp(r) => Step::Exp(*r, Rc::clone(&self.exp)),
                 Instr::Table(r, t) => Step::Table(*r, self.table(t)?),
                 Instr::Scaled { x, f, lo, hi } => Step::Scaled(*x, self.scaled(*f, *lo, *hi)?),
@@ -190,6 +191,10 @@ impl Compiled {
                     Register::Number(one.times(R64::default() + std::num::Wrapping(1 << self.f)))
                 }
                 Step::Exp(r, t) => Register::Number(exp(c, t, number(*r), self.rounding).await?),
+                Step::ExpNegative(r, t) => {
+                    let x = at_least(c, number(*r), LEAST_EXPONENT, self.f).await?;
+                    Register::Number(exp(c, t, &x, self.rounding).await?)
+                }
                 Step::Table(r, t) => {
                     Register::Number(evaluate(c, t, number(*r), None, self.rounding).await?)
                 }
@@ -202,6 +207,20 @@ impl Compiled {
         Ok(self.outputs.iter().map(|&r| registers[r].clone()).collect())
     }
 }
+
+/// Below this e^x is 0 in fixed point, and above the lower end of its table.
+const LEAST_EXPONENT: i64 = -200;
+
+/// max(x, lo).
+async fn at_least(c: &Circuit<'_>, x: &Words, lo: i64, f: u32) -> Result<Words> {
+    let lo = fixed::from_signed(lo << f);
+    let above = linear(c, [(ONE, x)].into_iter(), -lo);
+    let below = negative(c, &above, 63).await?;
+    let lost = select(c, &below, &above).await?;
+    Ok(linear(c, [(ONE, &above), (-ONE, &lost)].into_iter(), lo))
+}
+
+const ONE: R64 = std::num::Wrapping(1);
 
 /// Σ k·x + bias.
 fn linear<'a>(c: &Circuit<'_>, terms: impl Iterator<Item = (R64, &'a Words)>, bias: R64) -> Words {

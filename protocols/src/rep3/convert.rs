@@ -14,7 +14,7 @@ use super::held::{Held, Words, is_a};
 const ONE: R64 = Wrapping(1);
 
 /// All ones where the plane's bit is set and zero elsewhere, for n values.
-fn masks(plane: &[u64], n: usize) -> Words {
+pub(super) fn masks(plane: &[u64], n: usize) -> Words {
     let mut masks = to_words(plane, n);
     vectorised(|| masks.iter_mut().for_each(|m| *m = -*m));
     masks

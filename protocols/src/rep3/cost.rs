@@ -14,7 +14,7 @@ use tacit_nn::program::Instr;
 use tacit_nn::{Engine, Error, Layout, Product, Program, Result, fixed};
 
 use super::exact::CARRY_DEPTH;
-use super::exp;
+use super::exp_negative;
 use super::plan::{Choice, Tree};
 use super::program::Compiler;
 use super::work::{Forecast, Work};
@@ -290,8 +290,11 @@ impl Engine for CostEngine {
                         let tree = Tree::cheapest(f, CARRY_DEPTH);
                         Box::new(move |s| s.floor(f, &tree))
                     }
-                    Instr::ExpNeg(_) => exponential(exp::NEGATIVE, f),
-                    Instr::Exp(_) => exponential(exp::RELATIVE, f),
+                    Instr::ExpNeg(_) => {
+                        let tree = Tree::cheapest(exp_negative::compared(f), depth);
+                        Box::new(move |s| s.exp_negative(f, &tree))
+                    }
+                    Instr::Exp(_) => Box::new(move |s| s.exp(f)),
                     Instr::Table(_, t) => {
                         let t = self.compiler.table(t)?;
                         Box::new(move |s| s.table(&t))
@@ -313,8 +316,4 @@ impl Engine for CostEngine {
         };
         Ok(vec![output; program.outputs.len()])
     }
-}
-
-fn exponential(range: exp::Range, f: u32) -> Box<dyn Fn(&mut Count)> {
-    Box::new(move |s| s.exponential(range, f))
 }

@@ -1,9 +1,9 @@
-//! e^x for x in [-239, 1), with an absolute error, or in [-16, 12), with a relative one.
+//! e^x for x in [-16, 12), with a relative error, and the table by which it and `exp_negative.rs` work.
 //!
 //! With the split of `lookup.rs`, e^x = e^(lo + 2^d·e + L_s)·e^(L_c): D deals the first factor for every cell, rotated by its
 //! w, and A and B multiply their half of row v by the second (e^(c+s) = e^c·e^s on shares: Kelkar, Le, Raykova, Seth, USENIX
-//! Security 2022). No polynomial, no base change. 3 rounds (D's first); 168 bytes for 16 cells of width 16 and 98.5 bytes for
-//! 8 cells of width 4, at f = 16. Semi-honest; the functionality is that of `lookup.rs`.
+//! Security 2022). No polynomial, no base change. 3 rounds (D's first) and 98.5 bytes at f = 16, for 8 cells of width 4.
+//! Semi-honest; the functionality is that of `lookup.rs`.
 //!
 //! A and B must compute e^(L_c) to the same bit, so everything is integer arithmetic, the dealer's rows too (requirement R7): a
 //! product of constants, one a bit of the low part.
@@ -27,12 +27,12 @@ pub(crate) struct Range {
     pub(crate) log2_cells: u32,
     /// Scales of e^(L_c) and of the dealt rows: the greatest product stays below 2^62.
     pub(crate) pair_scale: u32,
-    row_scale: u32,
+    pub(super) row_scale: u32,
     /// Scale of the cells' constants, the greatest of which stays below 2^64.
-    cell_scale: u32,
+    pub(super) cell_scale: u32,
 }
 
-/// [-239, 1): e^1·2^59 < 2^62.
+/// [-239, 1), for the malicious level: e^1·2^59 < 2^62.
 pub(crate) const NEGATIVE: Range = Range {
     lo: -239,
     log2_width: 4,
@@ -132,6 +132,13 @@ impl ExpTables {
         let shift = UNIT - self.range.pair_scale;
         Wrapping((self.exp_low(Wrapping(low)).0 + (1 << (shift - 1))) >> shift)
     }
+
+    /// What A or B picked, times its factors.
+    pub(super) fn times_pair_factors(&self, mut picked: Words, low: &[u64]) -> Words {
+        let factors = low.iter().map(|&l| self.pair_factor(l));
+        picked.iter_mut().zip(factors).for_each(|(r, f)| *r *= f);
+        picked
+    }
 }
 
 /// A secret word of which factors are chosen, and their product at scale 2^40.
@@ -229,27 +236,22 @@ pub(crate) async fn exp(
         rows
     })
     .await?;
-    let u = dealt.half().map(|half| {
-        let row = pick(half, &parts.cell);
-        row.iter()
-            .zip(&parts.low)
-            .map(|(&r, &l)| r * t.pair_factor(l))
-            .collect()
-    });
+    let u = dealt
+        .half()
+        .map(|half| t.times_pair_factors(pick(half, &parts.cell), &parts.low));
     finish(strand, n, u, 64, range.shift(t.f), rounding).await
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::exp_negative::range as below_one;
     use super::super::select_row::traced::{Traced, trace};
     use super::*;
 
     #[test]
     fn constants_and_products_are_right_to_the_last_bits() {
-        for (range, f) in [NEGATIVE, RELATIVE]
-            .into_iter()
-            .flat_map(|r| [16, 18, 20].map(|f| (r, f)))
-        {
+        let ranges = |f| [NEGATIVE, RELATIVE, below_one(f)].map(|range| (range, f));
+        for (range, f) in [16, 18, 20].into_iter().flat_map(ranges) {
             let t = ExpTables::new(range, f);
             for (j, &x) in t.factors.iter().enumerate() {
                 let want = (2f64.powi(j as i32 - f as i32)).exp();
@@ -329,13 +331,26 @@ mod tests {
             let constants = t.factors.iter().chain(&t.cells).copied();
             fnv(constants.chain(rows.chain(factors).map(|w| w.0)))
         };
-        let got = [16, 18, 20].map(|f| [hash(NEGATIVE, f), hash(RELATIVE, f)]);
+        let got =
+            [16, 18, 20].map(|f| [hash(NEGATIVE, f), hash(RELATIVE, f), hash(below_one(f), f)]);
         assert_eq!(got, EXPONENTIALS, "{got:#x?}");
     }
 
-    const EXPONENTIALS: [[u64; 2]; 3] = [
-        [0xF8C2_7324_33D6_861E, 0xF2CD_6FD1_1B36_C413],
-        [0x4409_88AF_950B_E595, 0x073F_D50D_58EB_A5E5],
-        [0x6238_61E0_9CA9_F131, 0x2B8E_A6F0_5D27_34B6],
+    const EXPONENTIALS: [[u64; 3]; 3] = [
+        [
+            0xF8C2_7324_33D6_861E,
+            0xF2CD_6FD1_1B36_C413,
+            0x61DB_AF63_4445_DFC1,
+        ],
+        [
+            0x4409_88AF_950B_E595,
+            0x073F_D50D_58EB_A5E5,
+            0x5ACB_0153_8E87_8D04,
+        ],
+        [
+            0x6238_61E0_9CA9_F131,
+            0x2B8E_A6F0_5D27_34B6,
+            0x7B05_3D41_C459_B2FC,
+        ],
     ];
 }

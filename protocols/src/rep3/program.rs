@@ -20,6 +20,7 @@ use super::convert::{select, to_arithmetic};
 use super::equal::zero;
 use super::exact::{CARRY_DEPTH, floor};
 use super::exp::{self, ExpTables, exp};
+use super::exp_negative::{self, exp_negative};
 use super::held::{Held, Words};
 use super::lookup::{Prepared, evaluate};
 use super::plan::{Choice, Depth, Tree};
@@ -48,6 +49,7 @@ enum Step {
     Select(usize, usize),
     ToArithmetic(usize),
     Exp(usize, Rc<ExpTables>),
+    ExpNegative(usize, Rc<ExpTables>, Rc<Tree>),
     Scaled(usize, Rc<Normalised>),
     Table(usize, Rc<Prepared>),
 }
@@ -88,7 +90,7 @@ impl Compiler {
             f,
             choice,
             exp: Rc::new(ExpTables::new(exp::RELATIVE, f)),
-            exp_negative: Rc::new(ExpTables::new(exp::NEGATIVE, f)),
+            exp_negative: Rc::new(ExpTables::new(exp_negative::range(f), f)),
             tables: RefCell::default(),
             scaled: RefCell::default(),
             trees: Rc::default(),
@@ -169,7 +171,10 @@ impl Compiler {
                 Instr::Floor(r) => Step::Floor(*r, self.trees.get(self.f, CARRY_DEPTH)),
                 Instr::Select(b, r) => Step::Select(*b, *r),
                 Instr::ToArithmetic(b) => Step::ToArithmetic(*b),
-                Instr::ExpNeg(r) => Step::Exp(*r, Rc::clone(&self.exp_negative)),
+                Instr::ExpNeg(r) => {
+                    let tree = self.trees.get(exp_negative::compared(self.f), depth);
+                    Step::ExpNegative(*r, Rc::clone(&self.exp_negative), tree)
+                }
                 Instr::Exp(r) => Step::Exp(*r, Rc::clone(&self.exp)),
                 Instr::Table(r, t) => Step::Table(*r, self.table(t)?),
                 Instr::Scaled { x, f, lo, hi } => Step::Scaled(*x, self.scaled(*f, *lo, *hi)?),
@@ -242,6 +247,9 @@ impl Compiled {
                 Step::Exp(r, t) => {
                     Register::Number(exp(strand, t, &number(*r).side(), &self.rounding).await?)
                 }
+                Step::ExpNegative(r, t, tree) => Register::Number(
+                    exp_negative(strand, t, &number(*r).side(), tree, &self.rounding).await?,
+                ),
                 Step::Table(r, t) => Register::Number(
                     evaluate(strand, t, &number(*r).side(), None, &self.rounding).await?,
                 ),

@@ -69,4 +69,5 @@ for d, scale in (17, 24), (31, 26), (22, 29):
     print("rows", d, scale, hex(rows(d, scale)))
 for f in 16, 18, 20:
     negative = exponentials(f, -239, 4, 4, 18, 41, 80)
-    print("exponentials", f, hex(negative), hex(exponentials(f, -16, 2, 3, 18, 26, 52)))
+    below_one = exponentials(f, -23, 3, 2, f + 2, f + 12, 72)
+    print("exponentials", f, hex(negative), hex(exponentials(f, -16, 2, 3, 18, 26, 52)), hex(below_one))

@@ -10,7 +10,8 @@ use tacit_mpc::wire::packed_len;
 
 use super::super::bits::words_of;
 use super::super::exact::CARRY_DEPTH;
-use super::super::exp::Range;
+use super::super::exp::{self, Range};
+use super::super::exp_negative;
 use super::super::lookup::Prepared;
 use super::super::plan::{Depth, Kind, Tree};
 use super::super::scaled::Normalised;
@@ -417,7 +418,23 @@ impl<'a> Count<'a> {
         self.truncate(t.k, t.shift);
     }
 
-    pub(super) fn exponential(&mut self, range: Range, f: u32) {
+    pub(super) fn exp(&mut self, f: u32) {
+        self.exponential(exp::RELATIVE, f, (exp::RELATIVE.cells(), 64));
+    }
+
+    pub(super) fn exp_negative(&mut self, f: u32, tree: &Tree) {
+        let range = exp_negative::range(f);
+        let dealt = 2 * range.cells();
+        self.all_parties(passed(self.n() as u64));
+        self.negative(tree);
+        // The bit as masks, and what it leaves of the rows.
+        self.all_parties(transposed(self.n()));
+        self.dealer(passed((dealt * self.n()) as u64));
+        self.exponential(range, f, (dealt, exp_negative::word_bits(f)));
+    }
+
+    /// A table of exponentials of which so many words of k bits are dealt a value.
+    fn exponential(&mut self, range: Range, f: u32, (dealt, k): (usize, u32)) {
         let n = self.n();
         let words = (range.cells() * n) as u64;
         let factors = u64::from(range.low_bits(f)) * n as u64;
@@ -430,13 +447,13 @@ impl<'a> Count<'a> {
         });
         self.pair(Work {
             factors,
-            chosen: words,
-            passed: words,
+            chosen: (dealt * n) as u64,
+            passed: (dealt * n) as u64,
             ..Work::default()
         });
-        self.deal(range.cells() * n, Form::Words(64));
-        self.swap(n, Form::Words(64));
-        self.truncate(64, range.shift(f));
+        self.deal(dealt * n, Form::Words(k));
+        self.swap(n, Form::Words(k));
+        self.truncate(k, range.shift(f));
     }
 
     /// A linear combination of `terms` terms inside of a program.
