@@ -94,6 +94,22 @@ pub trait Engine {
     /// scale·Σ coefficient·f(x, y) over products of one shape, at least one, rounded to the working precision once.
     fn products(&mut self, terms: &[Product<'_, Self::Value>], scale: f64) -> Result<Self::Value>;
 
+    /// Σ coefficient·f(x, y) as [`Self::round`] takes it, after local rearrangements, maxima and [`Self::linear`] without bias
+    /// with [`Self::unrounded`] terms. An engine whose roundings cost nothing to speak of rounds it here.
+    fn products_unrounded(&mut self, terms: &[Product<'_, Self::Value>]) -> Result<Self::Value> {
+        self.products(terms, 1.0)
+    }
+
+    /// A value, to be added to [`Self::products_unrounded`]: at its scale.
+    fn unrounded(&mut self, x: &Self::Value) -> Result<Self::Value> {
+        Ok(x.clone())
+    }
+
+    /// What [`Self::products_unrounded`] began, rounded to the working precision once.
+    fn round(&mut self, x: Self::Value) -> Result<Self::Value> {
+        Ok(x)
+    }
+
     /// scale·f(x, y), rounded to the working precision once.
     fn bilinear(
         &mut self,

@@ -330,12 +330,29 @@ impl Engine for Ranges {
     }
 
     fn products(&mut self, terms: &[Product<'_, Value>], scale: f64) -> Result<Value> {
-        let mut y =
-            products::products(terms, scale, self.fraction_bits).map_err(|stop| self.stop(stop))?;
+        let mut y = products::products(terms, scale, self.fraction_bits, false)
+            .map_err(|stop| self.stop(stop))?;
         if let Some(Fact::Softmax { mass }) = self.facts.get(&self.node) {
             y.mass = Some(*mass / self.unit());
         }
         self.check("product", y)
+    }
+
+    fn products_unrounded(&mut self, terms: &[Product<'_, Value>]) -> Result<Value> {
+        products::products(terms, 1.0, self.fraction_bits, true).map_err(|stop| self.stop(stop))
+    }
+
+    fn unrounded(&mut self, x: &Value) -> Result<Value> {
+        let wide = |(lo, hi): Interval| (lo << self.fraction_bits, hi << self.fraction_bits);
+        let entries = x.entries().map(wide).collect();
+        self.words("a term of a sum before its rounding", x.lo.shape(), entries)
+    }
+
+    fn round(&mut self, x: Value) -> Result<Value> {
+        let f = self.fraction_bits;
+        let rounded = |(lo, hi): Interval| ((lo >> f) - 1, (hi >> f) + 1);
+        let entries: Vec<Interval> = x.entries().map(rounded).collect();
+        Value::collect(x.lo.shape(), entries)
     }
 
     fn map(&mut self, program: &Program, inputs: &[&Value]) -> Result<Vec<Value>> {

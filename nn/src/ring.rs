@@ -262,6 +262,26 @@ impl Engine for Ring {
         self.products_words(op, &terms, (c, self.fraction_bits + g))
     }
 
+    fn products_unrounded(&mut self, terms: &[Product<'_, Tensor>]) -> Result<Tensor> {
+        let op = terms.first().map_or("products", |t| t.f.name());
+        let terms: Vec<_> = terms
+            .iter()
+            .map(|t| (t.f, t.coefficient, t.x, t.y))
+            .collect();
+        self.products_words(op, &terms, (1, 0))
+    }
+
+    fn unrounded(&mut self, x: &Tensor) -> Result<Tensor> {
+        each(x, |word| {
+            let wide = i128::from(signed(word)) << self.fraction_bits;
+            self.word("a term of a sum before its rounding", wide)
+        })
+    }
+
+    fn round(&mut self, x: Tensor) -> Result<Tensor> {
+        Ok(x.mapv(|word| from_signed(signed(word) >> self.fraction_bits)))
+    }
+
     fn map(&mut self, program: &Program, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
         let mut registers = Vec::with_capacity(program.code.len());
         for instr in &program.code {

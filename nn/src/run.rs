@@ -1,12 +1,13 @@
 //! Runs a graph on an engine.
 
-use tacit_mpc::Bilinear;
+mod later;
+mod plan;
 
-use crate::{
-    Edge, Engine, Error, Graph, Product, Result,
-    graph::{Node, Op},
-    program,
-};
+use std::borrow::Cow;
+
+use crate::{Edge, Engine, Error, Graph, Product, Result, graph::Op, program};
+use later::Rounded;
+use plan::{Plan, Work};
 
 /// Runs the graph in the order in which it was built; its outputs.
 ///
@@ -21,7 +22,8 @@ pub fn run<E: Engine>(graph: &Graph, e: &mut E, inputs: &[E::Value]) -> Result<V
 pub type Observer<'o, E> =
     dyn FnMut(usize, usize, &mut E, &<E as Engine>::Value) -> Result<()> + 'o;
 
-/// [`run`], showing every value that is computed to `observer`. A product that was fused into a sum is not seen by itself.
+/// [`run`], showing every value that is computed to `observer`. A product that was fused into a sum is not seen by itself, nor
+/// is what is rounded later.
 ///
 /// # Errors
 /// As for [`run`], and whatever the observer reports.
@@ -35,9 +37,10 @@ pub fn run_observed<E: Engine>(
     run_order(graph, &order, e, inputs, observer)
 }
 
-/// Runs the graph in any topological order. Nodes on which no output depends are skipped, a scale of a product that nothing
-/// else uses is done with the product, products that are only added up are rounded once, outputs of functions that nobody uses are not computed, and a value is dropped after
-/// its last use.
+/// Runs the graph in any topological order. Nodes on which no output depends are skipped, a scale of a product or of another
+/// scale that nothing else uses is done with it, products that are only added up are rounded once, outputs of functions that
+/// nobody uses are not computed, products of which only the greatest are kept are rounded when these are known, and a value is
+/// dropped after its last use.
 ///
 /// # Errors
 /// As for [`run`], and [`Error::Invalid`] where `order` puts a node before one that it depends on.
@@ -81,10 +84,16 @@ fn run_order<E: Engine>(
         e.begin_node(node);
         let work = plan.work(graph, node);
         let operands = work.operands();
-        let results = apply(&work, &live, e, inputs, &values)?;
+        let results = apply(&work, &live, e, inputs, &values, &plan)?;
         operands.iter().for_each(|&x| values.release(x));
-        for (port, value) in live.into_iter().zip(results) {
-            observer(node, port, e, &value)?;
+        for (port, mut value) in live.into_iter().zip(results) {
+            match plan.rounded[node] {
+                Rounded::Behind if port == 0 => value = e.round(value)?,
+                _ => (),
+            }
+            if port > 0 || plan.rounded[node] != Rounded::Later {
+                observer(node, port, e, &value)?;
+            }
             values.held[node][port] = Some(value);
         }
     }
@@ -117,32 +126,6 @@ fn check_inputs<E: Engine>(graph: &Graph, e: &E, inputs: &[E::Value]) -> Result<
     Ok(())
 }
 
-/// What is to be computed for a node.
-enum Work<'g> {
-    /// Its operation.
-    Op(&'g Op, &'g [Edge]),
-    /// factor·Σ c·f(x, y) + Σ c·x + bias: products that nothing else uses, rounded once with what adds them up.
-    Products {
-        terms: Vec<(Bilinear, i64, Edge, Edge)>,
-        factor: f64,
-        rest: Vec<(i64, Edge)>,
-        bias: f64,
-    },
-}
-
-impl Work<'_> {
-    fn operands(&self) -> Vec<Edge> {
-        match self {
-            Self::Op(_, operands) => operands.to_vec(),
-            Self::Products { terms, rest, .. } => terms
-                .iter()
-                .flat_map(|&(.., x, y)| [x, y])
-                .chain(rest.iter().map(|&(_, x)| x))
-                .collect(),
-        }
-    }
-}
-
 /// Runs one operation; its live ports.
 fn apply<E: Engine>(
     work: &Work<'_>,
@@ -150,9 +133,35 @@ fn apply<E: Engine>(
     e: &mut E,
     inputs: &[E::Value],
     values: &Values<E::Value>,
+    plan: &Plan,
 ) -> Result<Vec<E::Value>> {
     let (op, operands) = match work {
         Work::Op(op, operands) => (*op, *operands),
+        Work::Unrounded(Op::Bilinear(f), operands) => {
+            let (x, y) = (values.get(operands[0])?, values.get(operands[1])?);
+            let (f, coefficient) = (*f, 1);
+            let term = Product {
+                f,
+                coefficient,
+                x,
+                y,
+            };
+            return Ok(vec![e.products_unrounded(&[term])?]);
+        }
+        Work::Unrounded(_, operands) => {
+            let mut terms = Vec::with_capacity(operands.len());
+            for &x in *operands {
+                let value = values.get(x)?;
+                terms.push(if plan.rounded[x.node] == Rounded::Later {
+                    Cow::Borrowed(value)
+                } else {
+                    Cow::Owned(e.unrounded(value)?)
+                });
+            }
+            let terms: Vec<(i64, &E::Value)> = terms.iter().map(|x| (1, &**x)).collect();
+            return Ok(vec![e.linear(&terms, 0.0)?]);
+        }
+        Work::Scale(c, x) => return e.map(&program::scale(*c), &[values.get(*x)?]),
         Work::Products {
             terms,
             factor,
@@ -202,78 +211,6 @@ fn apply<E: Engine>(
             e.map(&program.keep(program.name, live), &xs)?
         }
     })
-}
-
-/// What the outputs need.
-struct Plan {
-    /// How often each port of each node is used.
-    uses: Vec<Vec<usize>>,
-    /// Products that the one node that uses them computes: a scale, or a sum of several.
-    fused: Vec<bool>,
-}
-
-impl Plan {
-    fn of(graph: &Graph) -> Self {
-        let mut uses: Vec<Vec<usize>> =
-            graph.nodes.iter().map(|node| vec![0; node.ports]).collect();
-        graph.outputs.iter().for_each(|x| uses[x.node][x.port] += 1);
-        for (k, node) in graph.nodes.iter().enumerate().rev() {
-            if uses[k].iter().any(|&n| n > 0) {
-                node.inputs.iter().for_each(|x| uses[x.node][x.port] += 1);
-            }
-        }
-        let mut fused = vec![false; graph.len()];
-        for (k, node) in graph.nodes.iter().enumerate() {
-            let products: Vec<usize> = node
-                .inputs
-                .iter()
-                .map(|x| x.node)
-                .filter(|&x| matches!(graph.nodes[x].op, Op::Bilinear(_)) && uses[x][0] == 1)
-                .collect();
-            let fuses = match node.op {
-                Op::Scale(_) => products.len() == 1,
-                Op::Linear(..) => products.len() > 1,
-                _ => false,
-            };
-            if fuses && uses[k][0] > 0 {
-                products.into_iter().for_each(|x| fused[x] = true);
-            }
-        }
-        Self { uses, fused }
-    }
-
-    fn work<'g>(&self, graph: &'g Graph, node: usize) -> Work<'g> {
-        let node = &graph.nodes[node];
-        let product = |x: Edge, c: i64| match graph.nodes[x.node] {
-            Node {
-                op: Op::Bilinear(f),
-                ref inputs,
-                ..
-            } if self.fused[x.node] => Some((f, c, inputs[0], inputs[1])),
-            _ => None,
-        };
-        let (coefficients, factor, bias) = match &node.op {
-            Op::Scale(c) => (&[1][..], *c, 0.0),
-            Op::Linear(coefficients, bias) => (&coefficients[..], 1.0, *bias),
-            op => return Work::Op(op, &node.inputs),
-        };
-        let (mut terms, mut rest) = (Vec::new(), Vec::new());
-        for (&x, &c) in node.inputs.iter().zip(coefficients) {
-            match product(x, c) {
-                Some(term) => terms.push(term),
-                None => rest.push((c, x)),
-            }
-        }
-        if terms.is_empty() {
-            return Work::Op(&node.op, &node.inputs);
-        }
-        Work::Products {
-            terms,
-            factor,
-            rest,
-            bias,
-        }
-    }
 }
 
 /// The values that are still to be used, and how often.
@@ -397,6 +334,111 @@ mod tests {
         let out = run(&g, &mut e, &[array![[1.0, 2.0], [0.0, 1.0]].into_dyn()]).unwrap();
         assert_eq!(e.1, ["node 0", "node 3", "mul 1", "node 4", "matmul+mul 1"]);
         assert_eq!(out[0], array![[1.5f32, 2.5], [0.5, 1.5]].into_dyn());
+    }
+
+    #[test]
+    fn scales_of_scales_round_once() {
+        let mut g = Graph::new();
+        let x = g.input(&[2, 2]);
+        // Of a product, and of what is no product.
+        let product = g.matmul(x, x).unwrap();
+        let half = g.scale(product, 0.5).unwrap();
+        let eighth = g.scale(half, 0.25).unwrap();
+        let quarter = g.scale(x, 0.25).unwrap();
+        let same = g.scale(quarter, 3.0).unwrap();
+        let thrice = g.scale(same, 2.0).unwrap();
+        // One that something else uses; two that are too small together, and two that have too many digits together.
+        let twice = g.scale(thrice, 0.5).unwrap();
+        let tiny = g.scale(twice, 2f64.powi(-20)).unwrap();
+        let nothing = g.scale(tiny, 2f64.powi(-30)).unwrap();
+        let part = g.scale(x, 1001.0 / 1024.0).unwrap();
+        let parts = g.scale(part, 1003.0 / 1024.0).unwrap();
+        for y in [eighth, twice, nothing, parts] {
+            g.output(y);
+        }
+        let mut e = Log::default();
+        let input = array![[1.0, -2.0], [3.0, 4.0]].into_dyn();
+        let out = run(&g, &mut e, &[input]).unwrap();
+        let want = [
+            "node 0",
+            "node 3",
+            "matmul 0.125",
+            "node 7",
+            "scale 1",
+            "node 8",
+            "scale 1",
+            "node 9",
+            "scale 1",
+            "node 10",
+            "scale 1",
+            "node 11",
+            "scale 1",
+        ];
+        assert_eq!(e.1, want);
+        assert_eq!(out[0], array![[-0.625f32, -1.25], [1.875, 1.25]].into_dyn());
+        assert_eq!(out[1], array![[0.75f32, -1.5], [2.25, 3.0]].into_dyn());
+    }
+
+    /// A product before a maximum of its halves' halves, plus a bias, is rounded behind it; the results are those of rounding
+    /// first, which `rounded_first` forces by an output of what lies between.
+    #[test]
+    fn products_of_which_the_greatest_are_kept_are_rounded_afterwards() {
+        let pooled = |rounded_first: bool| {
+            let mut g = Graph::new();
+            let (x, w, b) = (g.input(&[6, 8]), g.input(&[8, 4]), g.input(&[1, 4]));
+            let product = g.matmul(x, w).unwrap();
+            let z = g.add(product, b).unwrap();
+            let mut pool = z;
+            for n in [4, 2] {
+                let left = g.slice(pool, 1, 0..n / 2).unwrap();
+                let right = g.slice(pool, 1, n / 2..n).unwrap();
+                pool = g.max(left, right).unwrap();
+            }
+            let y = g.relu(pool).unwrap();
+            let flat = g.reshape(y, &[6]).unwrap();
+            g.output(flat);
+            if rounded_first {
+                g.output(z);
+            }
+            g
+        };
+        let (later, first) = (pooled(false), pooled(true));
+        let marks = |g: &Graph| Plan::of(g).rounded;
+        let count = |g: &Graph, mark| marks(g).iter().filter(|&&m| m == mark).count();
+        assert_eq!(
+            (
+                count(&later, Rounded::Later),
+                count(&later, Rounded::Behind)
+            ),
+            (9, 1)
+        );
+        assert_eq!(count(&first, Rounded::AtOnce), first.len());
+        let mut e = crate::Ring::new(18);
+        let entry = |k: usize| ((k * 7919) % 1000) as f64 / 257.0 - 1.9;
+        let inputs = [[6, 8], [8, 4], [1, 4]].map(|shape: [usize; 2]| {
+            let mut k = shape[1];
+            let x = ndarray::ArrayD::from_shape_simple_fn(shape.to_vec(), || {
+                k += 1;
+                entry(k)
+            });
+            e.public(&x).unwrap()
+        });
+        let got = run(&later, &mut e, &inputs).unwrap();
+        let want = run(&first, &mut e, &inputs).unwrap();
+        assert_eq!(got[0], want[0]);
+        assert!(got[0].iter().any(|w| w.0 > 0), "not all cut off");
+
+        // Half of what was multiplied is too much to round once more.
+        let mut g = Graph::new();
+        let (x, w) = (g.input(&[6, 8]), g.input(&[8, 4]));
+        let product = g.matmul(x, w).unwrap();
+        let (left, right) = (
+            g.slice(product, 1, 0..2).unwrap(),
+            g.slice(product, 1, 2..4).unwrap(),
+        );
+        let y = g.max(left, right).unwrap();
+        g.output(y);
+        assert_eq!(count(&g, Rounded::AtOnce), g.len());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use tacit_mpc::conv::Conv;
 use tacit_mpc::simulate::{mem, simulate_seeded};
 use tacit_mpc::{Bilinear, Cost};
 use tacit_nn::program::{Instr, Scaled};
-use tacit_nn::{Engine, Function, Graph, Program, Result, program, run};
+use tacit_nn::{Engine, Function, Graph, Program, Result, Ring, program, run};
 use tacit_protocols::rep3::{CostEngine, CostValue, Depth, Rates, Rep3Engine, Work};
 
 fn graph(rows: usize, columns: usize) -> Graph {
@@ -92,6 +92,60 @@ proptest! {
             e.session().cost()
         });
         prop_assert_eq!(got, want.to_vec());
+    }
+}
+
+/// Of a product whose maxima alone are kept these alone are rounded: a unit off the ring engine at most, and forecast.
+#[test]
+fn products_that_are_rounded_later_cost_what_was_forecast() {
+    let (rows, columns) = (70, 16);
+    let n = rows * columns;
+    let mut g = Graph::new();
+    let shapes = [[rows, 5], [5, columns], [1, columns]];
+    let [x, w, b] = shapes.map(|s| g.input(&s));
+    let product = g.matmul(x, w).unwrap();
+    let mut y = g.add(product, b).unwrap();
+    for half in [columns / 2, columns / 4] {
+        let left = g.slice(y, 1, 0..half).unwrap();
+        let right = g.slice(y, 1, half..2 * half).unwrap();
+        y = g.max(left, right).unwrap();
+    }
+    let y = g.relu(y).unwrap();
+    g.output(y);
+    let inputs = shapes.map(|s| {
+        ArrayD::from_shape_fn(IxDyn(&s), |i| {
+            ((31 * i[0] + 17 * i[1]) % 23) as f64 / 7.3 - 1.5
+        })
+    });
+    let want = forecast(Depth::Three, 18, |e| {
+        run(&g, e, &shapes.map(|s| CostValue::shared(&s)))
+    });
+    let got = simulate_seeded(mem(), 1, |session| {
+        let mut e = Rep3Engine::new(session, 18).unwrap();
+        let inputs: Vec<_> = inputs.iter().map(|x| e.trivial(x).unwrap()).collect();
+        let y = run(&g, &mut e, &inputs).unwrap().remove(0);
+        let cost = e.session().cost();
+        (cost, e.reveal(&y).unwrap())
+    });
+    for ((cost, _), want) in got.iter().zip(&want) {
+        assert_eq!(cost, want);
+    }
+    // Maxima of a half and of a quarter, the relu and the rounding of a quarter.
+    let bytes: u64 = want.iter().map(|c| c.bytes).sum();
+    let stated = 24.0 + 73.75 * (0.5 + 0.25 + 0.25) + 14.75 * 0.25;
+    // Messages end with whole bytes.
+    assert!(
+        (1.0..1.01).contains(&(bytes as f64 / (stated * n as f64))),
+        "{bytes}"
+    );
+    let mut ring = Ring::new(18);
+    let words = inputs.each_ref().map(|x| ring.encode(x).unwrap());
+    let exact = run(&g, &mut ring, &words).unwrap().remove(0);
+    let exact = ring.decode(&exact);
+    assert!(exact.iter().any(|&y| y > 0.0));
+    for (got, want) in got[0].1.iter().zip(&exact) {
+        let units = (got - want) * 2f64.powi(18);
+        assert!((0.0..=1.0).contains(&units), "{got} {want}");
     }
 }
 

@@ -171,6 +171,7 @@ mod tests {
 
     use tacit_mpc::net::{MemNet, Transport};
     use tacit_mpc::simulate::simulate;
+    use tacit_protocols::rep3::{CostEngine, CostValue as Shape, Depth};
 
     use super::*;
 
@@ -198,6 +199,27 @@ mod tests {
             // The random logits differ: nothing is lost on the way.
             let spread = want[0].iter().fold(0.0, |most: f64, v| most.max(v.abs()));
             assert!(spread > 0.05, "{network:?}: {spread}");
+        }
+    }
+
+    /// Bytes of all parties, to the digits of the figures, and rounds for the batch that is measured.
+    #[test]
+    fn networks_cost_what_the_figures_say() {
+        for (network, megabytes, rounds) in [
+            (Network::Mlp, 3.46, 18),
+            (Network::MlpTrain, 9.55, 74),
+            (Network::Lenet, 197.85, 52),
+        ] {
+            let (graph, inputs) = network.build(128).unwrap();
+            let mut e = CostEngine::new(18, Depth::Three);
+            let shares = inputs.iter().map(|x| Shape::shared(x.shape()));
+            tacit_nn::run(&graph, &mut e, &shares.collect::<Vec<_>>()).unwrap();
+            let parties = e.parties();
+            let sent: u64 = parties.iter().map(|p| p.bytes).sum();
+            let most = parties.iter().map(|p| p.rounds).max();
+            assert_eq!(most, Some(rounds), "{network:?}");
+            let apart = (sent as f64 / 1e6 - megabytes).abs();
+            assert!(apart < 0.01, "{network:?}: {sent} bytes");
         }
     }
 

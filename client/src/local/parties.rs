@@ -351,6 +351,21 @@ impl<E: Engine> Engine for Named<E> {
         self.inner.products(terms, scale)
     }
 
+    fn products_unrounded(
+        &mut self,
+        terms: &[Product<'_, E::Value>],
+    ) -> tacit_nn::Result<E::Value> {
+        self.inner.products_unrounded(terms)
+    }
+
+    fn unrounded(&mut self, x: &E::Value) -> tacit_nn::Result<E::Value> {
+        self.inner.unrounded(x)
+    }
+
+    fn round(&mut self, x: E::Value) -> tacit_nn::Result<E::Value> {
+        self.inner.round(x)
+    }
+
     fn bilinear(
         &mut self,
         f: Bilinear,

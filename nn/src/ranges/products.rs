@@ -9,11 +9,12 @@ use crate::{Error, Product, Result, fixed};
 /// More than the relative error of a sum of 2^20 numbers in double precision.
 pub(super) const ROUNDING: f64 = 1.0 / (1u64 << 30) as f64;
 
-/// floor(c·Σ coefficient·f(x, y)·2^-shift) for the factor c·2^-g of `scale`, with c·Σ below 2^62.
+/// floor(c·Σ coefficient·f(x, y)·2^-shift) for the factor c·2^-g of `scale`, with c·Σ below 2^62; or c·Σ itself, `unrounded`.
 pub(super) fn products(
     terms: &[Product<'_, Value>],
     scale: f64,
     fraction_bits: u32,
+    unrounded: bool,
 ) -> std::result::Result<Value, Stop> {
     let (c, g) = fixed::scale_factor(scale)?;
     let op = terms.first().map_or("products", |t| t.f.name());
@@ -59,7 +60,11 @@ pub(super) fn products(
             unit,
         )
         .map_err(Stop::Outside)?;
-        words.push(((entry.0 >> shift) - 1, (entry.1 >> shift) + 1));
+        words.push(if unrounded {
+            entry
+        } else {
+            ((entry.0 >> shift) - 1, (entry.1 >> shift) + 1)
+        });
     }
     Ok(Value::collect(&shape, words)?)
 }

@@ -125,7 +125,14 @@ fn elementwise<'a>(coefficient: R64, x: &'a Rep3, y: &'a Rep3) -> Elementwise<'a
 /// # Errors
 /// The shapes do not fit, or a link or peer failed.
 pub fn product(s: &Session, f: Bilinear, x: &Rep3, y: &Rep3) -> Result<Rep3> {
-    let p = Summands::new(s, f, x, y)?;
+    share_summands(s, &Summands::new(s, f, x, y)?)
+}
+
+/// [`product`] from each party's summand.
+///
+/// # Errors
+/// A link or peer failed.
+pub(crate) fn share_summands(s: &Session, p: &Summands<'_>) -> Result<Rep3> {
     share_chunks(s, &p.shape, async |strand: Strand<'_>| {
         let label = strand.next_gate()?;
         let (me, chunk) = (s.me(), strand.chunk());

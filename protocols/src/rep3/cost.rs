@@ -143,6 +143,15 @@ impl CostEngine {
         Ok(shape)
     }
 
+    /// The same for a sum of products.
+    fn local_products(&mut self, terms: &[Product<'_, Value>]) -> Result<Vec<usize>> {
+        let mut shape = None;
+        for t in terms {
+            shape = Some(self.local_product(t.f, t.x, t.y)?);
+        }
+        shape.ok_or_else(|| Error::Invalid("a sum of no products has no shape".into()))
+    }
+
     /// Counts one pass over the chunks of `n` values.
     fn pass(&mut self, n: usize, gate: impl Fn(&mut Count)) {
         let start = self.parties.map(|p| p.cost.rounds);
@@ -237,12 +246,7 @@ impl Engine for CostEngine {
     }
 
     fn products(&mut self, terms: &[Product<'_, Value>], scale: f64) -> Result<Value> {
-        let none = || Error::Invalid("a sum of no products has no shape".into());
-        let mut shape = None;
-        for t in terms {
-            shape = Some(self.local_product(t.f, t.x, t.y)?);
-        }
-        let shape = shape.ok_or_else(none)?;
+        let shape = self.local_products(terms)?;
         let (_, shift) = rounding_of(scale, self.fraction_bits)?;
         let n = shape.iter().product();
         let public = terms.iter().all(|t| t.x.public && t.y.public);
@@ -252,6 +256,28 @@ impl Engine for CostEngine {
             self.pass(n, |c| c.rounded(shift));
         }
         Ok(Value { shape, public })
+    }
+
+    fn products_unrounded(&mut self, terms: &[Product<'_, Value>]) -> Result<Value> {
+        let shape = self.local_products(terms)?;
+        if terms.iter().any(|t| !t.x.public && !t.y.public) {
+            self.pass(shape.iter().product(), |c| c.product());
+        }
+        let public = terms.iter().all(|t| t.x.public && t.y.public);
+        Ok(Value { shape, public })
+    }
+
+    fn unrounded(&mut self, x: &Value) -> Result<Value> {
+        self.on_tensors(2, [x]);
+        Ok(x.clone())
+    }
+
+    fn round(&mut self, x: Value) -> Result<Value> {
+        if !x.public {
+            let f = self.fraction_bits;
+            self.pass(x.shape.iter().product(), |c| c.rounded(f));
+        }
+        Ok(x)
     }
 
     fn map(&mut self, program: &Program, inputs: &[&Value]) -> Result<Vec<Value>> {

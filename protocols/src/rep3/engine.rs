@@ -13,7 +13,8 @@ use tacit_nn::{Engine, Error, Layout, Product, Program, Result, fixed};
 use crate::local::{combine, join, rounding_of};
 
 use super::bilinear::{
-    Operand as Factor, Sum, Term, product, round_shared, round_summands, sum_of_products,
+    Operand as Factor, Sum, Term, product, round_shared, round_summands, share_summands,
+    sum_of_products,
 };
 use super::bits::Plane;
 use super::held::Held;
@@ -324,17 +325,7 @@ impl Engine for Rep3Engine {
     /// for the rounding. Both public: nothing.
     fn products(&mut self, terms: &[Product<'_, Value>], scale: f64) -> Result<Value> {
         let (c, shift) = rounding_of(scale, self.fraction_bits)?;
-        let terms = terms
-            .iter()
-            .map(|t| {
-                Ok(Term {
-                    f: t.f,
-                    coefficient: fixed::from_signed(t.coefficient),
-                    x: t.x.operand()?,
-                    y: t.y.operand()?,
-                })
-            })
-            .collect::<Result<Vec<_>>>()?;
+        let terms = factors(terms)?;
         let sum = sum_of_products(&self.session, &terms).map_err(failed)?;
         let rounding = self.compiler.rounding(self.exact);
         let rounded = match sum {
@@ -349,6 +340,43 @@ impl Engine for Rep3Engine {
             }
         };
         Ok(Value::Numbers(rounded.map_err(failed)?))
+    }
+
+    /// Both operands shared: 24 bytes and 1 round a value, else nothing.
+    fn products_unrounded(&mut self, terms: &[Product<'_, Value>]) -> Result<Value> {
+        let terms = factors(terms)?;
+        Ok(
+            match sum_of_products(&self.session, &terms).map_err(failed)? {
+                Sum::Public(x) => Value::Public(x),
+                Sum::Shared(x) => Value::Numbers(x),
+                Sum::Summands(p) => {
+                    Value::Numbers(share_summands(&self.session, &p).map_err(failed)?)
+                }
+            },
+        )
+    }
+
+    fn unrounded(&mut self, x: &Value) -> Result<Value> {
+        let wide = |x: &Tensor| x.mapv(|w| w << self.fraction_bits as usize);
+        Ok(match x {
+            Value::Public(x) => Value::Public(wide(x)),
+            x => Value::Numbers(Rep3 {
+                a: wide(&x.numbers()?.a),
+                b: wide(&x.numbers()?.b),
+            }),
+        })
+    }
+
+    /// 14.75 bytes (f = 18) and 2 rounds a value.
+    fn round(&mut self, x: Value) -> Result<Value> {
+        let f = self.fraction_bits;
+        if let Value::Public(x) = x {
+            let word = |w| fixed::from_signed(fixed::signed(w) >> f);
+            return Ok(Value::Public(x.mapv(word)));
+        }
+        let rounding = self.compiler.rounding(self.exact);
+        let y = round_shared(&self.session, x.numbers()?, 1, f, &rounding).map_err(failed)?;
+        Ok(Value::Numbers(y))
     }
 
     fn map(&mut self, program: &Program, inputs: &[&Value]) -> Result<Vec<Value>> {
@@ -425,6 +453,19 @@ impl Engine for Rep3Engine {
             })
             .collect()
     }
+}
+
+/// The terms of a sum of products as the gate takes them.
+fn factors<'a>(terms: &[Product<'a, Value>]) -> Result<Vec<Term<'a>>> {
+    let term = |t: &Product<'a, Value>| {
+        Ok(Term {
+            f: t.f,
+            coefficient: fixed::from_signed(t.coefficient),
+            x: t.x.operand()?,
+            y: t.y.operand()?,
+        })
+    };
+    terms.iter().map(term).collect()
 }
 
 /// The tensors, where all of them are public.
