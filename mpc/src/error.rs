@@ -66,6 +66,9 @@ pub enum Error {
         /// The parties one of whom cheated.
         suspects: Vec<PartyId>,
     },
+    /// The keys of this session were wiped: nothing more can be drawn from them.
+    #[error("the keys of this session were wiped after a check that failed: start a new session")]
+    KeysWiped,
     /// The operating system gave no randomness.
     #[error("the operating system gave no randomness: {0}")]
     Randomness(String),
@@ -80,10 +83,14 @@ impl Error {
             Self::PeerMisbehaved { peer, .. }
             | Self::Desync { peer, .. }
             | Self::KeyConfirmation { peer } => Some(*peer),
+            Self::CheckFailed { suspects, .. } => match suspects[..] {
+                [culprit] => Some(culprit),
+                _ => None,
+            },
             Self::Shape { .. }
             | Self::Exhausted { .. }
             | Self::Reuse { .. }
-            | Self::CheckFailed { .. }
+            | Self::KeysWiped
             | Self::Randomness(_) => None,
         }
     }

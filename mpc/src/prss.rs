@@ -5,7 +5,7 @@
 //! the lower 32. Addresses are structured (requirement R1 of protocols-rep3, section 9), never running counts, so that
 //! the order in which gates run does not matter (R6), and a draw is never made under one address for two purposes (R2).
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use aes::Aes128;
 use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
@@ -155,7 +155,8 @@ impl SeedStream {
 /// This party's two pairwise keys of a three-party session.
 pub struct Prss {
     me: PartyId,
-    keys: [Key; 2],
+    /// `None` when they were wiped.
+    keys: RefCell<Option<[Key; 2]>>,
     #[cfg(any(test, feature = "test-util"))]
     pub(crate) probe: probe::Probe,
 }
@@ -173,7 +174,7 @@ impl Prss {
     pub(crate) fn new(me: PartyId, own: &[u8; 16], next: &[u8; 16]) -> Self {
         Self {
             me,
-            keys: [Key::new(own), Key::new(next)],
+            keys: RefCell::new(Some([Key::new(own), Key::new(next)])),
             #[cfg(any(test, feature = "test-util"))]
             probe: probe::Probe::default(),
         }
@@ -181,20 +182,27 @@ impl Prss {
 
     /// Lowers the number of blocks that each key gives: to `blocks`, where that is less than [`MAX_BLOCKS`].
     pub fn limit(&mut self, blocks: u64) {
-        for key in &mut self.keys {
+        for key in self.keys.get_mut().iter_mut().flatten() {
             key.limit = blocks.min(MAX_BLOCKS);
         }
     }
 
     /// The number of blocks that each key gives.
     pub(crate) fn limited_to(&self) -> u64 {
-        self.keys[0].limit
+        let keys = self.keys.borrow();
+        keys.as_ref().map_or(MAX_BLOCKS, |keys| keys[0].limit)
     }
 
     /// Whether a key has given half of its blocks.
     pub(crate) fn is_half_used(&self) -> bool {
-        let mut keys = self.keys.iter();
+        let keys = self.keys.borrow();
+        let mut keys = keys.iter().flatten();
         keys.any(|key| key.blocks.get() >= key.limit / 2)
+    }
+
+    /// Wipes both keys where they lie: their schedules are overwritten when they are dropped.
+    pub(crate) fn wipe(&self) {
+        *self.keys.borrow_mut() = None;
     }
 
     /// Fills `out` with F(k_j, address). `j` must be this party's index or the next.
@@ -205,7 +213,8 @@ impl Prss {
         purpose: Purpose,
         out: &mut [R64],
     ) -> Result<()> {
-        let key = &self.keys[(j + 3 - self.me) % 3];
+        let keys = self.keys.borrow();
+        let key = &keys.as_ref().ok_or(Error::KeysWiped)?[(j + 3 - self.me) % 3];
         // The index is part of the address: keys that a cheater made equal on its links give no equal masks.
         let address = label.address(purpose) | (j as u128) << 38;
         key.fill(address, cast_slice_mut(out))?;

@@ -133,6 +133,8 @@ pub struct Session {
     node: Cell<u32>,
     pass: Cell<u16>,
     checks: Cell<u32>,
+    /// Node and pass in which a check is run.
+    around_check: Cell<Option<(u32, u16)>>,
     nodes_run: RefCell<HashSet<u32>>,
     inbox: RefCell<HashMap<(PartyId, Label), Message>>,
     /// Messages and bytes of each peer in the inbox.
@@ -171,6 +173,7 @@ impl Session {
             node: Cell::new(0),
             pass: Cell::new(0),
             checks: Cell::new(0),
+            around_check: Cell::new(None),
             nodes_run: RefCell::default(),
             inbox: RefCell::default(),
             waiting: Default::default(),
@@ -298,18 +301,30 @@ impl Session {
         self.pass.set(0);
     }
 
-    /// Enters the next check of this run: nodes from 2^24 - 1 downwards, which no graph reaches.
+    /// Runs `check` as the next check of this run: under node 2^24 - 1 or the next one below, which no graph reaches. Afterwards
+    /// the session is in the node and pass where it was.
     ///
     /// # Errors
-    /// [`Error::Exhausted`] after 2^20 checks in one run.
-    pub fn begin_check(&self) -> Result<()> {
-        let check = self.checks.get();
-        if check >= 1 << 20 {
+    /// [`Error::Exhausted`] after 2^20 checks in one run, or what `check` returns.
+    pub fn in_check<T>(&self, check: impl FnOnce() -> Result<T>) -> Result<T> {
+        let number = self.checks.get();
+        if number >= 1 << 20 {
             return Err(Error::Exhausted { what: "checks" });
         }
-        self.checks.set(check + 1);
-        self.begin_node((1 << 24) - 1 - check);
-        Ok(())
+        self.checks.set(number + 1);
+        let (node, pass) = (self.node.get(), self.pass.get());
+        self.begin_node((1 << 24) - 1 - number);
+        self.around_check.set(Some((node, pass)));
+        let result = check();
+        self.around_check.set(None);
+        self.node.set(node);
+        self.pass.set(pass);
+        result
+    }
+
+    /// Forgets the keys of this session where they lie: no draw is made after it.
+    pub fn wipe_keys(&self) {
+        self.prss.wipe();
     }
 
     /// The label of the next pass over the strands of the current node.
@@ -450,12 +465,13 @@ impl Session {
 
     /// Whether the pass of `label` was already run in this invocation.
     fn is_past(&self, label: Label) -> bool {
-        let current = label.node == self.node.get();
+        let pass = label.gate >> 12;
         label.invocation == self.invocation.get()
-            && if current {
-                label.gate >> 12 < self.pass.get().saturating_sub(1)
-            } else {
-                self.nodes_run.borrow().contains(&label.node)
+            && match self.around_check.get() {
+                _ if label.node == self.node.get() => pass < self.pass.get().saturating_sub(1),
+                // A peer that has ended the check goes on in the node around it.
+                Some((node, next)) if label.node == node => pass < next,
+                _ => self.nodes_run.borrow().contains(&label.node),
             }
     }
 

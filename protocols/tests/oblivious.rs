@@ -5,13 +5,15 @@ mod common;
 
 use std::sync::{Arc, Mutex};
 
+use common::secure::Secure;
 use common::{Wire, recording};
 use ndarray::{ArrayD, IxDyn};
 use tacit_mpc::Bilinear;
 use tacit_mpc::simulate::simulate_seeded;
 use tacit_nn::program::{Instr, Scaled};
-use tacit_nn::{Engine, Function, Program, Table};
-use tacit_protocols::rep3::{Rep3Engine, Value, input};
+use tacit_nn::{Function, Program, Table};
+use tacit_protocols::malicious::MaliciousEngine;
+use tacit_protocols::rep3::Rep3Engine;
 
 fn table() -> Table {
     Table {
@@ -60,20 +62,21 @@ fn every_instruction() -> Program {
 }
 
 /// Label, sender, receiver and length of every message of a run on these words, exactly rounded or not.
-fn messages(words: &[u64], exact: bool) -> Vec<String> {
+fn messages<E: Secure>(words: &[u64], exact: bool) -> Vec<String> {
     let wire = Arc::new(Mutex::new(Wire::new()));
-    let n = words.len();
-    let x = ArrayD::from_shape_vec(
-        IxDyn(&[n]),
-        words.iter().map(|&w| std::num::Wrapping(w)).collect(),
-    )
-    .unwrap();
+    // Any word is 2^32 times a number that has a real one, and another.
+    let part = |of: fn(u64) -> i64| {
+        let part = words.iter().map(|&w| of(w) as f64 / f64::from(1 << 18));
+        ArrayD::from_shape_vec(IxDyn(&[words.len()]), part.collect()).unwrap()
+    };
+    let (upper, lower) = (part(|w| w as i64 >> 32), part(|w| (w & 0xFFFF_FFFF) as i64));
     simulate_seeded(recording(&wire), 1, |session| {
-        let mut e = Rep3Engine::new(session, 18).unwrap();
-        e.begin_run().unwrap();
-        let x = Value::Numbers(input(e.session(), 1, &[n], Some(&x)).unwrap());
+        let mut e = E::start(session, 18).unwrap();
+        let upper = e.share(1, &upper).unwrap();
+        let lower = e.share(1, &lower).unwrap();
+        let x = e.linear(&[(1 << 32, &upper), (1, &lower)], 0.0).unwrap();
         if exact {
-            e.round_exactly((0..8).collect());
+            e.exactly((0..8).collect());
         }
         e.begin_run().unwrap();
         e.begin_node(0);
@@ -84,8 +87,8 @@ fn messages(words: &[u64], exact: bool) -> Vec<String> {
             e.begin_node(2 + node);
             e.map(&f.program(), &[&y]).unwrap();
         }
-        e.release(&[&y]).unwrap();
-        e.reveal(&y).unwrap();
+        e.give_out(&y).unwrap();
+        e.open(&y).unwrap();
     });
     let wire = wire.lock().unwrap();
     wire.iter()
@@ -93,8 +96,7 @@ fn messages(words: &[u64], exact: bool) -> Vec<String> {
         .collect()
 }
 
-#[test]
-fn r11_values_out_of_every_range_change_neither_messages_nor_success() {
+fn same_messages<E: Secure>() {
     let one = 1u64 << 18;
     let ordinary: Vec<u64> = (0..70).map(|i| one + 1000 * i).collect();
     let bad = [
@@ -111,8 +113,19 @@ fn r11_values_out_of_every_range_change_neither_messages_nor_success() {
     ];
     let bad: Vec<u64> = bad.into_iter().cycle().take(70).collect();
     for exact in [false, true] {
-        let want = messages(&ordinary, exact);
+        let want = messages::<E>(&ordinary, exact);
         assert!(want.len() > 500, "{}", want.len());
-        assert_eq!(messages(&bad, exact), want, "exact: {exact}");
+        assert_eq!(messages::<E>(&bad, exact), want, "exact: {exact}");
     }
+}
+
+#[test]
+fn r11_values_out_of_every_range_change_neither_messages_nor_success() {
+    same_messages::<Rep3Engine>();
+}
+
+/// Neither the gates nor the proofs.
+#[test]
+fn r11_values_out_of_every_range_change_neither_messages_nor_proofs() {
+    same_messages::<MaliciousEngine>();
 }

@@ -8,7 +8,7 @@ use super::circuit::Circuit;
 use super::pair::{Bits, Pair};
 use super::program::Register;
 use super::shared::{Shared, put, shared};
-use super::value::{Kind, Value, failed};
+use super::value::{EngineId, Kind, Value, failed};
 use crate::rep3::share::Parts;
 
 /// An input of a program.
@@ -23,6 +23,7 @@ pub(super) enum Argument<'a> {
 pub(super) fn arguments<'a>(
     p: &Program,
     inputs: &[&'a Value],
+    engine: EngineId,
     me: usize,
 ) -> Result<Vec<Argument<'a>>> {
     if p.inputs() > inputs.len() {
@@ -36,9 +37,9 @@ pub(super) fn arguments<'a>(
     let mut arguments: Vec<Argument<'a>> = inputs.iter().map(|_| Argument::Unused).collect();
     for instr in &p.code {
         match instr {
-            Instr::Input(i) => arguments[*i] = Argument::Numbers(inputs[*i].shared(me)?),
+            Instr::Input(i) => arguments[*i] = Argument::Numbers(inputs[*i].shared(engine, me)?),
             Instr::InputBit(i) => {
-                let Kind::Bits(_, bits) = &inputs[*i].0 else {
+                let Kind::Bits(_, bits) = inputs[*i].kind(engine)? else {
                     return Err(Error::Invalid(format!(
                         "program {}: input {i} must be a bit",
                         p.name
@@ -89,13 +90,13 @@ impl Output {
         }
     }
 
-    pub(super) fn finish(self, shape: &[usize]) -> Result<Value> {
-        Ok(Value(match self {
+    pub(super) fn finish(self, shape: &[usize]) -> Result<Kind> {
+        Ok(match self {
             Self::Numbers(parts) => Kind::Numbers(shared(parts).map_err(failed)?),
             Self::Bits(mut chunks) => {
                 chunks.sort_unstable_by_key(|(chunk, _)| chunk.index);
                 Kind::Bits(shape.to_vec(), chunks)
             }
-        }))
+        })
     }
 }

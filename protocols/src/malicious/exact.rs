@@ -11,7 +11,7 @@ use super::circuit::Circuit;
 use super::compare::below;
 use super::convert::to_arithmetic;
 use super::pair::Words;
-use super::split::{Sign, Split, common};
+use super::split::{Sign, Split, Sum, common};
 use super::truncate::truncate_split;
 
 /// floor(x/2^p) for -2^62 <= x < 2^62, 0 < p <= 62: truncation, a comparison of p bits and 24 bytes.
@@ -24,9 +24,8 @@ pub(crate) async fn truncate_exact(c: &Circuit<'_>, x: &Words, p: u32) -> Result
 /// 2^p·floor(x/2^p) for every word, 0 < p < 64. The sums are needed modulo 2^(64-p): 8 + (64-p)/2 bytes and a comparison of p bits.
 pub(crate) async fn floor(c: &Circuit<'_>, x: &Words, p: u32) -> Result<Words> {
     let n = x.own.len();
-    let mut r = Split::new(c, x, 64, Sign::Minus).await?;
-    let high = r.sum(c, p, p).await?;
-    r.prove(c)?;
+    let high = Sum { from: p, up: p };
+    let (r, [high]) = Split::with_sums(c, x, 64, Sign::Minus, [high]).await?;
     let common = common(c, x);
     let borrow = below(c, &r, common.as_ref(), n, p).await?;
     let borrow = to_arithmetic(c, &borrow, 64 - p).await?;

@@ -16,7 +16,7 @@ use super::circuit::Circuit;
 use super::known::{constant, look_up, multiply, multiply_rounded};
 use super::pair::Words;
 use super::product::{Support, product};
-use super::split::{Sign, Split};
+use super::split::{Sign, Split, Sum};
 use super::table::cut;
 use super::truncate::truncate_known;
 use crate::rep3::exp::ExpTables;
@@ -36,8 +36,7 @@ pub(crate) async fn exp(
 ) -> Result<Words> {
     let (f, range) = (t.f, t.range);
     let d = f + range.log2_width;
-    let mut cut = cut(c, x, range.lo << f, d, range.log2_cells).await?;
-    cut.split.prove(c)?;
+    let (cut, []) = cut(c, x, range.lo << f, d, range.log2_cells, []).await?;
     let own = exp_low(c, t, &cut.split, x).await?;
     let rows = |low: &[u64]| {
         let low = t.exp_lows(low);
@@ -72,9 +71,11 @@ async fn exp_low(c: &Circuit<'_>, t: &ExpTables, split: &Split, x: &Words) -> Re
     // The factors close to one, the lowest first.
     let mut near: Option<Words> = None;
     if rest > 0 {
-        let mut low = Split::new(c, x, rest, Sign::Plus).await?;
-        let delta = low.sum(c, 64 - rest, 0).await?;
-        low.prove(c)?;
+        let delta = Sum {
+            from: 64 - rest,
+            up: 0,
+        };
+        let (_, [delta]) = Split::with_sums(c, x, rest, Sign::Plus, [delta]).await?;
         let one = constant(c, Wrapping(1 << FINE));
         near = Some(delta.times(Wrapping(1 << (FINE - t.f))).plus(&one));
     }

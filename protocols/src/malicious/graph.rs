@@ -20,7 +20,10 @@ impl Engine for MaliciousEngine {
     type Value = Value;
 
     fn begin_run(&mut self) -> Result<()> {
-        self.session.begin_run().map_err(failed)
+        self.session.begin_run().map_err(failed)?;
+        // Every run compares: a party may have changed its settings after the last.
+        self.agreed = false;
+        self.ready()
     }
 
     fn begin_node(&mut self, node: usize) {
@@ -35,7 +38,7 @@ impl Engine for MaliciousEngine {
 
     fn public(&mut self, x: &ArrayD<f64>) -> Result<Value> {
         let words = fixed::encode_tensor(x, self.fraction_bits)?;
-        Ok(Value(Kind::Public(words)))
+        Ok(self.id.value(Kind::Public(words)))
     }
 
     fn shape(&self, x: &Value) -> Vec<usize> {
@@ -43,7 +46,7 @@ impl Engine for MaliciousEngine {
     }
 
     fn layout(&mut self, layout: &Layout, x: &Value) -> Result<Value> {
-        Ok(Value(match x.operand()? {
+        Ok(self.id.value(match x.operand(self.id)? {
             Operand::Public(x) => Kind::Public(layout.apply(x)?),
             Operand::Shared(x) => Kind::Numbers(x.try_each(|t| layout.apply(t))?),
         }))
@@ -60,16 +63,16 @@ impl Engine for MaliciousEngine {
         let combine = |parts: &[&Tensor]| combine(&coefficients, parts);
         let sum = self.locally(&xs, combine)?;
         let bias = Shared::public(self.session.me(), &ArrayD::from_elem(sum.shape(), bias));
-        Ok(Value(match sum.0 {
-            Kind::Public(x) => Kind::Public(x + &*bias.own + &*bias.next),
-            Kind::Numbers(x) => Kind::Numbers(x.zip(&bias, |x, b| x + b)),
-            bits @ Kind::Bits(..) => bits,
+        Ok(self.id.value(match sum.operand(self.id)? {
+            Operand::Public(x) => Kind::Public(x + &*bias.own + &*bias.next),
+            Operand::Shared(x) => Kind::Numbers(x.zip(&bias, |x, b| x + b)),
         }))
     }
 
     /// Both operands shared: 46.75 bytes (f = 18) and 3 rounds a value. One of them public: the product is local, 22.75 bytes
     /// for the rounding. Both public: nothing.
     fn products(&mut self, terms: &[Product<'_, Value>], scale: f64) -> Result<Value> {
+        self.ready()?;
         let (c, shift) = rounding_of(scale, self.fraction_bits)?;
         let terms = terms
             .iter()
@@ -77,8 +80,8 @@ impl Engine for MaliciousEngine {
                 Ok(Term {
                     f: t.f,
                     coefficient: fixed::from_signed(t.coefficient),
-                    x: t.x.operand()?,
-                    y: t.y.operand()?,
+                    x: t.x.operand(self.id)?,
+                    y: t.y.operand(self.id)?,
                 })
             })
             .collect::<Result<Vec<_>>>()?;
@@ -86,6 +89,7 @@ impl Engine for MaliciousEngine {
     }
 
     fn map(&mut self, program: &Program, inputs: &[&Value]) -> Result<Vec<Value>> {
+        self.ready()?;
         let shape = inputs
             .first()
             .map(|x| x.shape().to_vec())
@@ -99,7 +103,7 @@ impl Engine for MaliciousEngine {
             });
         }
         let me = self.session.me();
-        let arguments = arguments(program, inputs, me)?;
+        let arguments = arguments(program, inputs, self.id, me)?;
         let mut outputs: Vec<Option<Output>> = program.outputs.iter().map(|_| None).collect();
         let run = async |c: &Circuit<'_>| {
             let registers: Vec<Register> = arguments.iter().map(|x| x.part(c)).collect();
@@ -119,8 +123,8 @@ impl Engine for MaliciousEngine {
             .into_iter()
             // Without chunks there is nothing to tell bits from numbers by.
             .map(|o| {
-                o.unwrap_or_else(|| Output::Numbers(Parts::new(&shape)))
-                    .finish(&shape)
+                let o = o.unwrap_or_else(|| Output::Numbers(Parts::new(&shape)));
+                Ok(self.id.value(o.finish(&shape)?))
             })
             .collect()
     }
@@ -132,11 +136,12 @@ impl MaliciousEngine {
     /// # Errors
     /// The shapes do not fit, or a link or peer failed.
     pub fn product(&mut self, f: Bilinear, x: &Value, y: &Value) -> Result<Value> {
+        self.ready()?;
         let term = Term {
             f,
             coefficient: Wrapping(1),
-            x: x.operand()?,
-            y: y.operand()?,
+            x: x.operand(self.id)?,
+            y: y.operand(self.id)?,
         };
         self.sum_of_products(&[term], Wrapping(1), 0)
     }
@@ -146,7 +151,7 @@ impl MaliciousEngine {
         let (session, log) = (&self.session, &self.log);
         let sum = products(session, log, terms, c, shift, self.rounding).map_err(failed)?;
         self.bound()?;
-        Ok(Value(match sum {
+        Ok(self.id.value(match sum {
             bilinear::Product::Public(x) => Kind::Public(x),
             bilinear::Product::Shared(x) => Kind::Numbers(x),
         }))
@@ -154,19 +159,23 @@ impl MaliciousEngine {
 
     /// A local map of some values, of their tensors where all are public and of both shares otherwise.
     fn locally(&self, xs: &[&Value], map: impl Fn(&[&Tensor]) -> Result<Tensor>) -> Result<Value> {
-        let public = |x: &&'_ Value| match &x.0 {
-            Kind::Public(x) => Some(x.clone()),
-            _ => None,
+        let operands: Vec<Operand<'_>> = xs
+            .iter()
+            .map(|x| x.operand(self.id))
+            .collect::<Result<_>>()?;
+        let public = |x: &Operand<'_>| match x {
+            Operand::Public(x) => Some((*x).clone()),
+            Operand::Shared(_) => None,
         };
-        if let Some(all) = xs.iter().map(public).collect::<Option<Vec<_>>>() {
-            return Ok(Value(Kind::Public(map(&all.iter().collect::<Vec<_>>())?)));
+        if let Some(all) = operands.iter().map(public).collect::<Option<Vec<_>>>() {
+            let all = map(&all.iter().collect::<Vec<_>>())?;
+            return Ok(self.id.value(Kind::Public(all)));
         }
         let me = self.session.me();
-        let shared: Vec<Shared> = xs.iter().map(|x| x.shared(me)).collect::<Result<_>>()?;
+        let shared = xs.iter().map(|x| x.shared(self.id, me));
+        let shared: Vec<Shared> = shared.collect::<Result<_>>()?;
         let each = |of: fn(&Shared) -> &Tensor| map(&shared.iter().map(of).collect::<Vec<_>>());
-        Ok(Value(Kind::Numbers(Shared::new(
-            each(|x| &x.own)?,
-            each(|x| &x.next)?,
-        ))))
+        let both = Shared::new(each(|x| &x.own)?, each(|x| &x.next)?);
+        Ok(self.id.value(Kind::Numbers(both)))
     }
 }

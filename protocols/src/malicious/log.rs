@@ -4,11 +4,12 @@
 //! too, fit together. All parties log the same relations in the same order; of each, a party has the data of its two indices.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 
-use tacit_mpc::{Bilinear, Error, Label, PartyId, R64, Result, Tensor};
+use tacit_mpc::{Bilinear, Error, Label, PartyId, R64, Result, Session, Tensor};
 
+use super::failure::{Failures, surfaced};
 use super::pair::{Bits, Pair, Words};
 
 /// What is left of a relation beside its products: tL_j and tR_j at this party's indices.
@@ -97,15 +98,78 @@ impl Weight {
     }
 }
 
+impl Entry {
+    /// Calls `visit` with the address and the bytes of every vector that the entry keeps.
+    fn each_allocation(&self, visit: &mut impl FnMut(*const (), usize)) {
+        fn one<T>(x: &Rc<T>, bytes: usize, visit: &mut impl FnMut(*const (), usize)) {
+            visit(Rc::as_ptr(x).cast(), size_of::<T>() + bytes);
+        }
+        fn both<W>(x: &Pair<Vec<W>>, visit: &mut impl FnMut(*const (), usize)) {
+            for x in [&x.own, &x.next] {
+                one(x, x.capacity() * size_of::<W>(), visit);
+            }
+        }
+        match self {
+            Self::Products { terms, rest } => {
+                for (x, y) in terms {
+                    both(x, visit);
+                    both(y, visit);
+                }
+                both(&rest.left, visit);
+                both(&rest.right, visit);
+            }
+            Self::Bilinear {
+                x, y, left, right, ..
+            } => {
+                for tensor in [x, y, left, right] {
+                    for x in [&tensor.own, &tensor.next] {
+                        one(x, x.len() * size_of::<R64>(), visit);
+                    }
+                }
+            }
+            Self::Ands { x, y, rest } => {
+                for bits in [x, y, &rest.left, &rest.right] {
+                    both(bits, visit);
+                }
+            }
+            Self::BitDots(dots) => {
+                let relations = dots.relations.iter().flat_map(|r| [&r.left, &r.right]);
+                for x in [&dots.beta, &dots.gamma].into_iter().chain(relations) {
+                    if let Some(x) = x {
+                        one(x, x.capacity() * size_of::<R64>(), visit);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Bytes of the entry itself.
+    fn own_size(&self) -> usize {
+        size_of::<(Label, Self)>()
+            + match self {
+                Self::Products { terms, .. } => terms.capacity() * size_of::<(Words, Words)>(),
+                Self::BitDots(dots) => dots.relations.capacity() * size_of::<BitRelation>(),
+                Self::Bilinear { .. } | Self::Ands { .. } => 0,
+            }
+    }
+}
+
+/// What entries keep in memory.
+#[derive(Default)]
+struct Held {
+    /// Vectors that were counted: many entries share theirs.
+    seen: HashSet<*const ()>,
+    bytes: usize,
+}
+
 /// The relations since the last proof.
 #[derive(Default)]
 pub(crate) struct Log {
     entries: RefCell<BTreeMap<Label, Entry>>,
-    /// Elements of products and positions of bit products in them; AND gates in words of 64.
-    words: Cell<usize>,
-    planes: Cell<usize>,
+    held: RefCell<Held>,
     /// A proof was begun and did not succeed: this log never proves anything again.
     failed: Cell<bool>,
+    failures: RefCell<Failures>,
 }
 
 impl Log {
@@ -116,16 +180,14 @@ impl Log {
     /// [`Error::Reuse`] where the gate has logged already.
     pub(crate) fn push(&self, label: Label, entry: Entry) -> Result<()> {
         self.alive()?;
-        match &entry {
-            Entry::Products { terms, rest } => self
-                .words
-                .update(|n| n + terms.len() * rest.right.own.len()),
-            Entry::Bilinear { x, y, right, .. } => self
-                .words
-                .update(|n| n + x.own.len() + y.own.len() + right.own.len()),
-            Entry::Ands { x, .. } => self.planes.update(|n| n + x.own.len()),
-            Entry::BitDots(dots) => self.words.update(|n| n + 8 * dots.len),
-        }
+        let mut held = self.held.borrow_mut();
+        let Held { seen, bytes } = &mut *held;
+        *bytes += entry.own_size();
+        entry.each_allocation(&mut |address, size| {
+            if seen.insert(address) {
+                *bytes += size;
+            }
+        });
         match self.entries.borrow_mut().insert(label, entry) {
             Some(_) => Err(Error::Reuse { label }),
             None => Ok(()),
@@ -138,9 +200,27 @@ impl Log {
         self.entries.borrow().values().map(f).collect()
     }
 
-    /// Words held for the proof: what a limit of memory is about.
+    /// Bytes held for the proof, each vector once: what a limit of memory is about.
     pub(crate) fn size(&self) -> usize {
-        8 * self.words.get() + 4 * self.planes.get()
+        self.held.borrow().bytes
+    }
+
+    /// The first and the last gate of the log, where there is one.
+    pub(crate) fn span(&self) -> Option<String> {
+        let entries = self.entries.borrow();
+        let (first, _) = entries.first_key_value()?;
+        let (last, _) = entries.last_key_value()?;
+        Some(format!("[{first}] to [{last}]"))
+    }
+
+    /// Counts failures there from now on.
+    pub(crate) fn count_failures(&self, failures: &Failures) {
+        *self.failures.borrow_mut() = failures.clone();
+    }
+
+    /// Where failures are counted.
+    pub(crate) fn failures(&self) -> Failures {
+        self.failures.borrow().clone()
     }
 
     /// Refuses to go on after a proof that did not succeed: what was computed before it must never be given out.
@@ -157,20 +237,35 @@ impl Log {
         Ok(())
     }
 
-    /// A proof begins: unless it succeeds, the log is dead.
-    pub(crate) fn begin_proof(&self) {
+    /// Runs a step behind a challenge: unless it succeeds, the log is dead, the keys are wiped and a failure is counted.
+    ///
+    /// # Errors
+    /// What went wrong, as [`surfaced`] says, about `what`.
+    pub(crate) fn attempt<T>(
+        &self,
+        s: &Session,
+        what: &str,
+        step: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        self.alive()?;
+        // Set before, so that a panic does not leave it open either.
         self.failed.set(true);
-    }
-
-    /// The proof has succeeded.
-    pub(crate) fn end_proof(&self) {
-        self.failed.set(false);
+        match step() {
+            Ok(x) => {
+                self.failed.set(false);
+                Ok(x)
+            }
+            Err(e) => {
+                s.wipe_keys();
+                self.failures.borrow().add();
+                Err(surfaced(e, what, s.me()))
+            }
+        }
     }
 
     /// Takes everything out, to be proved.
     pub(crate) fn take(&self) -> Vec<Entry> {
-        self.words.set(0);
-        self.planes.set(0);
+        self.held.take();
         self.entries.take().into_values().collect()
     }
 }

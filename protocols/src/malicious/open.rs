@@ -29,9 +29,9 @@ pub(super) fn check<'l>(s: &Session, log: &'l mut Log) -> Result<Checked<'l>> {
 }
 
 impl Checked<'_> {
-    /// An opening failed: nothing of this session is ever opened again.
-    pub(super) fn fail(&self) {
-        self.0.begin_proof();
+    /// Runs the opening of a tensor: if it fails, nothing of this session is ever opened again ([`Log::attempt`]).
+    pub(super) fn attempt<T>(&self, s: &Session, step: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.0.attempt(s, "an opening", step)
     }
 
     /// Opens words to each of `receivers`; `None` at the others.

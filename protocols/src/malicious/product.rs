@@ -38,6 +38,33 @@ impl Support {
         }
     }
 
+    /// Whether the share of the second factor (else of the first) at an index must be zero.
+    #[cfg(any(test, debug_assertions))]
+    fn is_empty_at(self, second: bool, index: PartyId) -> bool {
+        let at = |j: PartyId| index % 3 == j % 3;
+        match self {
+            Self::Full => false,
+            Self::Neighbours(j) => !at(j + usize::from(second)),
+            Self::Known(j) => at(j + 2),
+            Self::PairBySingle(j) => at(j) != second,
+        }
+    }
+
+    /// In tests: that the factors are where they are said to be. A share elsewhere would be left out of the product by all
+    /// parties alike, and no proof would notice.
+    #[cfg(any(test, debug_assertions))]
+    fn check<W: Copy + Default + PartialEq>(self, me: PartyId, x: &Pair<Vec<W>>, y: &Pair<Vec<W>>) {
+        for (second, factor) in [(false, x), (true, y)] {
+            for (index, share) in [(me, &factor.own), (me + 1, &factor.next)] {
+                assert!(
+                    !self.is_empty_at(second, index) || share.iter().all(|&w| w == W::default()),
+                    "{self:?}: a factor has a share at index {} of party {me}",
+                    index % 3
+                );
+            }
+        }
+    }
+
     /// Whether P_i sends its summand.
     fn sends(self, i: PartyId) -> bool {
         match self {
@@ -64,6 +91,8 @@ pub(crate) async fn product_top(
     support: Support,
     bits: u32,
 ) -> Result<Words> {
+    #[cfg(any(test, debug_assertions))]
+    terms.iter().for_each(|(x, y)| support.check(c.me(), x, y));
     let label = c.strand.next_gate()?;
     let n = terms.first().map_or(0, |(x, _)| x.own.len());
     let masks = masks(c, label, support, n, bits)?;
@@ -146,6 +175,8 @@ pub(crate) async fn and_between(
     y: &Bits,
     support: Support,
 ) -> Result<Bits> {
+    #[cfg(any(test, debug_assertions))]
+    support.check(c.me(), x, y);
     let label = c.strand.next_gate()?;
     let (me, words) = (c.me(), x.own.len());
     let planes = words / c.len().div_ceil(64).max(1);

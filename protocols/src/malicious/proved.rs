@@ -9,7 +9,7 @@ use tacit_nn::{Error, Result, fixed};
 use super::circuit::{Circuit, for_each_chunk};
 use super::log::Log;
 use super::open::Checked;
-use super::value::{Kind, Value, failed, not_numbers};
+use super::value::{EngineId, Kind, Value, failed, not_numbers};
 
 /// Shares that leave for a recipient: two of three, each of which another party holds as well.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub struct Release {
 /// ```compile_fail
 /// use tacit_protocols::malicious::Value;
 /// fn look(x: &Value) -> &tacit_mpc::Tensor {
-///     &x.0
+///     &x.kind
 /// }
 /// ```
 ///
@@ -67,6 +67,7 @@ pub struct Release {
 pub struct Proved<'e> {
     pub(super) session: &'e Session,
     pub(super) fraction_bits: u32,
+    pub(super) engine: EngineId,
     pub(super) checked: Checked<'e>,
 }
 
@@ -80,7 +81,8 @@ impl Proved<'_> {
     /// Opens a value to all three parties. 24 bytes and 1 round a value, and 96 bytes a chunk of values.
     ///
     /// # Errors
-    /// The value holds bits, two holders of a share differ, or a link or peer failed.
+    /// The value holds bits or belongs to another engine; or two holders of a share differ, a link or peer failed, and then the
+    /// session is over.
     pub fn reveal(&self, x: &Value) -> Result<ArrayD<f64>> {
         let words = self.open(x, &[0, 1, 2])?;
         words.ok_or_else(|| Error::Invalid("an opening to all gave nothing".into()))
@@ -95,7 +97,7 @@ impl Proved<'_> {
     }
 
     fn open(&self, x: &Value, receivers: &[usize]) -> Result<Option<ArrayD<f64>>> {
-        let x = match &x.0 {
+        let x = match x.kind(self.engine)? {
             Kind::Public(x) => return Ok(Some(fixed::decode_tensor(x, self.fraction_bits))),
             Kind::Numbers(x) => x,
             Kind::Bits(..) => return Err(not_numbers()),
@@ -107,16 +109,17 @@ impl Proved<'_> {
             let x = x.cut(c.strand.chunk());
             self.checked.open(c, &x, receivers).await
         };
-        for_each_chunk(self.session, &log, words.len(), open, |chunk, opened| {
-            if let Some(opened) = opened {
-                words[chunk.start..chunk.end].copy_from_slice(&opened);
-            }
-            Ok(())
-        })
-        .map_err(|e| {
-            self.checked.fail();
-            failed(e)
-        })?;
+        let opening = || {
+            for_each_chunk(self.session, &log, words.len(), open, |chunk, opened| {
+                if let Some(opened) = opened {
+                    words[chunk.start..chunk.end].copy_from_slice(&opened);
+                }
+                Ok(())
+            })
+        };
+        self.checked
+            .attempt(self.session, opening)
+            .map_err(failed)?;
         if !receivers.contains(&self.session.me()) {
             return Ok(None);
         }

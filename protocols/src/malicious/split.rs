@@ -12,7 +12,7 @@
 use std::num::Wrapping;
 use std::rc::Rc;
 
-use tacit_mpc::{Label, PartyId, R64, Result};
+use tacit_mpc::{PartyId, R64, Result};
 
 use super::circuit::Circuit;
 use super::input::{input_top, input_xor};
@@ -31,21 +31,38 @@ pub(crate) enum Sign {
     Minus,
 }
 
-/// A word of the dealer in bits. [`Self::prove`] must be called when all sums are taken.
+/// Σ 2^(b - from + up) over the bits b >= `from` of a word that are set.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sum {
+    /// The lowest bit that counts, of words of 64 bits in which a split word's k bits are the upper ones.
+    pub(crate) from: u32,
+    /// log2 of its weight. A sum that is a multiple of 2^up takes 64 - up bits.
+    pub(crate) up: u32,
+}
+
+/// A word of the dealer in bits that it has proved: there is none whose relations are not logged.
 pub(crate) struct Split {
-    label: Label,
     dealer: PartyId,
-    n: usize,
     /// Bits that matter; they are the upper ones of the words.
     bits: u32,
     /// Shares by exclusive or: β at index d, γ at index d + 1.
     shares: Words,
-    relations: Vec<BitRelation>,
 }
 
 impl Split {
     /// Splits the k low bits of the dealer's word of x. k bits, 1 round.
     pub(crate) async fn new(c: &Circuit<'_>, x: &Words, k: u32, sign: Sign) -> Result<Self> {
+        Ok(Self::with_sums(c, x, k, sign, []).await?.0)
+    }
+
+    /// The same with sums of its bits, known to the dealer: 64 - up bits each, in the same round.
+    pub(crate) async fn with_sums<const N: usize>(
+        c: &Circuit<'_>,
+        x: &Words,
+        k: u32,
+        sign: Sign,
+        sums: [Sum; N],
+    ) -> Result<(Self, [Words; N])> {
         let (d, me, n) = (c.dealer(), c.me(), x.own.len());
         let up = Wrapping(1u64 << (64 - k));
         let v = x.times(if sign == Sign::Plus { up } else { -up });
@@ -53,68 +70,65 @@ impl Split {
         let word: Option<Vec<R64>> = (me == d).then(known);
         let label = c.strand.next_gate()?;
         let shares = input_xor(c, label, d, n, k, word.as_deref()).await?;
+        let split = Self {
+            dealer: d,
+            bits: k,
+            shares,
+        };
         let less = |j: PartyId| {
-            let (v, share) = (v.at(me, j)?, shares.at(me, j)?);
+            let (v, share) = (v.at(me, j)?, split.shares.at(me, j)?);
             Some(Rc::new(
                 v.iter().zip(&**share).map(|(v, s)| v - s).collect(),
             ))
         };
-        let relations = vec![BitRelation {
+        let mut relations = vec![BitRelation {
             weight: Weight { from: 0, up: 1 },
             left: less(d),
             right: less(d + 1),
         }];
-        Ok(Self {
-            label,
+        let mut words = sums.map(|_| split.shares.clone());
+        for (word, sum) in words.iter_mut().zip(sums) {
+            let relation;
+            (*word, relation) = split.sum(c, sum).await?;
+            relations.push(relation);
+        }
+        let at = |j: PartyId| split.shares.at(me, j).map(Rc::clone);
+        let dots = BitDots {
             dealer: d,
-            n,
-            bits: k,
-            shares,
+            len: n,
+            beta: at(d),
+            gamma: at(d + 1),
             relations,
-        })
+        };
+        c.log.push(label, Entry::BitDots(dots))?;
+        Ok((split, words))
     }
 
-    /// Σ 2^(b - from + up) over the bits b >= `from` that are set, of words of 64 bits in which the word's k bits are the upper
-    /// ones, as words that are known to the dealer. A sum that is a multiple of 2^up takes 64 - up bits; 1 round.
-    pub(crate) async fn sum(&mut self, c: &Circuit<'_>, from: u32, up: u32) -> Result<Words> {
-        let (d, me) = (self.dealer, c.me());
+    /// A sum, and the relation that makes it one.
+    async fn sum(&self, c: &Circuit<'_>, Sum { from, up }: Sum) -> Result<(Words, BitRelation)> {
+        let (d, me, n) = (self.dealer, c.me(), self.shares.own.len());
         let weigh = |w: R64| (w >> from as usize) << up as usize;
         let both = || {
             let shares = self.shares.own.iter().zip(&*self.shares.next);
             shares.map(|(b, g)| weigh(b & g)).collect()
         };
         let word: Option<Vec<R64>> = (me == d).then(both);
-        let e = input_top(c, d, self.n, 64 - up, word.as_deref()).await?;
+        let e = input_top(c, d, n, 64 - up, word.as_deref()).await?;
         let negated = |j: PartyId| {
             Some(Rc::new(
                 e.at(me, j)?.iter().map(|&e| -e).collect::<Vec<_>>(),
             ))
         };
-        self.relations.push(BitRelation {
+        let relation = BitRelation {
             weight: Weight { from, up },
             left: negated(d),
             right: negated(d + 1),
-        });
-        Ok(self.shares.zip(&e, |share, e| {
+        };
+        let sum = self.shares.zip(&e, |share, e| {
             let terms = share.iter().zip(e);
             terms.map(|(&w, &e)| weigh(w) - TWO * e).collect()
-        }))
-    }
-
-    /// Logs what the dealer claims.
-    ///
-    /// # Errors
-    /// Where it was logged before.
-    pub(crate) fn prove(&mut self, c: &Circuit<'_>) -> Result<()> {
-        let at = |j: PartyId| self.shares.at(c.me(), j).map(Rc::clone);
-        let dots = BitDots {
-            dealer: self.dealer,
-            len: self.n,
-            beta: at(self.dealer),
-            gamma: at(self.dealer + 1),
-            relations: std::mem::take(&mut self.relations),
-        };
-        c.log.push(self.label, Entry::BitDots(dots))
+        });
+        Ok((sum, relation))
     }
 
     /// The dealer's word in bit planes, lowest first and one after the other, known to the dealer.

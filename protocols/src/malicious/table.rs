@@ -23,7 +23,7 @@ use super::circuit::Circuit;
 use super::known::{concat, constant, multiply_rounded, separate, unit_vector};
 use super::pair::{Words, joint_beside};
 use super::product::{Support, product};
-use super::split::{Sign, Split, common};
+use super::split::{Sign, Split, Sum, common};
 use super::truncate::truncate_known;
 use crate::rep3::lookup::Prepared;
 use crate::rep3::select_row::rotate;
@@ -38,28 +38,30 @@ pub(super) struct Cut {
     pub(super) common: Option<(Vec<R64>, Vec<u64>)>,
 }
 
-/// Cuts x - lo, of d + `log2_cells` bits, at bit d. The split is not proved yet.
-pub(super) async fn cut(
+/// Cuts x - lo, of d + `log2_cells` bits, at bit d, and takes `sums` of the dealer's bits.
+pub(super) async fn cut<const N: usize>(
     c: &Circuit<'_>,
     x: &Words,
     lo: i64,
     d: u32,
     log2_cells: u32,
-) -> Result<Cut> {
+    sums: [Sum; N],
+) -> Result<(Cut, [Words; N])> {
     let lo = Wrapping(lo as u64);
     let k = d + log2_cells;
-    let split = Split::new(c, x, k, Sign::Plus).await?;
+    let (split, sums) = Split::with_sums(c, x, k, Sign::Plus, sums).await?;
     let unit = unit_vector(c, &split, d, log2_cells).await?;
     // The lower end is taken off where c is known.
     let common = common(c, x).map(|words| {
         let rest = words.iter().map(|&w| (w - lo).0 & (u64::MAX >> (64 - k)));
         rest.map(|w| (Wrapping(w >> d), w & ((1 << d) - 1))).unzip()
     });
-    Ok(Cut {
+    let cut = Cut {
         unit,
         split,
         common,
-    })
+    };
+    Ok((cut, sums))
 }
 
 impl Cut {
@@ -107,9 +109,11 @@ pub(crate) async fn evaluate(
     rounding: Rounding,
 ) -> Result<Words> {
     let (d, scale, degree) = (t.d, t.scale, t.degree);
-    let mut cut = cut(c, x, t.lo, d, t.log2_cells).await?;
-    let s = cut.split.sum(c, 64 - (d + t.log2_cells), 0).await?;
-    cut.split.prove(c)?;
+    let word = Sum {
+        from: 64 - (d + t.log2_cells),
+        up: 0,
+    };
+    let (cut, [s]) = cut(c, x, t.lo, d, t.log2_cells, [word]).await?;
     // L_s = s - 2^d·w.
     let weighed = cut.unit.iter().enumerate();
     let low = weighed.fold(s, |low, (w, u)| {

@@ -1,8 +1,12 @@
 //! Every gate against plain integers: results, relations, rounds and bytes.
 
 mod attacks;
+mod bound;
+pub(super) mod every;
 mod functions;
 mod gates;
+mod spec;
+pub(super) mod wire;
 
 use tacit_mpc::simulate::mem;
 

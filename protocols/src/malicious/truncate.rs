@@ -24,7 +24,7 @@ use tacit_mpc::{R64, Result};
 use super::circuit::Circuit;
 use super::pair::Words;
 use super::product::{Support, product_top};
-use super::split::{Sign, Split, common};
+use super::split::{Sign, Split, Sum, common};
 
 const START: R64 = Wrapping(1 << 62);
 
@@ -41,10 +41,14 @@ pub(super) async fn truncate_split(
 ) -> Result<(Words, Split, Option<Rc<Vec<R64>>>)> {
     debug_assert!(0 < p && p <= 62, "p = {p}");
     let n = x.own.len();
-    let mut r = Split::new(c, x, 64, Sign::Minus).await?;
-    let high = r.sum(c, p, 0).await?;
-    let top = r.sum(c, 63, 64 - p).await?;
-    r.prove(c)?;
+    let (high, top) = (
+        Sum { from: p, up: 0 },
+        Sum {
+            from: 63,
+            up: 64 - p,
+        },
+    );
+    let (r, [high, top]) = Split::with_sums(c, x, 64, Sign::Minus, [high, top]).await?;
     let start = common(c, x).map(|c| Rc::new(c.iter().map(|c| c + START).collect::<Vec<_>>()));
     let part = |bits: u32| {
         let shifted = |c: &Rc<Vec<R64>>| Rc::new(c.iter().map(|c| c >> bits as usize).collect());
@@ -61,9 +65,8 @@ pub(crate) async fn truncate_known(c: &Circuit<'_>, x: &Words, p: u32) -> Result
     // The offset stands at the dealer's own index.
     let start = Some(Rc::new(vec![START; x.own.len()]));
     let start = x.plus(&c.joint(c.dealer(), x.own.len(), start));
-    let mut s = Split::new(c, &start, 64, Sign::Plus).await?;
-    let high = s.sum(c, p, 0).await?;
-    s.prove(c)?;
+    let high = Sum { from: p, up: 0 };
+    let (_, [high]) = Split::with_sums(c, &start, 64, Sign::Plus, [high]).await?;
     let back = Some(Rc::new(vec![START >> p as usize; x.own.len()]));
     Ok(high.minus(&c.joint(c.dealer(), x.own.len(), back)))
 }

@@ -1,15 +1,38 @@
 //! Tensors of the malicious engine.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use tacit_mpc::{Chunk, Tensor};
 use tacit_nn::{Error, Result};
 
 use super::bilinear::Operand;
 use super::pair::Bits;
+use super::settings::{Misuse, misuse};
 use super::shared::Shared;
 
-/// A tensor on this engine. What it holds comes out by [`Proved`](super::Proved) alone.
+/// An engine, and with it a session and a log: what a value belongs to. No two of a process are equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct EngineId(u64);
+
+impl EngineId {
+    pub(super) fn fresh() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// A value of this engine.
+    pub(super) fn value(self, kind: Kind) -> Value {
+        Value { kind, engine: self }
+    }
+}
+
+/// A tensor on an engine, and on no other: every gate and opening refuses a value of another engine with
+/// [`Misuse::ForeignValue`]. What it holds comes out by [`Proved`](super::Proved) alone.
 #[derive(Clone)]
-pub struct Value(pub(super) Kind);
+pub struct Value {
+    kind: Kind,
+    engine: EngineId,
+}
 
 #[derive(Clone)]
 pub(super) enum Kind {
@@ -31,15 +54,24 @@ impl std::fmt::Debug for Value {
 
 impl Value {
     pub(super) fn shape(&self) -> &[usize] {
-        match &self.0 {
+        match &self.kind {
             Kind::Numbers(x) => x.shape(),
             Kind::Public(x) => x.shape(),
             Kind::Bits(shape, _) => shape,
         }
     }
 
-    pub(super) fn operand(&self) -> Result<Operand<'_>> {
-        match &self.0 {
+    /// What it holds, for the engine that it belongs to: the only way there.
+    pub(super) fn kind(&self, engine: EngineId) -> Result<&Kind> {
+        if self.engine == engine {
+            Ok(&self.kind)
+        } else {
+            Err(misuse(Misuse::ForeignValue))
+        }
+    }
+
+    pub(super) fn operand(&self, engine: EngineId) -> Result<Operand<'_>> {
+        match self.kind(engine)? {
             Kind::Numbers(x) => Ok(Operand::Shared(x)),
             Kind::Public(x) => Ok(Operand::Public(x)),
             Kind::Bits(..) => Err(not_numbers()),
@@ -47,8 +79,8 @@ impl Value {
     }
 
     /// The sharing of numbers; that of a public tensor is trivial.
-    pub(super) fn shared(&self, me: usize) -> Result<Shared> {
-        match &self.0 {
+    pub(super) fn shared(&self, engine: EngineId, me: usize) -> Result<Shared> {
+        match self.kind(engine)? {
             Kind::Numbers(x) => Ok(x.clone()),
             Kind::Public(x) => Ok(Shared::public(me, x)),
             Kind::Bits(..) => Err(not_numbers()),

@@ -10,6 +10,7 @@
 )]
 
 pub mod gate;
+pub mod pads;
 pub mod random;
 pub mod secure;
 
@@ -22,7 +23,8 @@ use tacit_mpc::Label;
 use tacit_mpc::net::{MemNet, Tamper, Transport};
 use tacit_mpc::session::parse_frame;
 use tacit_nn::Graph;
-use tacit_protocols::rep3::{Rep3Engine, Value};
+
+use self::secure::Secure;
 
 /// (sender, receiver, label) → body.
 pub type Wire = BTreeMap<(Label, usize, usize), Bytes>;
@@ -88,13 +90,9 @@ pub fn training_step() -> Graph {
     g
 }
 
-pub fn step_inputs(e: &mut Rep3Engine) -> Vec<Value> {
-    [(0, vec![6, 4]), (1, vec![6, 1]), (2, vec![4, 1])]
+pub fn step_inputs<E: Secure>(e: &mut E) -> Vec<E::Value> {
+    [(0, [6, 4]), (1, [6, 1]), (2, [4, 1])]
         .into_iter()
-        .map(|(owner, shape)| {
-            let x = reals(&shape, owner as u64 + 3);
-            let mine = e.session().me() == owner;
-            e.input(owner, &shape, mine.then_some(&x)).unwrap()
-        })
+        .map(|(owner, shape)| e.share(owner, &reals(&shape, owner as u64 + 3)).unwrap())
         .collect()
 }

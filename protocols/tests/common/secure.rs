@@ -1,9 +1,11 @@
 //! The engines on shares, alike for tests.
 
+use std::collections::BTreeSet;
+
 use ndarray::ArrayD;
 use tacit_mpc::Session;
 use tacit_nn::{Engine, Result};
-use tacit_protocols::malicious::MaliciousEngine;
+use tacit_protocols::malicious::{MaliciousEngine, Release};
 use tacit_protocols::rep3::Rep3Engine;
 
 /// An engine between inputs and openings.
@@ -13,10 +15,14 @@ pub trait Secure: Engine + Sized {
     /// The tensor is the owner's; the others know its shape.
     fn share(&mut self, owner: usize, x: &ArrayD<f64>) -> Result<Self::Value>;
     fn open(&mut self, x: &Self::Value) -> Result<ArrayD<f64>>;
+    /// Exact roundings in these nodes.
+    fn exactly(&mut self, nodes: BTreeSet<usize>);
+    /// This party's words for a recipient.
+    fn give_out(&mut self, x: &Self::Value) -> Result<Vec<u64>>;
 }
 
 macro_rules! secure {
-    ($engine:ty) => {
+    ($engine:ty, $release:ty, $words:expr) => {
         impl Secure for $engine {
             fn start(session: Session, f: u32) -> Result<Self> {
                 Self::new(session, f)
@@ -34,9 +40,18 @@ macro_rules! secure {
             fn open(&mut self, x: &Self::Value) -> Result<ArrayD<f64>> {
                 self.reveal(x)
             }
+
+            fn exactly(&mut self, nodes: BTreeSet<usize>) {
+                self.round_exactly(nodes);
+            }
+
+            fn give_out(&mut self, x: &Self::Value) -> Result<Vec<u64>> {
+                let words: fn($release) -> Vec<u64> = $words;
+                Ok(words(self.release(&[x])?))
+            }
         }
     };
 }
 
-secure!(Rep3Engine);
-secure!(MaliciousEngine);
+secure!(Rep3Engine, Vec<u64>, |words| words);
+secure!(MaliciousEngine, Release, |words| words.own);

@@ -18,6 +18,8 @@ use super::kernels;
 
 /// Words whose τ are drawn at once: what stays in the first-level cache.
 const PART: usize = 128;
+/// Block length of the first level.
+pub(super) const FIRST: usize = K;
 
 /// The vectors of the claim.
 pub(super) struct BitClaim<'l> {

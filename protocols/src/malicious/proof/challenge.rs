@@ -13,6 +13,7 @@ use tacit_mpc::prss::{SeedStream, expand_seed};
 use tacit_mpc::{Error, Purpose, Result};
 
 use super::super::circuit::Circuit;
+use super::strength::early_coin;
 
 /// What must be sent and received before a coin may be tossed. Implemented by the witnesses that exist only after that.
 pub(super) trait Fixed {}
@@ -32,13 +33,25 @@ pub(super) async fn toss<A: Fixed>(c: &Circuit<'_>, _after: &A) -> Result<Coin<A
         Ok(bytemuck::cast([words[0].0.to_le(), words[1].0.to_le()]))
     };
     let (own, theirs) = (part(me)?, part(next)?);
-    c.strand
-        .send(next, label, 16, |out| out.extend_from_slice(&own))?;
-    let confirmed = confirmation(&theirs);
-    c.strand
-        .send(prev, label, 32, |out| out.extend_from_slice(&confirmed))?;
-    let missing = c.strand.recv(prev, label, 16).await?;
-    let confirmed = c.strand.recv(next, label, 32).await?;
+    // P_{me+1} lacks s_me, and everything that it owes has come to P_me; P_{me-1} lacks s_{me+1}.
+    let (gives, confirms) = if early_coin() {
+        (next, prev)
+    } else {
+        (prev, next)
+    };
+    for (to, part) in [(next, own), (prev, theirs)] {
+        let confirmed = confirmation(&part);
+        let message = if to == confirms {
+            &part[..]
+        } else {
+            &confirmed[..]
+        };
+        c.strand.send(to, label, message.len(), |out| {
+            out.extend_from_slice(message)
+        })?;
+    }
+    let missing = c.strand.recv(gives, label, 16).await?;
+    let confirmed = c.strand.recv(confirms, label, 32).await?;
     if confirmed[..] != confirmation(&missing) {
         return Err(Error::CheckFailed {
             what: format!("the coin of {label}"),
@@ -49,12 +62,7 @@ pub(super) async fn toss<A: Fixed>(c: &Circuit<'_>, _after: &A) -> Result<Coin<A
     parts[me] = own;
     parts[next] = theirs;
     parts[prev].copy_from_slice(&missing);
-    let mut hash = Sha256::new().chain_update(b"tacit coin v1");
-    parts.iter().for_each(|p| hash.update(p));
-    Ok(Coin {
-        bytes: hash.finalize().into(),
-        after: PhantomData,
-    })
+    Ok(Coin::of(parts))
 }
 
 fn confirmation(part: &[u8]) -> [u8; 32] {
@@ -66,6 +74,16 @@ fn confirmation(part: &[u8]) -> [u8; 32] {
 }
 
 impl<A> Coin<A> {
+    /// From its parts. Only [`toss`] has all three in time.
+    pub(super) fn of(parts: [[u8; 16]; 3]) -> Self {
+        let mut hash = Sha256::new().chain_update(b"tacit coin v1");
+        parts.iter().for_each(|p| hash.update(p));
+        Self {
+            bytes: hash.finalize().into(),
+            after: PhantomData,
+        }
+    }
+
     /// Uniform words for one use: a name and a number that no other use of this coin has.
     pub(super) fn words(&self, name: &str, number: usize, n: usize) -> Vec<u64> {
         let words = expand_seed(&self.key(name, number), n);

@@ -54,6 +54,8 @@ impl Segments {
 pub(super) const LAST: usize = 64;
 /// Block lengths of the levels after the first.
 pub(super) const BLOCKS: [usize; 2] = [8, 16];
+/// Both in one number.
+pub(super) const SCHEDULE: u64 = (LAST << 16 | BLOCKS[0] << 8 | BLOCKS[1]) as u64;
 
 /// What a claim is before its vectors are written down, for which they may be too long: folded once or more often.
 pub(super) trait Claim<F: Field>: Sized {
@@ -98,7 +100,7 @@ pub(super) struct Nodes {
 /// A level before its challenge.
 pub(super) struct Level {
     /// Block length; the number of entries at the last level.
-    k: usize,
+    pub(super) k: usize,
     last: bool,
     /// q(1), q(2), … of this party's own proof.
     pub(super) values: Vec<u64>,
@@ -111,7 +113,7 @@ impl Level {
     }
 
     /// The points at which the challenge must not lie: at one of them a block would be opened.
-    fn forbidden(&self) -> usize {
+    pub(super) fn forbidden(&self) -> usize {
         if self.last { self.points() } else { self.k }
     }
 }
@@ -153,6 +155,7 @@ impl<F: Field, C: Claim<F>> Fold<F, C> {
         };
         let k = own.len();
         if k <= LAST {
+            // The entries, and a point of the mask alone.
             let u: Vec<u64> = own.left().chain([f.uniform(nodes.u[0])]).collect();
             let v: Vec<u64> = next.right().chain([f.uniform(nodes.v[0])]).collect();
             let values = last_values(f, &u, &v);

@@ -7,7 +7,7 @@
 //! differentiates by the kernel, so patches are never stored. All matrices of one tensor share R and S: any one of them that is
 //! wrong is found with the same probability.
 
-use ndarray::{ArrayD, Axis, IxDyn};
+use ndarray::{ArrayD, Axis, IxDyn, Slice};
 use tacit_mpc::ring::into_row_major;
 use tacit_mpc::{Bilinear, Conv, Error, Kernels, R64, Result, Tensor};
 
@@ -205,54 +205,44 @@ impl View {
                 Ok((xs, ys.collect::<Result<_>>()?))
             }
             Bilinear::Conv(c) => {
-                // Rᵀ·patches: the kernel's derivative for the output Rᵀ, once for every group.
-                let dy = positions(
-                    r,
-                    self.batch,
-                    groups,
-                    &spatial(&c, c.output().unwrap_or([1; 3])),
-                )?;
-                let w = kernels.bilinear(Bilinear::ConvWeights(c), &[(x, &dy)])?;
-                let xs = matrices(w, groups, r.rows)?;
+                // Rᵀ·patches: the kernel's derivative for the output Rᵀ.
+                let dy = positions(r, self.batch, &spatial(&c, c.output().unwrap_or([1; 3])))?;
+                let f = Bilinear::ConvWeights(alone(c));
+                let patches = |x: &Tensor| flat(kernels.bilinear(f, &[(x, &dy)])?, r.rows);
                 let ys = matrices(y.clone(), groups, s.len)?;
-                Ok((xs, ys.iter().map(|y| mul(&st, y)).collect::<Result<_>>()?))
+                let ys = ys.iter().map(|y| mul(&st, y)).collect::<Result<_>>()?;
+                Ok((each_group(x, groups, patches)?, ys))
             }
             Bilinear::ConvInput(c) => {
-                let image = positions(r, self.batch, groups, &spatial(&c, c.input))?;
-                // [M, rows, window]: rows to the front of each group.
-                let w = kernels.bilinear(Bilinear::ConvWeights(c), &[(&image, x)])?;
-                let shape = [groups, x.shape()[1] / groups, r.rows, c.window()];
-                let xs = split(&transpose(&reshape(w, &shape)?, &[0, 2, 1, 3])?);
-                let xs = xs
-                    .into_iter()
-                    .map(|x| flat(x, r.rows))
-                    .collect::<Result<_>>()?;
+                let image = positions(r, self.batch, &spatial(&c, c.input))?;
+                let f = Bilinear::ConvWeights(alone(c));
+                let patches = |x: &Tensor| {
+                    // [M, rows, window]: rows to the front.
+                    let w = kernels.bilinear(f, &[(&image, x)])?;
+                    let w = reshape(w, &[x.shape()[1], r.rows, c.window()])?;
+                    flat(transpose(&w, &[1, 0, 2])?, r.rows)
+                };
                 let shape = [groups, x.shape()[1] / groups, s.len, c.window()];
                 let ys = split(&transpose(&reshape(y.clone(), &shape)?, &[0, 2, 1, 3])?);
                 let ys = ys.into_iter().map(|y| mul(&st, &flat(y, s.len)?));
-                Ok((xs, ys.collect::<Result<_>>()?))
+                let ys = ys.collect::<Result<_>>()?;
+                Ok((each_group(x, groups, patches)?, ys))
             }
             Bilinear::ConvWeights(c) => {
                 let (n, outputs) = (self.batch, c.positions().1);
-                // Kernels Rᵀ, the same for every group.
-                let w = [
-                    &[groups * r.rows, r.len / c.window()],
-                    &*spatial(&c, c.kernel),
-                ]
-                .concat();
-                let w = tensor(&w, r.bits.repeat(groups))?;
-                let z = kernels.bilinear(Bilinear::Conv(c), &[(x, &w)])?;
-                let by_channel = |z: Tensor, channels: usize| {
-                    let z = reshape(z, &[n, groups, channels, outputs])?;
-                    let pages = split(&transpose(&z, &[1, 2, 0, 3])?);
-                    pages
-                        .into_iter()
-                        .map(|p| flat(p, channels))
-                        .collect::<Result<Vec<_>>>()
+                // Kernels Rᵀ.
+                let w = [&[r.rows, r.len / c.window()], &*spatial(&c, c.kernel)].concat();
+                let w = r.tensor(&w)?;
+                let f = Bilinear::Conv(alone(c));
+                let by_channel = |z: Tensor| {
+                    let channels = z.shape()[1];
+                    let z = reshape(z, &[n, channels, outputs])?;
+                    flat(transpose(&z, &[1, 0, 2])?, channels)
                 };
-                let xs = by_channel(z, r.rows)?;
-                let ys = by_channel(y.clone(), s.len)?;
-                Ok((xs, ys.iter().map(|y| mul(&st, y)).collect::<Result<_>>()?))
+                let patches = |x: &Tensor| by_channel(kernels.bilinear(f, &[(x, &w)])?);
+                let columns = |y: &Tensor| mul(&st, &by_channel(y.clone())?);
+                let xs = each_group(x, groups, patches)?;
+                Ok((xs, each_group(y, groups, columns)?))
             }
         }
     }
@@ -292,21 +282,36 @@ impl View {
     }
 }
 
-/// Rᵀ as \[batch, groups·rows, spatial…\]: the same channels for every group.
-fn positions(r: &Combiner, batch: usize, groups: usize, extents: &[usize]) -> Result<Tensor> {
+/// Rᵀ as \[batch, rows, spatial…\]: the same for every group.
+fn positions(r: &Combiner, batch: usize, extents: &[usize]) -> Result<Tensor> {
     let place: usize = extents.iter().product();
     let by_row = r.tensor(&[r.rows, batch, place])?;
     let by_sample = transpose(&by_row, &[1, 0, 2])?;
-    let words = by_sample
-        .outer_iter()
-        .flat_map(|sample| {
-            std::iter::repeat_n(sample, groups)
-                .flatten()
-                .copied()
-                .collect::<Vec<_>>()
+    reshape(by_sample, &[&[batch, r.rows], extents].concat())
+}
+
+/// The convolution of one group.
+fn alone(c: Conv) -> Conv {
+    Conv { groups: 1, ..c }
+}
+
+/// A map of the channels of one group after the other, the second axis: what it needs beside its result is needed once.
+fn each_group(
+    x: &Tensor,
+    groups: usize,
+    map: impl Fn(&Tensor) -> Result<Tensor>,
+) -> Result<Vec<Tensor>> {
+    if groups == 1 {
+        return Ok(vec![map(x)?]);
+    }
+    let channels = x.shape()[1] / groups.max(1);
+    (0..groups)
+        .map(|g| {
+            let range = g * channels..(g + 1) * channels;
+            let x = x.slice_axis(Axis(1), Slice::from(range));
+            map(&x.as_standard_layout().into_owned())
         })
-        .collect();
-    tensor(&[&[batch, groups * r.rows], extents].concat(), words)
+        .collect()
 }
 
 fn spatial(c: &Conv, extents: [usize; 3]) -> Vec<usize> {

@@ -48,7 +48,7 @@ impl Transport for Watched {
 }
 
 /// Runs a circuit at three parties with keys of this choice; what each received.
-fn views(
+pub(super) fn views(
     prss: impl Fn(PartyId) -> Prss + Sync,
     circuit: impl Fn(&Session, &Log) -> Result<()> + Sync,
 ) -> Vec<Vec<(PartyId, Label, Bytes)>> {
@@ -89,7 +89,7 @@ fn circuit(s: &Session, log: &Log, n: usize, secret: u64) -> Result<()> {
 }
 
 /// Pearson's statistic of the counts of 16 values; 15 degrees of freedom, beyond 45 once in 10,000.
-fn chi_squared(nibbles: impl Iterator<Item = u8>) -> (f64, usize) {
+pub(super) fn chi_squared(nibbles: impl Iterator<Item = u8>) -> (f64, usize) {
     let mut counts = [0usize; 16];
     nibbles.for_each(|n| counts[usize::from(n)] += 1);
     let total: usize = counts.iter().sum();

@@ -179,3 +179,181 @@ fn bit_dots(dots: &BitDots, tau: &[u64], sums: &mut Sums) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use proptest::prelude::*;
+    use tacit_mpc::prss::expand_seed;
+
+    use super::super::super::log::{BitRelation, Weight};
+    use super::*;
+
+    /// A number of 256 bits.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    struct Big([u64; 4]);
+
+    impl Big {
+        /// The same with x·2^(64·limb) added.
+        fn plus(mut self, x: u128, limb: usize) -> Self {
+            let mut carry = 0;
+            for (k, word) in self.0.iter_mut().enumerate().skip(limb) {
+                let part = match k - limb {
+                    0 => x as u64,
+                    1 => (x >> 64) as u64,
+                    _ => 0,
+                };
+                let sum = u128::from(*word) + u128::from(part) + carry;
+                (*word, carry) = (sum as u64, sum >> 64);
+            }
+            assert_eq!(carry, 0, "sums stay below 2^256");
+            self
+        }
+
+        fn product(self, x: R64, y: R64) -> Self {
+            self.plus(u128::from(x.0) * u128::from(y.0), 0)
+        }
+    }
+
+    /// Requirement 3: Σ τ·E as it is, and as 2^64·Σ τ·⌊E/2^64⌋ + Σ τ·(E mod 2^64).
+    fn check(tau: &[u64], e: &[Big], sums: &Sums) {
+        let (quotients, remainders) = (sums.quotients(), sums.remainders.sums());
+        for c in 0..SIGMA {
+            let terms = tau.iter().zip(e).filter(|(tau, _)| *tau >> c & 1 == 1);
+            let want = terms.fold(Big::default(), |s, (_, e)| {
+                let s = s.plus(e.0[0].into(), 0).plus(e.0[1].into(), 1);
+                s.plus(e.0[2].into(), 2)
+            });
+            let got = Big::default().plus(quotients[c], 1).plus(remainders[c], 0);
+            assert_eq!(got, want, "combination {c}");
+        }
+    }
+
+    /// Words of a seed, or the largest word everywhere.
+    fn words(seed: Option<u64>, n: usize) -> Vec<R64> {
+        match seed {
+            None => vec![Wrapping(u64::MAX); n],
+            Some(seed) => expand_seed(&bytemuck::cast([seed, n as u64]), n),
+        }
+    }
+
+    fn pair(seed: Option<u64>, n: usize) -> Words {
+        let other = seed.map(|s| s ^ 1 << 40);
+        Pair::new(words(seed, n), words(other, n))
+    }
+
+    fn tau(n: usize) -> Vec<u64> {
+        let words = words(Some(99), n).into_iter();
+        words.map(|w| w.0 & ((1 << SIGMA) - 1)).collect()
+    }
+
+    fn of_products(seed: Option<u64>, n: usize, count: u64) {
+        let at = |k: u64| seed.map(|s| s + k);
+        let terms: Vec<_> = (0..count)
+            .map(|k| (pair(at(k), n), pair(at(k + 10), n)))
+            .collect();
+        let rest = Rest {
+            left: pair(at(20), n),
+            right: pair(at(21), n),
+        };
+        let (tau, mut sums) = (tau(n), Sums::default());
+        products(&terms, &rest, &tau, &mut sums);
+        let e: Vec<Big> = (0..n)
+            .map(|g| {
+                let local = Big::default().plus(rest.left.own[g].0.into(), 0);
+                let local = local.plus(rest.right.next[g].0.into(), 0);
+                terms.iter().fold(local, |e, (x, y)| {
+                    e.product(x.own[g], y.next[g]).product(y.own[g], x.next[g])
+                })
+            })
+            .collect();
+        check(&tau, &e, &sums);
+    }
+
+    /// 2^64 - 1 in all shares: one E is above 2^128 already.
+    #[test]
+    fn req3_the_largest_words_in_all_shares_of_products() {
+        of_products(None, 100, 3);
+    }
+
+    /// The same in matrices that are 2^16 deep.
+    #[test]
+    fn req3_the_largest_words_in_deep_matrices() {
+        let (rows, columns, inner) = (3, 5, 1 << 16);
+        for seed in [None, Some(5)] {
+            let page = |k: u64| Page {
+                x: words(seed.map(|s| s + k), rows * inner),
+                y: words(seed.map(|s| s + k + 3), columns * inner),
+                left: words(seed.map(|s| s + k + 6), rows * columns),
+                right: words(seed.map(|s| s + k + 9), rows * columns),
+                rows,
+                columns,
+                inner,
+            };
+            let page = Pair::new(page(0), page(1));
+            let (tau, mut sums) = (tau(rows * columns), Sums::default());
+            matrices(&page, &tau, &mut sums);
+            let (own, next) = (&page.own, &page.next);
+            let entry = |k: usize| {
+                let (i, j) = (k / columns * inner, k % columns * inner);
+                let local = Big::default().plus(own.left[k].0.into(), 0);
+                let local = local.plus(next.right[k].0.into(), 0);
+                (0..inner).fold(local, |e, l| {
+                    e.product(own.x[i + l], next.y[j + l])
+                        .product(next.x[i + l], own.y[j + l])
+                })
+            };
+            let e: Vec<Big> = (0..rows * columns).map(entry).collect();
+            assert!(seed.is_some() || e[0].0[2] >= 1 << 16, "above 2^144");
+            check(&tau, &e, &sums);
+        }
+    }
+
+    #[test]
+    fn req3_the_largest_words_in_sums_of_bits() {
+        let weights = [(0, 1), (0, 0), (18, 0), (63, 46), (62, 63), (5, 5)];
+        for seed in [None, Some(8)] {
+            let n = 60;
+            let some = |k: u64| Some(Rc::new(words(seed.map(|s| s + k), n)));
+            let relation = |(from, up)| BitRelation {
+                weight: Weight { from, up },
+                left: some(u64::from(from)),
+                right: some(100 + u64::from(up)),
+            };
+            let dots = BitDots {
+                dealer: 0,
+                len: n,
+                beta: some(50),
+                gamma: some(51),
+                relations: weights.map(relation).into(),
+            };
+            let (tau, mut sums) = (tau(weights.len() * n), Sums::default());
+            bit_dots(&dots, &tau, &mut sums);
+            let (beta, gamma) = (dots.beta.unwrap(), dots.gamma.unwrap());
+            let mut e = Vec::new();
+            for r in &dots.relations {
+                for k in 0..n {
+                    let both = beta[k].0 & gamma[k].0;
+                    let mut sum = Big::default();
+                    for b in (0..64).filter(|b| both >> b & 1 == 1) {
+                        if let Some(log2) = r.weight.log2(b) {
+                            sum = sum.plus(1 << log2, 0);
+                        }
+                    }
+                    let (left, right) = (r.left.as_ref().unwrap(), r.right.as_ref().unwrap());
+                    sum = sum.plus(left[k].0.into(), 0);
+                    e.push(sum.plus(right[k].0.into(), 0));
+                }
+            }
+            check(&tau, &e, &sums);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn req3_products_of_any_words(seed in 0..u64::MAX >> 2, n in 1usize..60, count in 1u64..9) {
+            of_products(Some(seed), n, count);
+        }
+    }
+}

@@ -17,9 +17,9 @@ use super::strength::{QUOTIENTS, Quotients, SIGMA, WEAKNESS, Weakness};
 use super::verify;
 
 /// The party that cheats, as prover.
-const CHEATER: usize = 2;
+pub(super) const CHEATER: usize = 2;
 
-fn nets() -> Vec<Arc<dyn Transport>> {
+pub(super) fn nets() -> Vec<Arc<dyn Transport>> {
     MemNet::mesh_with_deadline(3, std::time::Duration::from_secs(20))
         .into_iter()
         .map(|net| Arc::new(net) as Arc<dyn Transport>)
@@ -49,7 +49,7 @@ fn accepted(
 
 /// `n` products; the summand of the first of them is sent by the cheater with `error` added. What the cheater then claims about
 /// it is what its verifiers have.
-fn wrong_product(s: &Session, log: &Log, n: usize, error: u64) -> Result<()> {
+pub(super) fn wrong_product(s: &Session, log: &Log, n: usize, error: u64) -> Result<()> {
     let lies = s.me() == CHEATER;
     s.fan_out(1, async |strand: Strand<'_>| {
         let c = Circuit { strand, log };

@@ -20,6 +20,11 @@ mod chosen {
     pub(in super::super) const fn prime_bits() -> u32 {
         super::PRIME_BITS
     }
+
+    /// Whether coins are released by the wrong party.
+    pub(in super::super) const fn early_coin() -> bool {
+        false
+    }
 }
 
 /// For tests: this thread's party runs with other parameters, with one of the mistakes that the construction avoids, or cheats.
@@ -36,6 +41,10 @@ mod chosen {
         pub(in super::super) prime_bits: u32,
         /// The prime is this one, whatever the quotients are.
         pub(in super::super) known_prime: Option<u64>,
+        /// P_{i+1}, who does not receive the messages of P_i, gives it the part of the coin that it lacks.
+        pub(in super::super) early_coin: bool,
+        /// The last level has no masking point.
+        pub(in super::super) bare_last_level: bool,
     }
 
     impl Default for Weakness {
@@ -44,6 +53,8 @@ mod chosen {
                 sigma: SIGMA as u32,
                 prime_bits: super::PRIME_BITS,
                 known_prime: None,
+                early_coin: false,
+                bare_last_level: false,
             }
         }
     }
@@ -67,5 +78,9 @@ mod chosen {
 
     pub(in super::super) fn prime_bits() -> u32 {
         weakness().prime_bits
+    }
+
+    pub(in super::super) fn early_coin() -> bool {
+        weakness().early_coin
     }
 }

@@ -24,6 +24,9 @@ use super::prime::Prime;
 use super::quotients::Quotients;
 use super::strength::SIGMA;
 
+/// Block length of the first level.
+pub(super) const FIRST: usize = K;
+
 /// The vectors of the claim, in parts.
 pub(super) struct WordClaim<'l> {
     f: Prime,
@@ -82,6 +85,8 @@ pub(super) fn claim<'l>(
             part,
         })
         .collect();
+    #[cfg(test)]
+    super::guess::begin(f, parts.first().map(|w| w.lambda[0]));
     let claim = WordClaim {
         f,
         me,
