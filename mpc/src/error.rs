@@ -34,6 +34,20 @@ pub enum Error {
         /// The peer.
         peer: PartyId,
     },
+    /// A peer runs the same program with other settings.
+    #[error(
+        "party {peer} runs with another {what} ({theirs}) than this party ({ours}): start all three alike"
+    )]
+    Settings {
+        /// The peer.
+        peer: PartyId,
+        /// Which setting.
+        what: &'static str,
+        /// Its value here.
+        ours: String,
+        /// Its value there.
+        theirs: String,
+    },
     /// Operand shapes do not fit.
     #[error("{op}: shapes {left:?} and {right:?} do not fit")]
     Shape {
@@ -82,6 +96,7 @@ impl Error {
             Self::Net(e) => Some(e.peer()),
             Self::PeerMisbehaved { peer, .. }
             | Self::Desync { peer, .. }
+            | Self::Settings { peer, .. }
             | Self::KeyConfirmation { peer } => Some(*peer),
             Self::CheckFailed { suspects, .. } => match suspects[..] {
                 [culprit] => Some(culprit),

@@ -50,5 +50,4 @@ mod value;
 pub use engine::MaliciousEngine;
 pub use failure::Failures;
 pub use proved::{Proved, Release};
-pub use settings::Misuse;
-pub use value::Value;
+pub use value::{ForeignValue, Value};

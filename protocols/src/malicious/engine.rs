@@ -112,12 +112,13 @@ impl MaliciousEngine {
     /// Before a step that sends something: all parties have the same settings.
     ///
     /// # Errors
-    /// [`Misuse::Settings`](super::Misuse::Settings) where they differ; the session is over, or a link or peer failed.
+    /// [`tacit_mpc::Error::Settings`] where they differ; the session is over, or a link or peer failed.
     pub(super) fn ready(&mut self) -> Result<()> {
         self.log.alive().map_err(failed)?;
         if !self.agreed {
             Settings::new(self.fraction_bits, self.verify_every, &self.exact_nodes)
-                .agree(&self.session)?;
+                .agree(&self.session)
+                .map_err(failed)?;
             self.agreed = true;
         }
         Ok(())

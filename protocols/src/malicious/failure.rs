@@ -41,6 +41,7 @@ pub(super) fn surfaced(e: Error, what: &str, me: PartyId) -> Error {
         ),
         Error::PeerMisbehaved { peer, .. }
         | Error::Desync { peer, .. }
+        | Error::Settings { peer, .. }
         | Error::KeyConfirmation { peer } => (e.to_string(), vec![*peer]),
         Error::Shape { .. }
         | Error::Exhausted { .. }

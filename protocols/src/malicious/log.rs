@@ -134,10 +134,9 @@ impl Entry {
             }
             Self::BitDots(dots) => {
                 let relations = dots.relations.iter().flat_map(|r| [&r.left, &r.right]);
-                for x in [&dots.beta, &dots.gamma].into_iter().chain(relations) {
-                    if let Some(x) = x {
-                        one(x, x.capacity() * size_of::<R64>(), visit);
-                    }
+                let halves = [&dots.beta, &dots.gamma].into_iter();
+                for x in halves.chain(relations).flatten() {
+                    one(x, x.capacity() * size_of::<R64>(), visit);
                 }
             }
         }

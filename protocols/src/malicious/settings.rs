@@ -9,40 +9,9 @@ use std::collections::BTreeSet;
 
 use bytemuck::{cast_slice, pod_collect_to_vec};
 use sha2::{Digest, Sha256};
-use tacit_mpc::{PartyId, Session, Strand};
-use tacit_nn::{Error, Result};
+use tacit_mpc::{Error, PartyId, Result, Session, Strand};
 
 use super::proof::parameters;
-use super::value::failed;
-
-/// An engine was used in a way that its proofs do not cover.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Misuse {
-    /// A value of one engine was given to another.
-    #[error(
-        "a value of another engine: what this one proves says nothing about it. Share it with this engine"
-    )]
-    ForeignValue,
-    /// Two parties have different settings.
-    #[error(
-        "party {peer} runs with another {what} ({theirs}) than this party ({ours}): start all three alike"
-    )]
-    Settings {
-        /// The other party.
-        peer: PartyId,
-        /// Which setting.
-        what: &'static str,
-        /// Its value here.
-        ours: String,
-        /// Its value there.
-        theirs: String,
-    },
-}
-
-pub(super) fn misuse(m: Misuse) -> Error {
-    Error::Protocol(Box::new(m))
-}
 
 /// Settings of an engine, a word each; what is longer is a hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +50,7 @@ impl Settings {
     /// Compares them with those of both other parties.
     ///
     /// # Errors
-    /// [`Misuse::Settings`] where they differ; or a link or peer failed.
+    /// [`Error::Settings`] where they differ; or a link or peer failed.
     pub(super) fn agree(&self, s: &Session) -> Result<()> {
         let exchanged = s.in_check(|| {
             s.fan_out(1, async |strand: Strand<'_>| {
@@ -101,7 +70,7 @@ impl Settings {
                 Ok(theirs)
             })
         });
-        let exchanged = exchanged.map_err(failed)?.into_iter().flat_map(|(_, t)| t);
+        let exchanged = exchanged?.into_iter().flat_map(|(_, t)| t);
         for (peer, theirs) in exchanged {
             self.compare(peer, &theirs)?;
         }
@@ -118,12 +87,12 @@ impl Settings {
                     [word] => word.to_string(),
                     _ => words.iter().map(|w| format!("{w:016x}")).collect(),
                 };
-                return Err(misuse(Misuse::Settings {
+                return Err(Error::Settings {
                     peer,
                     what,
                     ours: show(ours),
                     theirs: show(theirs),
-                }));
+                });
             }
             at += width;
         }

@@ -7,7 +7,6 @@ use tacit_nn::{Error, Result};
 
 use super::bilinear::Operand;
 use super::pair::Bits;
-use super::settings::{Misuse, misuse};
 use super::shared::Shared;
 
 /// An engine, and with it a session and a log: what a value belongs to. No two of a process are equal.
@@ -26,8 +25,15 @@ impl EngineId {
     }
 }
 
+/// A value of one engine was given to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a value of another engine: what this one proves says nothing about it. Share it with this engine"
+)]
+pub struct ForeignValue;
+
 /// A tensor on an engine, and on no other: every gate and opening refuses a value of another engine with
-/// [`Misuse::ForeignValue`]. What it holds comes out by [`Proved`](super::Proved) alone.
+/// [`ForeignValue`]. What it holds comes out by [`Proved`](super::Proved) alone.
 #[derive(Clone)]
 pub struct Value {
     kind: Kind,
@@ -66,7 +72,7 @@ impl Value {
         if self.engine == engine {
             Ok(&self.kind)
         } else {
-            Err(misuse(Misuse::ForeignValue))
+            Err(Error::Protocol(Box::new(ForeignValue)))
         }
     }
 

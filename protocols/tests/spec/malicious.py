@@ -33,7 +33,8 @@ async def gate(s, name, x, number):
     if name == "b2a":
         return await spec.b2a(s, x[0])
     if name == "and":
-        return await spec.b2a(s, await spec.band(s, x[0], x[1]))
+        z = await spec.band(s, x[0], x[1])
+        return await spec.b2a(s, z.map(lambda v: v & U(1)))
     raise ValueError(name)
 
 

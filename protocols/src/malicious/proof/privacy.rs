@@ -1,6 +1,8 @@
 //! What a party receives: uniform, whatever the secrets are; and nothing before its turn.
 
+use std::collections::BTreeMap;
 use std::num::Wrapping;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -13,6 +15,7 @@ use super::super::circuit::Circuit;
 use super::super::input::{input, input_planes};
 use super::super::log::Log;
 use super::super::product::{Support, and, product};
+use super::super::tests::every::{self, PARTS};
 use super::verify;
 
 /// Every message that a party received: from whom, its label, its body.
@@ -152,6 +155,45 @@ fn every_message_is_uniform_for_the_worst_secrets() {
                     "secret {secret:x}, party {party}, {of}: χ² = {chi:.1} of {n}"
                 );
             }
+        }
+    }
+}
+
+/// Every gate there is, on sharings that hide nothing: each message by itself, and everything that a party receives.
+#[test]
+fn every_message_of_every_gate_is_uniform_for_the_worst_secrets() {
+    for (part, secret) in PARTS.into_iter().flat_map(|p| [(p, 0), (p, u64::MAX)]) {
+        let gates = |s: &Session, log: &Log| -> Result<()> {
+            // Chunks of 64: no message has bits that are not used.
+            s.fan_out(192, async |strand: Strand<'_>| {
+                let c = Circuit { strand, log };
+                let x = c.joint(0, c.len(), Some(Rc::new(vec![Wrapping(secret); c.len()])));
+                every::circuit(&c, part, &[x.clone(), x]).await
+            })?;
+            Ok(())
+        };
+        let mut seen: Vec<BTreeMap<Label, Vec<u8>>> = vec![BTreeMap::new(); 3];
+        for seed in 0..12 {
+            let views = views(|me| Prss::from_seed(me, seed), gates);
+            for (seen, view) in seen.iter_mut().zip(views) {
+                for (_, label, body) in view {
+                    let nibbles = body.iter().flat_map(|b| [b & 15, b >> 4]);
+                    seen.entry(label).or_default().extend(nibbles);
+                }
+            }
+        }
+        for (party, seen) in seen.iter().enumerate() {
+            assert!(seen.len() > 20, "{part:?}: {} messages", seen.len());
+            for (label, nibbles) in seen {
+                let (chi, n) = chi_squared(nibbles.iter().copied());
+                // Beyond 60 once in four million.
+                assert!(
+                    n >= 192 && chi < 60.0,
+                    "{part:?}, secret {secret:x}, party {party}, {label}: χ² = {chi:.1} of {n}"
+                );
+            }
+            let (chi, n) = chi_squared(seen.values().flatten().copied());
+            assert!(chi < 45.0, "{part:?}, party {party}: χ² = {chi:.1} of {n}");
         }
     }
 }

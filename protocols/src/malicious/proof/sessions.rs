@@ -17,7 +17,6 @@ use super::super::engine::MaliciousEngine;
 use super::super::failure::Failures;
 use super::super::log::Log;
 use super::super::pair::Pair;
-use super::super::settings::Misuse;
 use super::super::tests::every::{PARTS, Part, circuit, inputs};
 use super::super::tests::wire::{Message, filtered};
 use super::strength::{WEAKNESS, Weakness};
@@ -109,8 +108,8 @@ fn settings(
     change: impl Fn(&mut MaliciousEngine) + Sync,
     fraction_bits: u32,
     weakness: Weakness,
-) -> Vec<Misuse> {
-    let results = simulate_seeded(mem(), 6, |session| {
+) -> Vec<Error> {
+    simulate_seeded(mem(), 6, |session| {
         let (me, odd) = (session.me(), session.me() == 1);
         WEAKNESS.set(if odd { weakness } else { Weakness::default() });
         let f = if odd { fraction_bits } else { 18 };
@@ -129,7 +128,7 @@ fn settings(
         }
         let sent = e.session().cost().bytes;
         let refused = match e.begin_run().unwrap_err() {
-            tacit_nn::Error::Protocol(e) => *e.downcast::<Misuse>().unwrap(),
+            tacit_nn::Error::Protocol(e) => *e.downcast::<Error>().unwrap(),
             other => panic!("{other}"),
         };
         assert_eq!(
@@ -139,8 +138,7 @@ fn settings(
         );
         assert!(late || step(&mut e).is_err(), "refused again at a gate");
         refused
-    });
-    results
+    })
 }
 
 #[test]
@@ -165,7 +163,7 @@ fn req11_settings_are_compared_before_the_first_gate_and_before_every_run() {
     tried.push(("strength", settings(false, |_| (), 18, bits)));
     for (name, refused) in tried {
         for (me, e) in refused.into_iter().enumerate() {
-            let Misuse::Settings { peer, what, .. } = &e else {
+            let Error::Settings { peer, what, .. } = &e else {
                 panic!("{e}");
             };
             assert!(what.contains(name), "{name}: {e}");

@@ -8,7 +8,7 @@ use tacit_nn::{Engine, Layout, Product, program};
 
 use super::super::engine::MaliciousEngine;
 use super::super::product::{Support, product};
-use super::super::settings::Misuse;
+use super::super::value::ForeignValue;
 use super::unary;
 
 /// Values of one engine are refused by every gate and opening of another one of the same party, before anything is sent.
@@ -34,7 +34,7 @@ fn a_value_of_another_engine_is_refused_everywhere() {
         let sent = e.session().cost().messages;
         let refused = |what: &str, e: tacit_nn::Error| match e {
             tacit_nn::Error::Protocol(e) => {
-                assert_eq!(e.downcast_ref(), Some(&Misuse::ForeignValue), "{what}: {e}");
+                assert_eq!(e.downcast_ref(), Some(&ForeignValue), "{what}: {e}");
             }
             other => panic!("{what}: {other}"),
         };
