@@ -1,6 +1,7 @@
 //! The job file: what is trained, on whose rows, and who receives what.
 
 mod model;
+mod protocol;
 mod training;
 
 use serde::{Deserialize, Deserializer};
@@ -9,6 +10,7 @@ use crate::job_check;
 
 pub use crate::job_check::check_service;
 pub use model::{ModelFile, ModelSpec, ServiceSpec, Weights, default_bits, default_rows};
+pub use protocol::{Comparison, Protocol, ProtocolSpec};
 pub use training::{Loss, Optimizer, Schedule, TrainingSpec};
 
 /// The largest job file in bytes.
@@ -138,27 +140,6 @@ pub struct Feature {
     /// The largest value that can occur.
     #[serde(deserialize_with = "number")]
     pub max: f64,
-}
-
-/// How the parties compute.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ProtocolSpec {
-    /// The variant of comparisons.
-    pub comparison: Comparison,
-}
-
-/// The variants of a comparison, the only gate that has two: neither is better on every link.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Comparison {
-    /// The parties measure their links and take, for each tensor, the variant that takes less time on them.
-    #[default]
-    Auto,
-    /// 41.75 bytes and five rounds a value, on every link.
-    FewBytes,
-    /// 49.75 bytes and four rounds.
-    FewRounds,
 }
 
 /// What the recipient learns besides the model.

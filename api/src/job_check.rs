@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
 use crate::job::{
-    Bounds, DataSpec, JobError, JobSpec, Kind, Loss, Metric, Optimizer, Schedule, TrainingSpec,
-    Weights,
+    Bounds, Comparison, DataSpec, JobError, JobSpec, Kind, Loss, Metric, Optimizer, Protocol,
+    ProtocolSpec, Schedule, TrainingSpec, Weights,
 };
 use crate::name;
 use crate::roster::COORDINATOR;
@@ -24,6 +24,7 @@ pub(crate) fn check(job: &JobSpec) -> Result<(), JobError> {
     named("name", &job.name)?;
     members(job)?;
     model(job)?;
+    protocol(job)?;
     if job.kind == Kind::Serve {
         return service(job);
     }
@@ -43,6 +44,22 @@ pub(crate) fn check(job: &JobSpec) -> Result<(), JobError> {
         }
     }
     unique("release.metrics", job.release.metrics.iter())
+}
+
+fn protocol(job: &JobSpec) -> Result<(), JobError> {
+    let ProtocolSpec { name, comparison } = job.protocol;
+    if name == Protocol::Rep3 {
+        return Ok(());
+    }
+    if comparison != Comparison::Auto {
+        let problem = format!("is for rep3: {name} has one comparison");
+        return Err(wrong("protocol.comparison", problem));
+    }
+    if job.kind == Kind::Serve {
+        let problem = format!("services do not run by {name} yet: choose rep3");
+        return Err(wrong("protocol.name", problem));
+    }
+    Ok(())
 }
 
 fn network(job: &JobSpec) -> Result<(), JobError> {

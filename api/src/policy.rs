@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use crate::job::{JobSpec, Kind, Metric, ServiceSpec};
+use crate::job::{JobSpec, Kind, Metric, Protocol, ServiceSpec};
 
 /// A party's rules. What a list does not name is refused, so an empty policy refuses everything.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -36,6 +36,9 @@ pub struct Policy {
     /// the arithmetic for all inputs within the bounds that its configuration gives the model. Its clients could then learn more of the weights than answers
     /// tell, from numbers that wrap: `true` says that they are trusted with the weights.
     pub unproven_ranges: bool,
+    /// The protocols by which this party computes; all, where the file does not say. `["rep3-malicious"]` demands that no
+    /// single party can change a result unnoticed.
+    pub protocols: Vec<Protocol>,
     /// Metrics that may be released.
     pub metrics: Vec<Metric>,
     /// Whether the training loss of every epoch may be released.
@@ -75,6 +78,7 @@ impl Default for Policy {
             max_minutes: 24 * 60,
             max_services: 4,
             unproven_ranges: false,
+            protocols: Protocol::ALL.to_vec(),
             metrics: Vec::new(),
             epoch_loss: false,
             onnx: false,
@@ -184,6 +188,7 @@ impl Policy {
         for party in &job.compute {
             listed("compute", &self.compute, party)?;
         }
+        listed("protocols", &self.protocols, &job.protocol.name)?;
         if let Some(service) = &job.service {
             return self.check_service(service);
         }
@@ -405,6 +410,14 @@ epoch_loss = true
         assert!(refusal("[\"d\"]", "[\"e\"]", "analyst").contains("under datasets"));
         assert!(refusal("\"accuracy\", ", "", "analyst").contains("under metrics"));
         assert!(refusal("loss = true", "loss = false", "analyst").contains("training loss"));
+        let strict = "epoch_loss = true\nprotocols = [\"rep3-malicious\"]";
+        assert_eq!(
+            refusal("epoch_loss = true", strict, "analyst"),
+            "my policy does not list \"rep3\" under protocols (it lists rep3-malicious)"
+        );
+        let proved = JobSpec::parse(&format!("protocol = \"rep3-malicious\"\n{JOB}")).unwrap();
+        let strict = policy("epoch_loss = true", strict);
+        strict.check_job(&proved, "analyst").unwrap();
         let floor = "epoch_loss = true\nmin_contributors = 4";
         assert_eq!(
             refusal("epoch_loss = true", floor, "analyst"),

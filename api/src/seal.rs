@@ -4,8 +4,6 @@
 //! mode, X25519-HKDF-SHA256, ChaCha20-Poly1305) and signs the ciphertext. The `info` of HPKE binds job, attempt, party
 //! and label, so that nobody who stores or forwards a sealed share can present it as another one.
 
-use std::collections::HashSet;
-
 use ed25519_dalek::Signature;
 use hpke::aead::ChaCha20Poly1305;
 use hpke::kdf::HkdfSha256;
@@ -168,10 +166,59 @@ fn open_verified(
         .then(|| Zeroizing::new(words.iter().map(|word| u64::from_le_bytes(*word)).collect()))
 }
 
-/// Opens the shares called `label` of the three computing parties and adds them up, modulo 2^64.
+/// Opens the shares called `label` of the three computing parties, in the order of `compute`. What they make up depends on the
+/// protocol of the job.
 ///
 /// Takes exactly one share of each party in `compute`, all of one attempt and length: a missing, doubled or foreign one
-/// would make the sum meaningless. Shares with other labels are skipped.
+/// would make what they give meaningless. Shares with other labels are skipped.
+pub fn parts(
+    identity: &Identity,
+    roster: &Roster,
+    job_id: &str,
+    compute: &[String; 3],
+    label: &str,
+    shares: &[SealedShare],
+) -> Result<[Zeroizing<Vec<u64>>; 3], SealError> {
+    let mismatch = |problem: String| SealError::Mismatch {
+        label: label.to_owned(),
+        problem,
+    };
+    let mut parts: [Option<Zeroizing<Vec<u64>>>; 3] = Default::default();
+    let mut first: Option<(u32, usize)> = None;
+    for share in shares.iter().filter(|share| share.label == label) {
+        let party = &share.party;
+        let place = compute.iter().position(|name| name == party);
+        let empty = place.and_then(|place| parts.get_mut(place));
+        let Some(empty) = empty.filter(|part| part.is_none()) else {
+            return Err(mismatch(format!(
+                "{party} does not compute in this job, or sent two shares"
+            )));
+        };
+        let words = open(identity, roster, job_id, share)?;
+        if *first.get_or_insert((share.attempt, words.len())) != (share.attempt, words.len()) {
+            return Err(mismatch(format!(
+                "that of {party} is of another attempt or length"
+            )));
+        }
+        *empty = Some(words);
+    }
+    let mut missing: Vec<&str> = compute
+        .iter()
+        .zip(&parts)
+        .filter(|(_, part)| part.is_none())
+        .map(|(name, _)| name.as_str())
+        .collect();
+    missing.sort_unstable();
+    match parts {
+        [Some(zero), Some(one), Some(two)] => Ok([zero, one, two]),
+        _ => Err(mismatch(format!(
+            "nothing came from {}",
+            missing.join(" and ")
+        ))),
+    }
+}
+
+/// Adds up [`parts`], modulo 2^64: the result where nobody cheats, by a protocol that gives nothing besides the shares.
 pub fn reveal(
     identity: &Identity,
     roster: &Roster,
@@ -180,36 +227,10 @@ pub fn reveal(
     label: &str,
     shares: &[SealedShare],
 ) -> Result<Vec<u64>, SealError> {
-    let mismatch = |problem: String| SealError::Mismatch {
-        label: label.to_owned(),
-        problem,
-    };
-    let shares: Vec<_> = shares.iter().filter(|share| share.label == label).collect();
-    let mut missing: HashSet<&str> = compute.iter().map(String::as_str).collect();
-    let mut sum: Option<(u32, Vec<u64>)> = None;
-    for share in shares {
-        let party = &share.party;
-        if !missing.remove(party.as_str()) {
-            return Err(mismatch(format!(
-                "{party} does not compute in this job, or sent two shares"
-            )));
-        }
-        let words = open(identity, roster, job_id, share)?;
-        let (attempt, total) = sum.get_or_insert_with(|| (share.attempt, vec![0; words.len()]));
-        if *attempt != share.attempt || total.len() != words.len() {
-            return Err(mismatch(format!(
-                "that of {party} is of another attempt or length"
-            )));
-        }
-        for (total, word) in total.iter_mut().zip(words.iter()) {
-            *total = total.wrapping_add(*word);
-        }
-    }
-    let mut missing: Vec<_> = missing.into_iter().collect();
-    missing.sort_unstable();
-    sum.filter(|_| missing.is_empty())
-        .map(|(_, total)| total)
-        .ok_or_else(|| mismatch(format!("nothing came from {}", missing.join(" and "))))
+    let [zero, one, two] = parts(identity, roster, job_id, compute, label, shares)?;
+    let sum = zero.iter().zip(one.iter()).zip(two.iter());
+    let sum = sum.map(|((x, y), z)| x.wrapping_add(*y).wrapping_add(*z));
+    Ok(sum.collect())
 }
 
 fn info(job_id: &str, share: &SealedShare) -> Vec<u8> {

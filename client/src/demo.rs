@@ -1,6 +1,7 @@
 //! `tacit demo`: a consortium on this machine, from its founding to the models, and what it was worth.
 
 mod baseline;
+mod cheat;
 mod consortium;
 mod report;
 mod split;
@@ -17,6 +18,7 @@ use tempfile::TempDir;
 
 use crate::connection::Connection;
 use crate::home::{Home, Member};
+use crate::local::Protocol;
 use crate::watch::{Display, Summary, follow};
 use crate::{fetch, jobs, release};
 
@@ -31,6 +33,12 @@ pub struct Args {
     /// The rows that the institutions share
     #[arg(long, default_value = "breast-cancer")]
     dataset: Choice,
+    /// By which protocol they train: rep3 or rep3-malicious
+    #[arg(long, value_enum, default_value_t = Protocol::Rep3)]
+    protocol: Protocol,
+    /// The party of this index (0, 1 or 2) lies once, to show what becomes of it; with --protocol rep3-malicious
+    #[arg(long, value_name = "PARTY", value_parser = clap::value_parser!(u8).range(0..3))]
+    cheat: Option<u8>,
     /// Keep everything, keys and logs included, in this directory, which must be new or empty
     #[arg(long)]
     keep: Option<PathBuf>,
@@ -83,6 +91,16 @@ pub async fn run(args: &Args) -> Result<()> {
 
 async fn play(args: &Args) -> Result<()> {
     let start = Instant::now();
+    ensure!(
+        matches!(args.protocol, Protocol::Rep3 | Protocol::Rep3Malicious),
+        "the demo trains by rep3 or rep3-malicious"
+    );
+    ensure!(
+        args.cheat.is_none() || args.protocol == Protocol::Rep3Malicious,
+        "by {} nobody notices a cheater: add --protocol rep3-malicious",
+        args.protocol
+    );
+    let liar = args.cheat.map(usize::from);
     let stage = Stage::new(args.keep.as_deref())?;
     let data = args.dataset.dataset();
     let rows = split::split(&data, args.dataset.skew())?;
@@ -95,14 +113,25 @@ async fn play(args: &Args) -> Result<()> {
         rows[2].len(),
         data.name
     );
-    let processes = consortium.start().await?;
+    let processes = consortium.start(liar).await?;
     let home = consortium.home();
     let member = home.open()?;
     let mut connection = Connection::open(&member).await?;
     let models = stage.models()?;
     let mut outcomes = Vec::new();
     for toml in data.jobs {
+        let toml = &format!("protocol = \"{}\"\n{toml}", args.protocol);
         let job = JobSpec::parse(toml)?;
+        if let Some(liar) = liar {
+            let exposed = cheat::expose(&home, &member, &mut connection, toml, liar).await?;
+            drop(processes);
+            println!("\n{exposed}");
+            if args.json {
+                let seconds = start.elapsed().as_secs_f64();
+                println!("{}", exposed.to_json(seconds));
+            }
+            return Ok(());
+        }
         let files = ["safetensors", "onnx"].map(|kind| models.join(&job.name).with_extension(kind));
         let (summary, private, coin) = train(&home, &member, &mut connection, toml, &files).await?;
         let rows = consortium::PARTIES.map(|party| consortium.rows(party));
@@ -124,7 +153,12 @@ async fn play(args: &Args) -> Result<()> {
         let seconds = start.elapsed().as_secs_f64();
         println!(
             "{}",
-            json!({ "seconds": seconds, "dataset": data.name, "jobs": jobs })
+            json!({
+                "seconds": seconds,
+                "dataset": data.name,
+                "protocol": args.protocol.to_string(),
+                "jobs": jobs,
+            })
         );
     }
     Ok(())

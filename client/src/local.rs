@@ -2,9 +2,9 @@
 
 mod comparison;
 mod feeds;
+pub(crate) mod meeting;
 mod model;
 mod parties;
-mod proved;
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;

@@ -2,12 +2,14 @@
 
 use anyhow::{Context, Result, ensure};
 use ndarray::{ArrayD, IxDyn};
-use tacit_api::job::JobSpec;
+use tacit_api::job::{JobSpec, Protocol};
 use tacit_api::proto::Release;
 use tacit_api::seal::{self, RESULT};
 use tacit_api::sign::{job_id, verify_job};
 use tacit_nn::fixed;
 use tacit_party::train_job::{self, Plan};
+use tacit_protocols::release::combined;
+use zeroize::Zeroizing;
 
 use crate::home::Member;
 
@@ -51,8 +53,26 @@ pub fn open(member: &Member, id: &str, release: &Release) -> Result<Opened> {
         job.recipient
     );
     let (identity, roster) = (&member.identity, &member.roster);
-    let words = seal::reveal(identity, roster, id, &job.compute, RESULT, &release.shares)?;
+    let parts = seal::parts(identity, roster, id, &job.compute, RESULT, &release.shares)?;
+    let words = put_together(&job, &parts)?;
     decode(job, &words)
+}
+
+/// The words of a result from those of the computing parties. By a protocol that holds a cheater off, each share comes from
+/// two of them, and is compared.
+fn put_together(job: &JobSpec, parts: &[Zeroizing<Vec<u64>>; 3]) -> Result<Vec<u64>> {
+    let copies = match job.protocol.name {
+        Protocol::Rep3 => false,
+        Protocol::Rep3Malicious => true,
+    };
+    let words = combined(parts.each_ref().map(|part| &part[..]), copies);
+    words.map_err(|error| {
+        let told = error.to_string();
+        let named = (job.compute.iter().enumerate()).fold(told, |told, (k, name)| {
+            told.replace(&format!("party {k}"), name)
+        });
+        anyhow::anyhow!("{named}")
+    })
 }
 
 /// Cuts the words of a result into tensors, metrics and coin.
@@ -122,7 +142,7 @@ pub fn loss(
     shares: &[tacit_api::proto::SealedShare],
 ) -> Result<f64> {
     let label = seal::loss_label(epoch);
-    let words = seal::reveal(
+    let parts = seal::parts(
         &member.identity,
         &member.roster,
         id,
@@ -130,6 +150,7 @@ pub fn loss(
         &label,
         shares,
     )?;
+    let words = put_together(job, &parts)?;
     let [word] = words[..] else {
         anyhow::bail!("the loss of epoch {epoch} has {} numbers", words.len());
     };

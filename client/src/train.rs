@@ -216,7 +216,13 @@ mod tests {
         let given = path("rows.csv").to_str().unwrap().to_owned();
         let rows = contributions(&job, std::slice::from_ref(&given)).unwrap();
         let split = Split::new(job.training.test_fraction, [1; 32], 569);
-        let results = [Protocol::Plain, Protocol::Ring, Protocol::Rep3].map(|protocol| {
+        let protocols = [
+            Protocol::Plain,
+            Protocol::Ring,
+            Protocol::Rep3,
+            Protocol::Rep3Malicious,
+        ];
+        let results = protocols.map(|protocol| {
             parties::train(protocol, &plan, &rows, &split, 18, &|_, _| ()).unwrap()
         });
         for trained in &results {
@@ -231,6 +237,7 @@ mod tests {
             assert!((trained.losses[2] - results[0].losses[2]).abs() < 0.01);
         }
         assert!(results[2].rounds > 0 && results[2].bytes > 0 && results[1].bytes == 0);
+        assert!(results[3].bytes > results[2].bytes);
 
         let args = Args {
             local: true,

@@ -3,7 +3,7 @@
 mod display;
 mod view;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tacit_api::job::JobSpec;
 use tacit_api::proto::{Event, JobState};
@@ -61,7 +61,7 @@ pub async fn follow(
                     losses,
                 });
             }
-            Some(end) => bail!(reason(&end)),
+            Some(end) => return Err(Unfinished(end).into()),
             None => {}
         }
     }
@@ -70,6 +70,11 @@ pub async fn follow(
     ))
     .context("watch the job again later")
 }
+
+/// The job ended, and not with a result.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", reason(.0))]
+pub struct Unfinished(pub End);
 
 /// Whether an event says something by itself: one party's part of an epoch does not.
 fn says(event: &Event) -> bool {
@@ -111,6 +116,7 @@ mod tests {
             state: JobState::Failed,
             text: text.into(),
             culprit: culprit.map(Into::into),
+            cheating: Vec::new(),
         };
         assert_eq!(
             reason(&end("a link closed", Some("west"))),

@@ -11,10 +11,17 @@ fn tacit() -> Command {
 }
 
 /// Runs the demo to its end and holds every job against plaintext.
-fn play(dataset: &str, jobs: usize) {
+fn play(dataset: &str, jobs: usize, protocol: &str) {
     let temporary = tempfile::tempdir().unwrap();
     let output = tacit()
-        .args(["demo", "--json", "--dataset", dataset])
+        .args([
+            "demo",
+            "--json",
+            "--dataset",
+            dataset,
+            "--protocol",
+            protocol,
+        ])
         .env("TMPDIR", temporary.path())
         .output()
         .unwrap();
@@ -62,12 +69,49 @@ fn play(dataset: &str, jobs: usize) {
 
 #[test]
 fn breast_cancer_matches_the_pooled_rows_and_beats_the_institutions() {
-    play("breast-cancer", 2);
+    play("breast-cancer", 2, "rep3");
+}
+
+#[test]
+fn breast_cancer_where_a_party_may_cheat_matches_the_pooled_rows() {
+    play("breast-cancer", 2, "rep3-malicious");
+}
+
+#[test]
+fn a_party_that_lies_once_is_exposed_and_nothing_is_released() {
+    let temporary = tempfile::tempdir().unwrap();
+    let demo = |protocol: &str| {
+        let args = ["demo", "--json", "--cheat", "1", "--protocol", protocol];
+        let mut demo = tacit();
+        demo.args(args).env("TMPDIR", temporary.path());
+        demo.output().unwrap()
+    };
+    let output = demo("rep3-malicious");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let told: Value = serde_json::from_str(stdout.lines().last().unwrap()).unwrap();
+    assert_eq!(
+        (&told["cheater"], &told["aborted"]),
+        (&"west".into(), &true.into())
+    );
+    let found = told["found"].as_array().unwrap();
+    assert!(!found.is_empty());
+    for found in found {
+        assert!(!found["what"].as_str().unwrap().is_empty(), "{told}");
+        let by_west = found["reporter"] == "west";
+        let suspects = found["suspects"].as_array().unwrap();
+        assert!(by_west || suspects.contains(&"west".into()), "{told}");
+    }
+    // By the weaker protocol there is nothing to show.
+    let output = demo("rep3");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("rep3-malicious"));
 }
 
 #[test]
 fn digits_match_the_pooled_rows_and_beat_the_institutions() {
-    play("digits", 2);
+    play("digits", 2, "rep3");
 }
 
 #[test]

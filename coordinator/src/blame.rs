@@ -7,6 +7,8 @@
 use std::collections::HashSet;
 use std::time::Instant;
 
+use tacit_api::proto::Cheating;
+
 /// One party's account of a failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Report {
@@ -16,6 +18,8 @@ pub(crate) struct Report {
     pub(crate) culprit: String,
     /// Why.
     pub(crate) reason: String,
+    /// What it found, where it says that somebody cheated.
+    pub(crate) cheating: Option<Cheating>,
 }
 
 /// The reports of one job's failure.
@@ -44,9 +48,33 @@ impl Reports {
         self.list.iter().find(|report| report.reporter == reporter)
     }
 
+    /// What parties say was done by a cheater.
+    pub(crate) fn cheating(&self) -> Vec<Cheating> {
+        let found = self
+            .list
+            .iter()
+            .filter_map(|report| report.cheating.clone());
+        found.collect()
+    }
+
     /// The culprit and a sentence about it: starting from the first report, whoever is blamed and blames another
-    /// passes the blame on.
+    /// passes the blame on. Where parties found cheating, what they say comes before links that closed because of it, and
+    /// nobody is named the culprit: each of them suspects two.
     pub(crate) fn verdict(&self) -> Option<(String, String)> {
+        let found = self.cheating();
+        if !found.is_empty() {
+            let each = found.iter().map(|c| {
+                format!(
+                    "{} found cheating in {} and suspects {}",
+                    c.reporter,
+                    c.what,
+                    c.suspects.join(" or ")
+                )
+            });
+            let each: Vec<_> = each.collect();
+            let text = format!("aborted, nothing was released: {}", each.join("; "));
+            return Some((String::new(), text));
+        }
         let mut last = self.list.first()?;
         let mut visited = HashSet::from([last.reporter.as_str()]);
         while let Some(next) = self.by(&last.culprit) {
@@ -75,6 +103,7 @@ mod tests {
                 reporter: (*reporter).into(),
                 culprit: (*culprit).into(),
                 reason: format!("{culprit} closed the link"),
+                cheating: None,
             };
             all.add(report, Instant::now());
         }
@@ -87,6 +116,32 @@ mod tests {
         assert_eq!(verdict(&[("north", "west"), ("west", "south")]), "south");
         assert_eq!(verdict(&[("west", "south"), ("north", "west")]), "south");
         assert_eq!(verdict(&[("north", "west"), ("west", "west")]), "west");
+    }
+
+    #[test]
+    fn cheating_comes_before_closed_links_and_all_who_found_it_are_heard() {
+        let mut all = Reports::default();
+        let report = |reporter: &str, culprit: &str, suspects: &[&str]| Report {
+            reporter: reporter.into(),
+            culprit: culprit.into(),
+            reason: "?".into(),
+            cheating: (!suspects.is_empty()).then(|| Cheating {
+                reporter: reporter.into(),
+                what: "the proof of products".into(),
+                suspects: suspects.iter().map(|&s| s.into()).collect(),
+            }),
+        };
+        all.add(report("west", "north", &[]), Instant::now());
+        all.add(report("north", "north", &["west", "south"]), Instant::now());
+        all.add(report("south", "south", &["north", "west"]), Instant::now());
+        let (culprit, text) = all.verdict().unwrap();
+        assert_eq!(culprit, "");
+        assert_eq!(
+            text,
+            "aborted, nothing was released: north found cheating in the proof of products and suspects west or south; \
+             south found cheating in the proof of products and suspects north or west"
+        );
+        assert_eq!(all.cheating().len(), 2);
     }
 
     #[test]

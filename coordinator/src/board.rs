@@ -67,6 +67,7 @@ impl Board {
                     state: JobState::Cancelled,
                     culprit: String::new(),
                     text: format!("{by} cancelled it"),
+                    cheating: Vec::new(),
                 })
             }),
             Input::Tick => {}
@@ -122,9 +123,7 @@ impl Board {
                 None
             }
             from_party::Kind::Finished(finished) => job.finished(party, finished, out),
-            from_party::Kind::Failed(failed) => {
-                job.failed(party, &failed.culprit, &failed.reason, now)
-            }
+            from_party::Kind::Failed(failed) => job.failed(party, failed, now),
         };
         if let Some(end) = end {
             self.end(at, end, out);
@@ -173,7 +172,7 @@ impl Board {
         let job = self.jobs.remove(at);
         let reason = end.text.clone();
         let call_off = end.state != JobState::Done && !job.is_queued();
-        out.push(Action::Record(job.ending(end)));
+        out.push(Action::Record(Box::new(job.ending(end))));
         if !call_off {
             return;
         }

@@ -74,6 +74,7 @@ impl Story {
             job_id: "a".into(),
             culprit: culprit.into(),
             reason: reason.into(),
+            cheating: None,
         };
         self.says(party, from_party::Kind::Failed(failed))
     }

@@ -1,7 +1,7 @@
 //! What is asked of the board, and what it answers with.
 
 use tacit_api::job::JobSpec;
-use tacit_api::proto::{JobState, Progress, SealedShare, SignedJob, to_party};
+use tacit_api::proto::{Cheating, JobState, Progress, SealedShare, SignedJob, to_party};
 
 /// The number of the only attempt of a job: a job that fails is submitted again, under a new identifier.
 pub(crate) const ATTEMPT: u32 = 1;
@@ -18,7 +18,7 @@ pub(crate) struct Submission {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Action {
     /// Record an event, and with it the job's new state.
-    Record(Change),
+    Record(Box<Change>),
     /// Send a message to a party that attends.
     Tell(String, to_party::Kind),
 }
@@ -33,6 +33,7 @@ pub(crate) struct Change {
     pub(crate) culprit: String,
     pub(crate) progress: Option<Progress>,
     pub(crate) result: Option<SealedShare>,
+    pub(crate) cheating: Vec<Cheating>,
 }
 
 impl Change {
@@ -46,6 +47,7 @@ impl Change {
             culprit: String::new(),
             progress: None,
             result: None,
+            cheating: Vec::new(),
         }
     }
 }
@@ -56,6 +58,8 @@ pub(crate) struct End {
     pub(crate) state: JobState,
     pub(crate) culprit: String,
     pub(crate) text: String,
+    /// What parties found, where somebody cheated.
+    pub(crate) cheating: Vec<Cheating>,
 }
 
 impl End {
@@ -65,6 +69,7 @@ impl End {
             state: JobState::Failed,
             culprit: culprit.to_owned(),
             text,
+            cheating: Vec::new(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use tacit_api::proto::{Finished, JobState, Offer, Progress, Start, to_party};
+use tacit_api::proto::{Cheating, Failed, Finished, JobState, Offer, Progress, Start, to_party};
 
 use crate::blame::{Report, Reports};
 use crate::change::{ATTEMPT, Action, Change, End, Submission};
@@ -80,6 +80,7 @@ impl OpenJob {
         Change {
             state: end.state,
             culprit: end.culprit,
+            cheating: end.cheating,
             ..self.event("", end.text)
         }
     }
@@ -194,10 +195,10 @@ impl OpenJob {
             return;
         }
         *last = done;
-        out.push(Action::Record(Change {
+        out.push(Action::Record(Box::new(Change {
             progress: Some(progress),
             ..self.event(party, text)
-        }));
+        })));
     }
 
     /// `party` has done its part. What a computing party's whole part has cost becomes its last progress.
@@ -236,11 +237,11 @@ impl OpenJob {
             seconds: finished.seconds,
             ..Progress::default()
         };
-        out.push(Action::Record(Change {
+        out.push(Action::Record(Box::new(Change {
             progress: computes.then_some(progress),
             result: finished.result.filter(|_| computes),
             ..self.event(party, format!("{party} finished"))
-        }));
+        })));
         complete.then(|| End {
             state: JobState::Done,
             culprit: String::new(),
@@ -248,20 +249,21 @@ impl OpenJob {
                 "done: {} can fetch the result",
                 self.submission.spec.recipient
             ),
+            cheating: Vec::new(),
         })
     }
 
     /// `party` had to stop and blames `culprit`; anyone who does not take part stands for the party itself.
-    pub(crate) fn failed(
-        &mut self,
-        party: &str,
-        culprit: &str,
-        reason: &str,
-        now: Instant,
-    ) -> Option<End> {
+    pub(crate) fn failed(&mut self, party: &str, failed: Failed, now: Instant) -> Option<End> {
+        let Failed {
+            culprit,
+            reason,
+            cheating,
+            ..
+        } = failed;
         let parties = self.submission.spec.parties();
-        let culprit = if parties.contains(&culprit) {
-            culprit
+        let culprit = if parties.contains(&&*culprit) {
+            &culprit
         } else {
             party
         };
@@ -274,7 +276,11 @@ impl OpenJob {
                 let report = Report {
                     reporter: party.to_owned(),
                     culprit: culprit.to_owned(),
-                    reason: reason.to_owned(),
+                    reason,
+                    cheating: cheating.map(|found| Cheating {
+                        reporter: party.to_owned(),
+                        ..found
+                    }),
                 };
                 run.reports.add(report, now);
                 let all = run.reports.len() == parties.len();
@@ -338,11 +344,14 @@ impl OpenJob {
             return None;
         };
         let (culprit, text) = run.reports.verdict()?;
-        Some(End::failed(&culprit, text))
+        Some(End {
+            cheating: run.reports.cheating(),
+            ..End::failed(&culprit, text)
+        })
     }
 
     fn note(&self, out: &mut Vec<Action>, party: &str, text: String) {
-        out.push(Action::Record(self.event(party, text)));
+        out.push(Action::Record(Box::new(self.event(party, text))));
     }
 
     fn tell_all(&self, out: &mut Vec<Action>, message: impl Fn() -> to_party::Kind) {

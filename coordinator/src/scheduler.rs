@@ -183,7 +183,7 @@ impl Scheduler {
         while let Some(input) = inputs.pop() {
             for action in self.board.step(Instant::now(), input) {
                 match action {
-                    Action::Record(change) => self.record(change).await?,
+                    Action::Record(change) => self.record(*change).await?,
                     Action::Tell(party, message) => {
                         let Some(connection) = self.connections.get(&party) else {
                             continue;

@@ -53,6 +53,7 @@ impl SqliteStore {
             party: change.party,
             progress: change.progress,
             culprit: change.culprit,
+            cheating: change.cheating,
         };
         sqlx::query("INSERT INTO events (job_id, sequence, body) VALUES (?, ?, ?)")
             .bind(&event.job_id)

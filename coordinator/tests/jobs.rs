@@ -183,6 +183,7 @@ async fn a_report_of_failure_names_the_culprit() {
             job_id: id.clone(),
             culprit: culprit.into(),
             reason: reason.into(),
+            cheating: None,
         };
         parties[reporter]
             .say(from_party::Kind::Failed(failed))

@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use tacit_api::chain::chain;
 
 use crate::config::{CONFIG_FILE, Config};
-use crate::{serve, setup};
+use crate::{serve, serve_and_lie_once, setup};
 
 /// An institution's party: holds its data and computes with others on shares of it.
 #[derive(Parser)]
@@ -38,6 +38,9 @@ enum Command {
     },
     /// Serve until interrupted.
     Serve,
+    /// For a demonstration on one machine: serve, and change one bit of what is sent in each job.
+    #[command(hide = true)]
+    ServeAndLieOnce,
 }
 
 /// Runs the command line `args`, whose first item is the program's name. Exit status: 0 done, 1 failed, 2 wrong usage.
@@ -76,11 +79,14 @@ fn obey(Args { dir, command }: Args) -> Result<()> {
             );
             Ok(())
         }
-        Command::Serve => serve_until_interrupted(Config::load(&dir.join(CONFIG_FILE))?),
+        Command::Serve => serve_until_interrupted(Config::load(&dir.join(CONFIG_FILE))?, false),
+        Command::ServeAndLieOnce => {
+            serve_until_interrupted(Config::load(&dir.join(CONFIG_FILE))?, true)
+        }
     }
 }
 
-fn serve_until_interrupted(config: Config) -> Result<()> {
+fn serve_until_interrupted(config: Config, lies: bool) -> Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env();
     tracing_subscriber::fmt()
         .with_env_filter(filter.unwrap_or_else(|_| "info".into()))
@@ -94,6 +100,11 @@ fn serve_until_interrupted(config: Config) -> Result<()> {
                 std::future::pending::<()>().await;
             }
         };
-        Ok(serve(config, stopped).await?)
+        if lies {
+            serve_and_lie_once(config, stopped).await?;
+        } else {
+            serve(config, stopped).await?;
+        }
+        Ok(())
     })
 }

@@ -232,6 +232,7 @@ recipients = []           # members that may receive results
 compute = []              # parties that may compute: trust any two of them not to pool what they see
 contributors = []         # parties whose rows may be joined with yours: who adds rows of its own choice tells yours apart
 datasets = []             # data sets that may be used
+protocols = ["rep3", "rep3-malicious"] # the second alone demands that no single party can change a result unnoticed
 metrics = []              # "accuracy", "auc", "loss", "rmse": what may be released about quality
 epoch_loss = false        # whether the training loss of every epoch may be released
 onnx = false              # whether jobs may bring networks of their own: one can be built to remember single rows

@@ -78,6 +78,7 @@ impl Desk {
                 job_id,
                 culprit: String::new(),
                 reason,
+                cheating: None,
             }));
         };
         if let Stage::Accepted(accepted) = std::mem::replace(stage, Stage::Running(cancel.clone()))

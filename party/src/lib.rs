@@ -26,6 +26,7 @@ mod control;
 mod dataset;
 mod desk;
 mod journal;
+mod lie;
 mod link_speed;
 mod log_limit;
 mod offer;
@@ -60,7 +61,37 @@ use party::Party;
 /// Keys, roster, journal, a declared data set or the address cannot be used. A coordinator that is away is no error:
 /// it is dialed again.
 pub async fn serve(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
-    let (party, listener) = Party::load(&config)?;
+    serve_with(config, shutdown, false).await
+}
+
+/// The same, but the party changes one bit of what it sends in each job: to demonstrate that others notice. Refused unless
+/// everybody is on this machine.
+///
+/// # Errors
+/// As for [`serve()`]; [`ServeError::NotAlone`] where an address of the consortium is not a loopback address.
+pub async fn serve_and_lie_once(
+    config: Config,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    serve_with(config, shutdown, true).await
+}
+
+async fn serve_with(
+    config: Config,
+    shutdown: impl Future<Output = ()>,
+    lies: bool,
+) -> Result<(), ServeError> {
+    let (mut party, listener) = Party::load(&config)?;
+    if lies {
+        let coordinator = party.roster.coordinator_address();
+        let others = [&config.listen, coordinator].into_iter();
+        let others = others.chain(config.coordinator.as_deref());
+        if let Some(address) = lie::elsewhere(&party.roster, others) {
+            return Err(ServeError::NotAlone(address.to_owned()));
+        }
+        tracing::warn!("started to lie once in each job: for demonstrations on one machine");
+    }
+    party.lies = lies;
     let listen_error = |source| ServeError::Listen {
         address: config.listen.clone(),
         source,

@@ -48,6 +48,11 @@ pub enum ServeError {
     /// The roster has this member as a client.
     #[error("{0} is a client in the roster, not a party: make new keys with `party init`")]
     NotAParty(String),
+    /// A party that is to lie would reach others than those of a demonstration.
+    #[error(
+        "a party that lies is for demonstrations on one machine, and {0} is not a loopback address of it"
+    )]
+    NotAlone(String),
     /// Nothing can listen at the address.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -72,6 +77,8 @@ pub(crate) struct Party {
     pub(crate) connector: Connector,
     /// A permit for each model that may be served at a time.
     pub(crate) services: Arc<Semaphore>,
+    /// Whether it changes one bit of what it sends in each job, for a demonstration.
+    pub(crate) lies: bool,
 }
 
 impl Party {
@@ -128,6 +135,7 @@ impl Party {
                 evidence: config.evidence.clone(),
                 connector,
                 services: Arc::new(Semaphore::new(services)),
+                lies: false,
             },
             listener,
         ))

@@ -6,11 +6,13 @@
 //! checked, so a contributor that lies about its weights can still fill the room that others leave. Contributors that do not compute are told the total.
 
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
 use tacit_api::job::JobSpec;
 use tacit_mpc::net::Transport;
 use tacit_mpc::{Error, PartyId};
-use tacit_nn::{Engine, Layout};
-use tacit_protocols::rep3::{Rep3Engine, Value, contribute};
+use tacit_nn::Layout;
+use tacit_protocols::Replicated;
+use tacit_protocols::rep3::contribute;
 
 use crate::data::Rows;
 use crate::seats::{COMPUTING, Seats};
@@ -36,16 +38,16 @@ fn most_rows_of_all(job: &JobSpec) -> usize {
 
 /// The numbers of rows, as a computing party knows them.
 #[derive(Debug, Clone)]
-pub(crate) struct RowCounts {
+pub(crate) struct RowCounts<V> {
     /// Rows that each contributor shares, padding included, in the order of their indices.
     pub(crate) each: Vec<usize>,
     /// Rows of all contributors without padding.
     pub(crate) total: usize,
     /// With padding, the weights of all rows, one below the other.
-    pub(crate) weights: Option<Value>,
+    pub(crate) weights: Option<V>,
 }
 
-impl RowCounts {
+impl<V> RowCounts<V> {
     /// Rows of all contributors, padding included.
     pub(crate) fn shared(&self) -> usize {
         self.each.iter().sum()
@@ -83,35 +85,30 @@ pub(crate) fn announce(
 
 /// A computing party's part: collects the numbers of all contributors or the weights of their rows, announcing or sharing
 /// its own if it is one.
-pub(crate) fn collect(
-    engine: &mut Rep3Engine,
+pub(crate) fn collect<E: Replicated>(
+    engine: &mut E,
     net: &dyn Transport,
     seats: &Seats,
     job: &JobSpec,
     rows: Option<&Rows>,
-) -> Result<RowCounts, TrainError> {
+) -> Result<RowCounts<E::Value>, TrainError> {
     match job.data.pad_rows {
-        Some(bound) => collect_weights(engine, net, seats, job, rows, bound),
+        Some(bound) => collect_weights(engine, net, seats, rows, bound),
         None => collect_numbers(net, seats, job, rows),
     }
 }
 
-fn collect_weights(
-    engine: &mut Rep3Engine,
+fn collect_weights<E: Replicated>(
+    engine: &mut E,
     net: &dyn Transport,
     seats: &Seats,
-    job: &JobSpec,
     rows: Option<&Rows>,
     bound: usize,
-) -> Result<RowCounts, TrainError> {
+) -> Result<RowCounts<E::Value>, TrainError> {
     let each = vec![bound; seats.contributors().len()];
-    let own = rows
-        .and_then(|rows| rows.weights.as_ref())
-        .map(|weights| encode(weights, job.training.fraction_bits))
-        .transpose()?;
+    let own = rows.and_then(|rows| rows.weights.as_ref());
     let shapes = each.iter().map(|&rows| vec![rows, 1]);
-    let shares = exchange(net, seats, own.as_ref(), shapes)?;
-    let weights = engine.concat(0, &shares.iter().collect::<Vec<_>>())?;
+    let weights = exchange(engine, net, seats, own, shapes)?;
     let total = open_count(engine, &weights)?;
     Ok(RowCounts {
         each,
@@ -121,22 +118,25 @@ fn collect_weights(
 }
 
 /// Opens how many of the rows with these weights are real.
-pub(crate) fn open_count(engine: &mut Rep3Engine, weights: &Value) -> Result<usize, TrainError> {
+pub(crate) fn open_count<E: Replicated>(
+    engine: &mut E,
+    weights: &E::Value,
+) -> Result<usize, TrainError> {
     let most = engine.shape(weights).iter().product();
     let sum = engine.layout(&Layout::Sum { axis: 0 }, weights)?;
-    let sum = engine.reveal(&sum)?.sum();
+    let sum = engine.open(&[&sum])?.iter().map(|x| x.sum()).sum::<f64>();
     if sum.fract() != 0.0 || !(0.0..=most as f64).contains(&sum) {
         return Err(TrainError::Weights { most });
     }
     Ok(sum as usize)
 }
 
-fn collect_numbers(
+fn collect_numbers<V>(
     net: &dyn Transport,
     seats: &Seats,
     job: &JobSpec,
     rows: Option<&Rows>,
-) -> Result<RowCounts, TrainError> {
+) -> Result<RowCounts<V>, TrainError> {
     if let Some(rows) = rows {
         send_to_computing(net, rows.len())?;
     }
@@ -158,6 +158,7 @@ fn collect_numbers(
         .iter()
         .map(count)
         .collect::<Result<_, _>>()?;
+    compare(net, &each)?;
     let total = each.iter().fold(0, |sum: usize, &n| sum.saturating_add(n));
     if total > most {
         return Err(TrainError::TooManyRows { most });
@@ -167,6 +168,25 @@ fn collect_numbers(
         total,
         weights: None,
     })
+}
+
+/// Who announces different numbers to different parties makes them compute on different shapes: all compare what they heard,
+/// before a row is shared.
+fn compare(net: &dyn Transport, each: &[usize]) -> Result<(), TrainError> {
+    let hash = each.iter().fold(Sha256::new(), |hash, &rows| {
+        hash.chain_update((rows as u64).to_le_bytes())
+    });
+    let own = Bytes::copy_from_slice(&hash.finalize());
+    let others = || (0..COMPUTING).filter(|&peer| peer != net.me());
+    others().try_for_each(|peer| net.send(peer, own.clone()))?;
+    for peer in others() {
+        if net.recv(peer)? != own {
+            let what =
+                "it heard other numbers of rows: it lies, or a contributor announced two".into();
+            return Err(Error::PeerMisbehaved { peer, what }.into());
+        }
+    }
+    Ok(())
 }
 
 /// A computing party tells the contributors that do not compute.

@@ -6,16 +6,21 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
+use tacit_api::job::Protocol;
 use tacit_api::misbehaviour::PeerMisbehaved;
-use tacit_api::proto::{Failed, Finished, Progress, SealedShare, from_party::Kind};
+use tacit_api::proto::{Cheating, Failed, Finished, Progress, SealedShare, from_party::Kind};
 use tacit_api::roster::RosterError;
 use tacit_api::seal::{RESULT, SealError, loss_label, seal};
 use tacit_mpc::keys::Binding;
 use tacit_mpc::net::Transport;
 use tacit_mpc::{PartyId, net};
+use tacit_protocols::Replicated;
+use tacit_protocols::malicious::MaliciousEngine;
+use tacit_protocols::rep3::Rep3Engine;
 
 use crate::broadcast::{BroadcastError, Voice};
 use crate::journal::{Entry, JournalError};
+use crate::lie::LiesOnce;
 use crate::net::{SessionId, TlsNet};
 use crate::offer::{Accepted, Work};
 use crate::party::Party;
@@ -93,6 +98,14 @@ impl JobError {
             Self::Replay | Self::Journal(_) | Self::Roster(_) | Self::Seal(_) => None,
         }
     }
+
+    /// What was checked and who is suspected, where somebody cheated.
+    fn cheating(&self) -> Option<(&str, &[PartyId])> {
+        match self {
+            Self::Train(error) => error.cheating(),
+            _ => None,
+        }
+    }
 }
 
 /// Runs an accepted job and reports on it: progress after every epoch, and in the end `Finished` or `Failed`. After a
@@ -111,22 +124,34 @@ pub(crate) fn run(
         Ok(finished) => report(Kind::Finished(finished)),
         Err(error) if cancel.is_cancelled() => tracing::info!(job = id, "stopped: {error}"),
         Err(error) => {
-            let peer = error
-                .culprit()
-                .and_then(|index| Some((index, seats.name(index)?)));
-            let reason = match peer {
-                Some((index, name)) => error.to_string().replace(&format!("party {index}"), name),
-                None => error.to_string(),
+            let culprit = error.culprit().and_then(|index| seats.name(index));
+            let cheating = error.cheating().map(|(what, suspects)| Cheating {
+                what: seats.named(what),
+                suspects: (suspects.iter())
+                    .filter_map(|&index| Some(seats.name(index)?.to_owned()))
+                    .collect(),
+                ..Cheating::default()
+            });
+            let reason = match &cheating {
+                Some(Cheating { what, suspects, .. }) => {
+                    let suspects = suspects.join(" or ");
+                    tracing::error!(
+                        job = id,
+                        "cheating in {what}: {suspects} did it. Do not compute with them again before this is understood"
+                    );
+                    format!("cheating in {what}: {suspects} did it")
+                }
+                None => seats.named(&error.to_string()),
             };
             tracing::warn!(job = id, "failed: {reason}");
             if let Some(certificate) = error.certificate() {
                 keep(&party.evidence, certificate, &id, attempt);
             }
-            let culprit = peer.map(|(_, name)| name.to_owned()).unwrap_or_default();
             report(Kind::Failed(Failed {
                 job_id: id,
-                culprit,
+                culprit: culprit.unwrap_or_default().to_owned(),
                 reason,
+                cheating,
             }));
         }
     }
@@ -149,11 +174,18 @@ fn keep(evidence: &Path, certificate: &PeerMisbehaved, id: &str, attempt: u32) {
 /// A service reports on itself this often at most.
 const REPORT: Duration = Duration::from_secs(1);
 
-/// What the keys of a session are bound to: the whole hash of the signed job, and the version of the programs, which must
-/// draw alike in every step.
-fn program(digest: &[u8; 32], version: &str) -> [u8; 32] {
+/// What the keys of a session are bound to: the protocol with its parameters, the whole hash of the signed job, which says
+/// everything else that the parties must have alike (precision, model, rounding), and the version of the programs, which
+/// must draw alike in every step.
+fn program(protocol: Protocol, digest: &[u8; 32], version: &str) -> [u8; 32] {
+    let protocol = match protocol {
+        Protocol::Rep3 => Rep3Engine::PROGRAM,
+        Protocol::Rep3Malicious => MaliciousEngine::PROGRAM,
+    };
     Sha256::new()
-        .chain_update(b"tacit train rep3 v2")
+        .chain_update(b"tacit job v3")
+        .chain_update((protocol.len() as u64).to_le_bytes())
+        .chain_update(protocol)
         .chain_update(digest)
         .chain_update(version)
         .finalize()
@@ -199,7 +231,7 @@ fn attend(
     }
     let binding = Binding {
         session: session.0,
-        program: program(&digest, env!("CARGO_PKG_VERSION")),
+        program: program(job.protocol.name, &digest, env!("CARGO_PKG_VERSION")),
         identities,
     };
     let recipient = party.roster.member(&job.recipient)?;
@@ -253,6 +285,11 @@ fn attend(
             });
         }
     };
+    let net: Arc<dyn Transport> = if party.lies {
+        Arc::new(LiesOnce::over(tls.clone()))
+    } else {
+        tls.clone()
+    };
     let training = Training {
         job: &job,
         plan: &plan,
@@ -266,7 +303,6 @@ fn attend(
             session: session.0,
         },
     };
-    let net: Arc<dyn Transport> = tls.clone();
     let outcome =
         training.run(&net, rows, &mut |Epoch {
                                             number,
@@ -307,10 +343,15 @@ mod tests {
     /// Two jobs may share the half of the hash that names them.
     #[test]
     fn a_session_is_bound_to_the_whole_job_and_to_the_version() {
+        let program = |digest, version| program(Protocol::Rep3, digest, version);
         let one = program(&[1; 32], "0.1.0");
         let mut last_byte = [1; 32];
         last_byte[31] ^= 1;
         assert_ne!(one, program(&last_byte, "0.1.0"));
         assert_ne!(one, program(&[1; 32], "0.1.1"));
+        assert_ne!(
+            one,
+            super::program(Protocol::Rep3Malicious, &[1; 32], "0.1.0")
+        );
     }
 }

@@ -64,6 +64,21 @@ impl Seats {
         self.names.get(index).map(String::as_str)
     }
 
+    /// A sentence about indices, with names: "party 2" becomes the name of that party.
+    pub(crate) fn named(&self, sentence: &str) -> String {
+        let mut pieces = sentence.split("party ");
+        let mut named = pieces.next().unwrap_or_default().to_owned();
+        for piece in pieces {
+            let digits = piece.len() - piece.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+            let (index, rest) = piece.split_at(digits);
+            match index.parse().ok().and_then(|index| self.name(index)) {
+                Some(name) => named.extend([name, rest]),
+                None => named.extend(["party ", piece]),
+            }
+        }
+        named
+    }
+
     /// Those that this party needs a link to: a computing party to everybody, a contributor to the computing parties.
     pub(crate) fn peers(&self, roster: &Roster) -> Result<Vec<Peer>, RosterError> {
         let linked = |&(index, _): &(PartyId, &String)| {
@@ -93,6 +108,10 @@ mod tests {
         assert_eq!(seats.contributors(), [2, 3, 4]);
         assert_eq!(seats.outside().collect::<Vec<_>>(), [3, 4]);
         assert_eq!(seats.name(3), Some("east"));
+        assert_eq!(
+            seats.named("party 4 blames party 1, party 10 a party"),
+            "far blames west, party 10 a party"
+        );
         let north = Seats::new(&job, "north").unwrap();
         assert!(north.computes() && !north.contributes());
         assert_eq!(Seats::new(&job, "analyst"), None);

@@ -10,26 +10,32 @@
 //! 5. the computing parties toss the coin that splits the rows: nobody chose it, and nobody knew it while there were rows
 //!    to choose;
 //! 6. they train and re-randomise their shares of what is released.
+//!
+//! The script is the same by every protocol: contributors that compute input their rows into the engine, those that do not
+//! share them to the three, who compare what each two of them got. By `rep3-malicious` whatever leaves the engine (the number
+//! of padded rows, losses, results) has been proved by then.
 
 use std::sync::Arc;
 
-use ndarray::ArrayD;
-use tacit_api::job::JobSpec;
+use ndarray::{Array2, ArrayD};
+use tacit_api::job::{JobSpec, Protocol};
 use tacit_api::policy::{Policy, Refusal};
 use tacit_mpc::keys::{Binding, agree};
 use tacit_mpc::net::Transport;
 use tacit_mpc::{PartyId, Session, kernels};
+use tacit_nn::fixed;
 use tacit_nn::train::{Data, Split};
-use tacit_nn::{Engine, fixed};
-use tacit_protocols::rep3::{Rep3Engine, Value, contribute};
-use zeroize::Zeroizing;
+use tacit_protocols::Replicated;
+use tacit_protocols::malicious::MaliciousEngine;
+use tacit_protocols::rep3::{Rep3Engine, contribute};
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::broadcast::{BroadcastError, Voice};
-use crate::coin::{self, Coin};
+use crate::coin;
 use crate::data::Rows;
 use crate::link_speed;
 use crate::row_count::{self, RowCounts};
-use crate::seats::Seats;
+use crate::seats::{COMPUTING, Seats};
 use crate::train_job::{Plan, coin_words};
 
 /// A training session failed here.
@@ -70,11 +76,26 @@ impl TrainError {
     /// The party to blame, where there is one.
     pub(crate) fn culprit(&self) -> Option<PartyId> {
         match self {
-            Self::Protocol(error) => error.culprit(),
             Self::Broadcast(error) => error.culprit(),
-            Self::Engine(tacit_nn::Error::Protocol(error)) => error
-                .downcast_ref::<tacit_mpc::Error>()
-                .and_then(tacit_mpc::Error::culprit),
+            _ => self.protocol().and_then(tacit_mpc::Error::culprit),
+        }
+    }
+
+    /// What was checked and who is suspected, where somebody cheated.
+    pub(crate) fn cheating(&self) -> Option<(&str, &[PartyId])> {
+        match self.protocol()? {
+            tacit_mpc::Error::CheckFailed { what, suspects } => Some((what, suspects)),
+            _ => None,
+        }
+    }
+
+    /// The error of the protocol, where it is one.
+    fn protocol(&self) -> Option<&tacit_mpc::Error> {
+        match self {
+            Self::Protocol(error) => Some(error),
+            Self::Engine(tacit_nn::Error::Protocol(error)) => error.downcast_ref(),
+            Self::Broadcast(BroadcastError::Session(error)) => Some(error),
+            Self::Broadcast(_) => None,
             Self::Engine(_)
             | Self::Policy(_)
             | Self::Totals
@@ -147,16 +168,35 @@ impl Training<'_> {
         observer: &mut dyn FnMut(Epoch) -> tacit_nn::Result<()>,
     ) -> Result<Outcome, TrainError> {
         let keys = agree(&**net, self.binding)?;
-        let comparison = link_speed::comparison(&**net, self.job.protocol.comparison)?;
-        let session = Session::new(net.clone(), keys, Arc::from(kernels::cpu()));
-        let mut engine = Rep3Engine::with_depth(session, self.fraction_bits(), comparison)?;
-        let counts = row_count::collect(&mut engine, &**net, self.seats, self.job, rows.as_ref())?;
-        row_count::tell(&**net, self.seats, counts.total)?;
+        let session = |keys| Session::new(net.clone(), keys, Arc::from(kernels::cpu()));
+        let fraction_bits = self.fraction_bits();
+        match self.job.protocol.name {
+            Protocol::Rep3 => {
+                let comparison = link_speed::comparison(&**net, self.job.protocol.comparison)?;
+                let engine = Rep3Engine::with_depth(session(keys), fraction_bits, comparison)?;
+                self.compute_by(engine, &**net, rows, observer)
+            }
+            Protocol::Rep3Malicious => {
+                let engine = MaliciousEngine::new(session(keys), fraction_bits)?;
+                self.compute_by(engine, &**net, rows, observer)
+            }
+        }
+    }
+
+    fn compute_by<E: Replicated>(
+        &self,
+        mut engine: E,
+        net: &dyn Transport,
+        rows: Option<Rows>,
+        observer: &mut dyn FnMut(Epoch) -> tacit_nn::Result<()>,
+    ) -> Result<Outcome, TrainError> {
+        let counts = row_count::collect(&mut engine, net, self.seats, self.job, rows.as_ref())?;
+        row_count::tell(net, self.seats, counts.total)?;
         let own = rows.as_ref().map_or(0, Rows::real);
         self.policy.check_rows(self.job, counts.total, own)?;
 
-        let data = self.collect_rows(&mut engine, &**net, rows, &counts)?;
-        let coin = coin::toss(&**net, &self.voice)?;
+        let data = self.collect_rows(&mut engine, net, rows, &counts)?;
+        let coin = coin::toss(net, &self.voice)?;
         let test_fraction = self.plan.recipe().test_fraction;
         let split = Split::new(test_fraction, coin, counts.shared());
         let released =
@@ -165,53 +205,39 @@ impl Training<'_> {
                     let loss = loss
                         .map(|loss| engine.release(&[loss]))
                         .transpose()?
-                        .map(Zeroizing::new);
+                        .map(|shares| Zeroizing::new(shares.words(self.seats.me())));
                     observer(Epoch {
                         number,
                         rounds: engine.session().cost().rounds,
                         loss,
                     })
                 })?;
-        let values: Vec<&Value> = released
+        let values: Vec<&E::Value> = released
             .model
             .iter()
             .chain(&released.metrics)
             .map(|(_, value)| value)
             .collect();
-        let words = Zeroizing::new(engine.release(&values)?);
+        let mut shares = engine.release(&values)?;
+        // With the coin the recipient can train the same in plaintext.
+        shares.push_public(self.seats.me(), &coin_words(&coin));
         Ok(Outcome {
-            words: self.with_coin(&words, &coin),
+            words: Zeroizing::new(shares.words(self.seats.me())),
             rounds: engine.session().cost().rounds,
         })
     }
 
-    /// Appends this party's part of the coin, with which the recipient can train the same in plaintext: the coin itself
-    /// at party 0 and zeros at the others, which add up to it.
-    fn with_coin(&self, words: &[u64], coin: &Coin) -> Zeroizing<Vec<u64>> {
-        let part = if self.seats.me() == 0 {
-            coin_words(coin)
-        } else {
-            [0; 4]
-        };
-        Zeroizing::new([words, &part].concat())
-    }
-
     /// Shares of the rows of all contributors, one below the other.
-    fn collect_rows(
+    fn collect_rows<E: Replicated>(
         &self,
-        engine: &mut Rep3Engine,
+        engine: &mut E,
         net: &dyn Transport,
         rows: Option<Rows>,
-        counts: &RowCounts,
-    ) -> Result<Data<Value>, TrainError> {
-        let mut part = |own: Option<&ndarray::Array2<f64>>, width: usize| {
-            let own = own
-                .map(|own| encode(own, self.fraction_bits()))
-                .transpose()?;
+        counts: &RowCounts<E::Value>,
+    ) -> Result<Data<E::Value>, TrainError> {
+        let mut part = |own: Option<&Array2<f64>>, width: usize| {
             let shapes = counts.each.iter().map(|&rows| vec![rows, width]);
-            let shares = exchange(net, self.seats, own.as_ref(), shapes)?;
-            let joined = engine.concat(0, &shares.iter().collect::<Vec<_>>())?;
-            Ok::<_, TrainError>(joined)
+            exchange(engine, net, self.seats, own, shapes)
         };
         let columns = &self.job.data;
         let rows = rows.as_ref();
@@ -229,7 +255,7 @@ impl Training<'_> {
 
 /// A part of a party's rows in fixed point.
 pub(crate) fn encode(
-    part: &ndarray::Array2<f64>,
+    part: &Array2<f64>,
     fraction_bits: u32,
 ) -> Result<tacit_mpc::Tensor, TrainError> {
     let words: Result<Vec<_>, _> = part
@@ -241,23 +267,31 @@ pub(crate) fn encode(
         .map_err(|e| tacit_nn::Error::Invalid(e.to_string()).into())
 }
 
-/// At a computing party: shares its own tensor, if it contributes, and receives those of the other contributors, of these
-/// shapes, in the order of their indices.
-pub(crate) fn exchange(
+/// At a computing party: the shares of all contributors' tensors, of these shapes, one below the other in the order of their
+/// indices. Those that compute input theirs into the engine, this one among them if it has one; the others have sent theirs.
+pub(crate) fn exchange<E: Replicated>(
+    engine: &mut E,
     net: &dyn Transport,
     seats: &Seats,
-    own: Option<&tacit_mpc::Tensor>,
+    own: Option<&Array2<f64>>,
     shapes: impl IntoIterator<Item = Vec<usize>>,
-) -> Result<Vec<Value>, TrainError> {
-    let own = own
-        .map(|own| contribute::send(net, own))
-        .transpose()?
-        .flatten();
-    let share = |(&from, shape): (&PartyId, Vec<usize>)| match &own {
-        Some(own) if from == seats.me() => Ok(Value::Numbers(own.clone())),
-        _ => Ok(Value::Numbers(contribute::receive(net, from, &shape)?)),
-    };
-    seats.contributors().iter().zip(shapes).map(share).collect()
+) -> Result<E::Value, TrainError> {
+    let mut own: Option<ArrayD<f64>> = own.map(|own| own.clone().into_dyn());
+    let (mut shares, mut received) = (Vec::new(), Vec::new());
+    for (&from, shape) in seats.contributors().iter().zip(shapes) {
+        if from < COMPUTING {
+            let mine = own.as_ref().filter(|_| from == seats.me());
+            shares.push(engine.input(from, &shape, mine)?);
+        } else {
+            received.push(contribute::receive(net, from, &shape)?);
+        }
+    }
+    own.iter_mut().flatten().for_each(Zeroize::zeroize);
+    if !received.is_empty() {
+        // Indices of those that do not compute follow.
+        shares.extend(engine.adopt(&received)?);
+    }
+    Ok(engine.concat(0, &shares.iter().collect::<Vec<_>>())?)
 }
 
 #[cfg(test)]

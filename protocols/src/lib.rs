@@ -1,5 +1,11 @@
 //! Secure computation protocols, one folder each. A file is named after its functionality.
 
+pub mod copies;
 mod local;
 pub mod malicious;
+pub mod release;
 pub mod rep3;
+mod replicated;
+
+pub use release::Release;
+pub use replicated::Replicated;

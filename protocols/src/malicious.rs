@@ -49,5 +49,5 @@ mod value;
 
 pub use engine::MaliciousEngine;
 pub use failure::Failures;
-pub use proved::{Proved, Release};
+pub use proved::Proved;
 pub use value::{ForeignValue, Value};

@@ -87,15 +87,21 @@ impl Consortium {
 
     /// Starts the coordinator and the three parties as processes of their own; the coordinator comes last in the list, so
     /// that it is also the last to go.
-    pub(super) async fn start(&self) -> Result<Vec<Leashed>> {
-        let mut coordinator = self.serve(COORDINATOR, COORDINATOR)?;
+    ///
+    /// The party of index `liar` lies once in each job.
+    pub(super) async fn start(&self, liar: Option<usize>) -> Result<Vec<Leashed>> {
+        let mut coordinator = self.serve(COORDINATOR, COORDINATOR, "serve")?;
         self.await_coordinator(&mut coordinator).await?;
-        let parties = PARTIES.iter().map(|name| self.serve("party", name));
+        let parties = PARTIES.iter().enumerate().map(|(index, name)| {
+            let lies = liar == Some(index);
+            let command = if lies { "serve-and-lie-once" } else { "serve" };
+            self.serve("party", name, command)
+        });
         parties.chain([Ok(coordinator)]).collect()
     }
 
-    /// Starts `program serve` in a member's folder; what it logs goes to `log.txt` there.
-    fn serve(&self, program: &str, member: &str) -> Result<Leashed> {
+    /// Starts `program command` in a member's folder; what it logs goes to `log.txt` there.
+    fn serve(&self, program: &str, member: &str, command: &str) -> Result<Leashed> {
         let folder = self.folder(member);
         let log = folder.join("log.txt");
         let log = File::create(&log).with_context(|| log.display().to_string())?;
@@ -104,7 +110,7 @@ impl Consortium {
             program.as_ref(),
             "--dir".as_ref(),
             folder.as_os_str(),
-            "serve".as_ref(),
+            command.as_ref(),
         ];
         Leashed::start(&args, Stdio::null(), log.into())
     }

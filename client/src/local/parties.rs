@@ -1,19 +1,20 @@
 //! One run of a graph: what it gives, and what it costs.
 
 use std::cell::Cell;
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
-use ndarray::{ArrayD, IxDyn};
+use ndarray::ArrayD;
 use tacit_mpc::net::MemNet;
 use tacit_mpc::simulate::simulate;
-use tacit_mpc::{Bilinear, Cost, R64, Session, Tensor};
+use tacit_mpc::{Bilinear, Cost, Session};
 use tacit_nn::engine::Product;
 use tacit_nn::{Engine, Error, Graph, Layout, Plain, Program, Ring, fixed};
-use tacit_protocols::rep3::{Depth, Rep3Engine, Value};
+use tacit_protocols::malicious::MaliciousEngine;
+use tacit_protocols::rep3::{Depth, Rep3Engine};
+use tacit_protocols::{Release, Replicated};
 
-use super::proved::proved;
+use super::meeting::{Meeting, decoded, put_together};
 use super::{Failed, Protocol, Settings, holds_bits, place};
 use crate::usage::{Scope, cpu_seconds};
 
@@ -46,10 +47,10 @@ pub struct Run {
 /// What may look at every tensor of numbers of a run: node, port, value. Several threads call it.
 pub type Watch<'a> = dyn Fn(usize, usize, ArrayD<f64>) + Sync + 'a;
 
-pub(super) type Result<T> = std::result::Result<T, Failed>;
+type Result<T> = std::result::Result<T, Failed>;
 
 /// An error that is about no node.
-pub(super) fn about(place: impl Into<String>, error: Error) -> Failed {
+fn about(place: impl Into<String>, error: Error) -> Failed {
     Failed {
         place: place.into(),
         node: None,
@@ -79,8 +80,15 @@ pub fn run(
             outputs: ring(graph, inputs, fraction_bits, watch)?,
             ..Run::default()
         },
-        Protocol::Rep3 => rep3(graph, inputs, settings, watch)?,
-        Protocol::Rep3Malicious => proved(graph, inputs, settings, watch)?,
+        Protocol::Rep3 => {
+            let depth = Depth::from(settings.comparison);
+            let engine = |session| Rep3Engine::with_depth(session, fraction_bits, depth);
+            on_shares(engine, graph, inputs, fraction_bits, watch)?
+        }
+        Protocol::Rep3Malicious => {
+            let engine = |session| MaliciousEngine::new(session, fraction_bits);
+            on_shares(engine, graph, inputs, fraction_bits, watch)?
+        }
         Protocol::Tfhe => {
             return Err(about(
                 "protocol",
@@ -131,38 +139,38 @@ fn ring(
     Ok(outputs.iter().map(|x| engine.decode(x)).collect())
 }
 
-/// Three parties as threads, over memory, with keys agreed as over a network. Each input is shared by its owner; what leaves
-/// are re-randomised shares, put together by whoever asked.
-fn rep3(
+/// Three parties as threads, over memory, with keys agreed as over a network, each with the engine that `engine` makes. Each
+/// input is shared by its owner; what leaves are re-randomised shares, put together by whoever asked.
+fn on_shares<E: Replicated>(
+    engine: impl Fn(Session) -> tacit_nn::Result<E> + Sync,
     graph: &Graph,
     inputs: &[Given],
-    settings: Settings,
+    fraction_bits: u32,
     watch: Option<&Watch<'_>>,
 ) -> Result<Run> {
-    let fraction_bits = settings.fraction_bits;
     encodable(inputs, fraction_bits)?;
-    let meeting = watch.map(|watch| Meeting {
-        watch,
-        fraction_bits,
-        waiting: Mutex::default(),
-    });
+    let meeting = Meeting::default();
+    let watch = watch.map(|watch| (watch, &meeting, fraction_bits));
     let nets = MemNet::mesh(3).into_iter().map(|net| Arc::new(net) as _);
     let parties = simulate(nets.collect(), |session| {
-        party(session, graph, inputs, settings, meeting.as_ref())
+        let engine = engine(session).map_err(|e| about("--fraction-bits", e))?;
+        party(engine, graph, inputs, watch)
     });
     let failed = |e| about("session", Error::Protocol(Box::new(e)));
     let parties = parties.into_iter().map(|party| party.map_err(failed)?);
-    let (released, costs): (Vec<_>, Vec<Cost>) = told(parties.collect())?.into_iter().unzip();
-    let mut words = released.into_iter();
-    let mut sum = words.next().unwrap_or_default();
-    for other in words {
-        for (tensor, other) in sum.iter_mut().zip(other) {
-            *tensor += &other;
-        }
-    }
-    let decode = |tensor: Tensor| fixed::decode_tensor(&tensor, fraction_bits);
+    let (released, costs): (Vec<Released>, Vec<Cost>) =
+        told(parties.collect())?.into_iter().unzip();
+    let (parts, shapes): (Vec<_>, Vec<_>) = released.into_iter().unzip();
+    let words = put_together(&parts).map_err(|e| about("outputs", e))?;
+    let mut words = words.into_iter();
+    let outputs = shapes.into_iter().next().unwrap_or_default().into_iter();
+    let outputs = outputs.map(|shape| {
+        let own = words.by_ref().take(shape.iter().product());
+        decoded(own.collect(), &shape, fraction_bits)
+    });
+    let outputs = outputs.collect::<tacit_nn::Result<_>>();
     Ok(Run {
-        outputs: sum.into_iter().map(decode).collect(),
+        outputs: outputs.map_err(|e| about("outputs", e))?,
         rounds: costs.iter().map(|c| c.rounds).max().unwrap_or(0),
         bytes: costs.iter().map(|c| c.bytes).sum(),
         ..Run::default()
@@ -170,7 +178,7 @@ fn rep3(
 }
 
 /// All results, or the error that says most: the others of a failed run only say that a peer is gone.
-pub(super) fn told<T>(parties: Vec<Result<T>>) -> Result<Vec<T>> {
+fn told<T>(parties: Vec<Result<T>>) -> Result<Vec<T>> {
     let (done, mut failed): (Vec<_>, Vec<_>) = parties.into_iter().partition(Result::is_ok);
     failed.sort_by_key(
         |party| matches!(party, Err(failed) if matches!(failed.error, Error::Protocol(_))),
@@ -178,35 +186,41 @@ pub(super) fn told<T>(parties: Vec<Result<T>>) -> Result<Vec<T>> {
     failed.into_iter().chain(done).collect()
 }
 
-/// One party's whole run: its share of each output, re-randomised, and what it sent.
-fn party(
-    session: Session,
+/// Who watches a run, where the parties bring what they release of each value, and fractional bits.
+type Watched<'a> = (&'a Watch<'a>, &'a Meeting<(usize, usize)>, u32);
+
+/// What a party releases of all outputs, and their shapes.
+type Released = (Release, Vec<Vec<usize>>);
+
+/// One party's whole run: what it releases of the outputs, and what it sent.
+fn party<E: Replicated>(
+    mut engine: E,
     graph: &Graph,
     inputs: &[Given],
-    settings: Settings,
-    meeting: Option<&Meeting<'_>>,
-) -> Result<(Vec<Tensor>, Cost)> {
-    let depth = Depth::from(settings.comparison);
-    let mut engine = Rep3Engine::with_depth(session, settings.fraction_bits, depth)
-        .map_err(|e| about("--fraction-bits", e))?;
+    watched: Option<Watched<'_>>,
+) -> Result<(Released, Cost)> {
     let me = engine.session().me();
     let values = shared(inputs, |owner, x| {
         engine.input(owner, x.shape(), (owner == me).then_some(x))
     })?;
     let mut engine = Named::new(engine);
-    let outputs = engine.run(graph, &values, |engine, node, port, x| match meeting {
-        Some(meeting) if !matches!(x, Value::Bits(_)) => meeting.bring(engine, node, port, x),
-        _ => Ok(()),
+    let outputs = engine.run(graph, &values, |engine, node, port, x| {
+        if let Some((watch, meeting, fraction_bits)) = watched
+            && !holds_bits(graph, node, port)
+            && let Some(words) = meeting.bring((node, port), me, engine.release(&[x])?)?
+        {
+            watch(node, port, decoded(words, &engine.shape(x), fraction_bits)?);
+        }
+        Ok(())
     })?;
-    let shares = outputs.iter().map(|x| share(&mut engine.inner, x));
-    let shares = shares
-        .collect::<tacit_nn::Result<_>>()
-        .map_err(|e| about("outputs", e))?;
-    Ok((shares, engine.inner.session().cost()))
+    let shapes = outputs.iter().map(|x| engine.inner.shape(x)).collect();
+    let released = engine.inner.release(&outputs.iter().collect::<Vec<_>>());
+    let released = released.map_err(|e| about("outputs", e))?;
+    Ok(((released, shapes), engine.inner.session().cost()))
 }
 
 /// Shares every input by its owner.
-pub(super) fn shared<V: Clone>(
+fn shared<V: Clone>(
     inputs: &[Given],
     mut share: impl FnMut(usize, &ArrayD<f64>) -> tacit_nn::Result<V>,
 ) -> Result<Vec<V>> {
@@ -225,50 +239,11 @@ pub(super) fn shared<V: Clone>(
 
 /// Whether all inputs have an encoding: asked before the parties start, so that the error is about the input and not about a
 /// party that left.
-pub(super) fn encodable(inputs: &[Given], fraction_bits: u32) -> Result<()> {
+fn encodable(inputs: &[Given], fraction_bits: u32) -> Result<()> {
     inputs.iter().try_for_each(|x| {
         let encoded = fixed::encode_tensor(&x.value, fraction_bits);
         encoded.map(drop).map_err(|e| about(&x.name[..], e))
     })
-}
-
-/// This party's re-randomised share of a value.
-fn share(engine: &mut Rep3Engine, x: &Value) -> tacit_nn::Result<Tensor> {
-    let words = engine.release(&[x])?.into_iter().map(std::num::Wrapping);
-    ArrayD::from_shape_vec(IxDyn(&engine.shape(x)), words.collect::<Vec<R64>>())
-        .map_err(|e| Error::Invalid(e.to_string()))
-}
-
-/// Where the three threads bring their shares of each value of a run that is watched.
-struct Meeting<'a> {
-    watch: &'a Watch<'a>,
-    fraction_bits: u32,
-    /// The sum of the shares that are there, and how many.
-    waiting: Mutex<HashMap<(usize, usize), (usize, Tensor)>>,
-}
-
-impl Meeting<'_> {
-    fn bring(
-        &self,
-        engine: &mut Rep3Engine,
-        node: usize,
-        port: usize,
-        x: &Value,
-    ) -> tacit_nn::Result<()> {
-        let mine = share(engine, x)?;
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let (count, sum) = match waiting.remove(&(node, port)) {
-            None => (1, mine),
-            Some((count, sum)) => (count + 1, sum + mine),
-        };
-        if count < 3 {
-            waiting.insert((node, port), (count, sum));
-            return Ok(());
-        }
-        drop(waiting);
-        (self.watch)(node, port, fixed::decode_tensor(&sum, self.fraction_bits));
-        Ok(())
-    }
 }
 
 /// Runs a graph on an engine; an error names what the node was made for.
@@ -282,18 +257,18 @@ fn observed<E: Engine>(
 }
 
 /// An engine that knows at which node it is.
-pub(super) struct Named<E> {
-    pub(super) inner: E,
+struct Named<E> {
+    inner: E,
     node: Cell<Option<usize>>,
 }
 
 impl<E: Engine> Named<E> {
-    pub(super) fn new(inner: E) -> Self {
+    fn new(inner: E) -> Self {
         let node = Cell::new(None);
         Self { inner, node }
     }
 
-    pub(super) fn run(
+    fn run(
         &mut self,
         graph: &Graph,
         inputs: &[E::Value],
@@ -383,6 +358,9 @@ impl<E: Engine> Engine for Named<E> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+    use std::sync::Mutex;
+
     use ndarray::arr2;
 
     use super::super::distance;

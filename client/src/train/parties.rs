@@ -13,9 +13,12 @@ use tacit_nn::train::{Data, Split};
 use tacit_nn::{Engine, Plain, Released, Ring, fixed};
 use tacit_party::data::Rows;
 use tacit_party::train_job::Plan;
-use tacit_protocols::rep3::{Depth, Rep3Engine, Value};
+use tacit_protocols::malicious::MaliciousEngine;
+use tacit_protocols::rep3::{Depth, Rep3Engine};
+use tacit_protocols::{Release, Replicated};
 
 use super::Trained;
+use crate::local::meeting::{Meeting, put_together};
 use crate::local::{Protocol, Settings};
 
 /// Called after every epoch with its number and its loss, where the job shows that.
@@ -37,8 +40,16 @@ pub(super) fn train(
             let decode = |e: &Ring, v: &_| e.decode(v);
             in_the_clear(Ring::new(fraction_bits), plan, rows, split, show, decode)
         }
-        Protocol::Rep3 => on_shares(plan, rows, split, settings, show),
-        Protocol::Rep3Malicious | Protocol::Tfhe => {
+        Protocol::Rep3 => {
+            let depth = Depth::from(settings.comparison);
+            let engine = |session| Rep3Engine::with_depth(session, fraction_bits, depth);
+            on_shares(engine, plan, rows, split, fraction_bits, show)
+        }
+        Protocol::Rep3Malicious => {
+            let engine = |session| MaliciousEngine::new(session, fraction_bits);
+            on_shares(engine, plan, rows, split, fraction_bits, show)
+        }
+        Protocol::Tfhe => {
             bail!("training by {protocol} is not there yet: choose --protocol rep3")
         }
     }
@@ -97,32 +108,31 @@ fn in_the_clear<E: Engine>(
     })
 }
 
-/// The shares of losses that have come, and how many, by epoch.
-type Losses = Mutex<BTreeMap<usize, (usize, Wrapping<u64>)>>;
-
-/// Three parties as threads, over memory, with keys agreed as over a network. What leaves are re-randomised shares, put
-/// together here as a recipient does.
-fn on_shares(
+/// Three parties as threads, over memory, with keys agreed as over a network, each with the engine that `engine` makes. What
+/// leaves are re-randomised shares, put together here as a recipient does.
+fn on_shares<E: Replicated>(
+    engine: impl Fn(Session) -> tacit_nn::Result<E> + Sync,
     plan: &Plan,
     rows: &[(usize, Rows)],
     split: &Split,
-    settings: Settings,
+    fraction_bits: u32,
     show: &Show<'_>,
 ) -> Result<Trained> {
-    let fraction_bits = settings.fraction_bits;
-    let losses = Losses::default();
-    let note = |epoch: usize, share: Option<u64>| {
-        let mut losses = losses.lock().unwrap_or_else(PoisonError::into_inner);
-        let (count, sum) = losses.entry(epoch).or_default();
-        *count += 1;
-        *sum += Wrapping(share.unwrap_or_default());
-        if *count == 3 {
-            show(epoch, share.map(|_| fixed::decode(*sum, fraction_bits)));
+    let (meeting, losses) = (Meeting::default(), Mutex::new(BTreeMap::new()));
+    let note = |epoch: usize, me: usize, part: Release| {
+        if let Some(words) = meeting.bring(epoch, me, part)? {
+            let loss = words
+                .first()
+                .map(|&w| fixed::decode(Wrapping(w), fraction_bits));
+            let mut losses = losses.lock().unwrap_or_else(PoisonError::into_inner);
+            losses.extend(loss.map(|loss| (epoch, loss)));
+            show(epoch, loss);
         }
+        Ok(())
     };
     let nets = MemNet::mesh(3).into_iter().map(|net| Arc::new(net) as _);
     let parties = simulate(nets.collect(), |session| {
-        party(session, plan, rows, split, settings, &note)
+        party(engine(session)?, plan, rows, split, &note)
     });
     // The error that says most comes first: the others only say that a peer is gone.
     let (done, mut failed): (Vec<_>, Vec<_>) =
@@ -134,14 +144,9 @@ fn on_shares(
         ),
         Ok(_) => true,
     });
-    let parties: Vec<(Vec<u64>, Cost)> = failed.into_iter().chain(done).collect::<Result<_>>()?;
-    let words = parties
-        .iter()
-        .fold(Vec::new(), |sum: Vec<u64>, (words, _)| {
-            let add =
-                |(k, word): (usize, &u64)| word.wrapping_add(sum.get(k).copied().unwrap_or(0));
-            words.iter().enumerate().map(add).collect()
-        });
+    let parties = failed.into_iter().chain(done).collect::<Result<Vec<_>>>()?;
+    let (parts, costs): (Vec<Release>, Vec<Cost>) = parties.into_iter().unzip();
+    let words = put_together(&parts)?;
     let released = plan.released()?;
     let mut numbers = (words.into_iter()).map(|w| fixed::decode(Wrapping(w), fraction_bits));
     let tensors = released.tensors.into_iter().map(|part| {
@@ -151,45 +156,39 @@ fn on_shares(
     });
     let tensors = tensors.collect::<Result<_>>()?;
     let names = released.metrics.into_iter().map(|part| part.name);
-    let shown = plan.recipe().epoch_loss;
     let losses = losses.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ok(Trained {
         tensors,
         metrics: names.zip(numbers).collect(),
-        losses: (losses.into_values().filter(|_| shown))
-            .map(|(_, sum)| fixed::decode(sum, fraction_bits))
-            .collect(),
-        rounds: parties.iter().map(|(_, c)| c.rounds).max().unwrap_or(0),
-        bytes: parties.iter().map(|(_, c)| c.bytes).sum(),
+        losses: losses.into_values().collect(),
+        rounds: costs.iter().map(|c| c.rounds).max().unwrap_or(0),
+        bytes: costs.iter().map(|c| c.bytes).sum(),
     })
 }
 
-/// One party's training: the words of its share of what is released, and what it sent.
-fn party(
-    session: Session,
+/// One party's training: what it releases, and what it sent.
+fn party<E: Replicated>(
+    mut e: E,
     plan: &Plan,
     rows: &[(usize, Rows)],
     split: &Split,
-    settings: Settings,
-    note: &(dyn Fn(usize, Option<u64>) + Sync),
-) -> Result<(Vec<u64>, Cost)> {
-    let depth = Depth::from(settings.comparison);
-    let mut e = Rep3Engine::with_depth(session, settings.fraction_bits, depth)?;
+    note: &(dyn Fn(usize, usize, Release) -> tacit_nn::Result<()> + Sync),
+) -> Result<(Release, Cost)> {
     let me = e.session().me();
     let data = collect(rows, |parts| {
         let shares = parts.iter().map(|&(owner, part)| {
             let mine = (owner == me).then(|| part.clone().into_dyn());
             e.input(owner, part.shape(), mine.as_ref())
         });
-        let shares = shares.collect::<tacit_nn::Result<Vec<Value>>>()?;
+        let shares = shares.collect::<tacit_nn::Result<Vec<_>>>()?;
         e.concat(0, &shares.iter().collect::<Vec<_>>())
     })?;
-    let released: Released<Value> = plan.train(&mut e, &data, split, &mut |e, epoch, loss| {
-        let share = loss.map(|loss| e.release(&[loss])).transpose()?;
-        note(epoch, share.and_then(|words| words.first().copied()));
-        Ok(())
-    })?;
+    let released: Released<E::Value> =
+        plan.train(&mut e, &data, split, &mut |e, epoch, loss| {
+            let part = loss.map(|loss| e.release(&[loss])).transpose()?;
+            note(epoch, me, part.unwrap_or_default())
+        })?;
     let values = released.model.iter().chain(&released.metrics);
-    let words = e.release(&values.map(|(_, value)| value).collect::<Vec<_>>())?;
-    Ok((words, e.session().cost()))
+    let part = e.release(&values.map(|(_, value)| value).collect::<Vec<_>>())?;
+    Ok((part, e.session().cost()))
 }

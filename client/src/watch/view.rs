@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
 use tacit_api::job::JobSpec;
-use tacit_api::proto::{Event, JobState, Progress, SealedShare};
+use tacit_api::proto::{Cheating, Event, JobState, Progress, SealedShare};
 
 use crate::home::Member;
 use crate::{release, text};
@@ -64,6 +64,8 @@ pub struct End {
     pub text: String,
     /// Who made it fail, if anyone is known to.
     pub culprit: Option<String>,
+    /// What parties found, where it was aborted because somebody cheated.
+    pub cheating: Vec<Cheating>,
 }
 
 /// The state of one job, from its events.
@@ -171,7 +173,24 @@ impl End {
             state: event.state(),
             text: text::printable(&event.text),
             culprit: Some(text::printable(&event.culprit)).filter(|name| !name.is_empty()),
+            cheating: (event.cheating.iter())
+                .map(|found| Cheating {
+                    reporter: text::printable(&found.reporter),
+                    what: text::printable(&found.what),
+                    suspects: found.suspects.iter().map(|s| text::printable(s)).collect(),
+                })
+                .collect(),
         })
+    }
+
+    /// Whom every party that found cheating suspects.
+    pub fn suspects(&self) -> Vec<&str> {
+        let Some((first, others)) = self.cheating.split_first() else {
+            return Vec::new();
+        };
+        let by_all = |name: &&String| others.iter().all(|found| found.suspects.contains(name));
+        let suspects = first.suspects.iter().filter(by_all);
+        suspects.map(String::as_str).collect()
     }
 }
 
@@ -316,5 +335,18 @@ mod tests {
             (end.text.as_str(), end.culprit.as_deref()),
             ("west closed the link", Some("west"))
         );
+        assert!(end.suspects().is_empty());
+        let found = |reporter: &str, suspects: [&str; 2]| Cheating {
+            reporter: reporter.into(),
+            what: "the proof of west about its products".into(),
+            suspects: suspects.map(Into::into).into(),
+        };
+        event.cheating = vec![
+            found("north", ["west", "south"]),
+            found("south", ["north", "west"]),
+        ];
+        let end = End::of(&event).unwrap();
+        assert_eq!(end.suspects(), ["west"]);
+        assert_eq!(end.cheating, event.cheating);
     }
 }

@@ -389,7 +389,8 @@ impl Served {
                 .iter()
                 .map(|output| engine.layout(&cut, output))
                 .collect::<Result<_, _>>()?;
-            answers.push(engine.release(&own.iter().collect::<Vec<_>>())?);
+            let answer = engine.release(&own.iter().collect::<Vec<_>>())?;
+            answers.push(answer.own.clone());
             start = end;
         }
         Ok(answers)

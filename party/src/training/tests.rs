@@ -1,10 +1,13 @@
 use std::thread;
 
-use tacit_mpc::net::MemNet;
-use tacit_nn::Plain;
+use bytes::Bytes;
+use tacit_mpc::net::{MemNet, Tamper};
+use tacit_nn::{Engine, Plain};
+use tacit_protocols::release::combined;
 
 use super::*;
 use crate::broadcast::fixture::Trio;
+use crate::coin::Coin;
 use crate::data;
 use crate::row_count::most_rows;
 use crate::test_job::{csv, job};
@@ -43,6 +46,16 @@ fn session_with(
     rows: impl Fn(usize) -> Rows + Sync,
     policies: impl Fn(usize) -> Policy + Sync,
 ) -> Vec<Ending> {
+    session_over(job, rows, policies, |_, net| Arc::new(net))
+}
+
+/// The same over links that `link` makes of those in memory.
+fn session_over(
+    job: &JobSpec,
+    rows: impl Fn(usize) -> Rows + Sync,
+    policies: impl Fn(usize) -> Policy + Sync,
+    link: impl Fn(usize, MemNet) -> Arc<dyn Transport> + Sync,
+) -> Vec<Ending> {
     let binding = Binding {
         session: [1; 32],
         program: [2; 32],
@@ -57,9 +70,9 @@ fn session_with(
             .enumerate()
             .map(|(index, net)| {
                 let (name, binding) = (names[index], &binding);
-                let (rows, policies, trio) = (&rows, &policies, &trio);
+                let (rows, policies, link, trio) = (&rows, &policies, &link, &trio);
                 scope.spawn(move || {
-                    let net: Arc<dyn Transport> = Arc::new(net);
+                    let net = link(index, net);
                     let seats = Seats::new(job, name).unwrap();
                     let own = job.contributors.iter().position(|other| other == name);
                     let own = own.map(rows);
@@ -86,16 +99,15 @@ fn session_with(
     })
 }
 
-/// Adds the three parties' words up and reads them as numbers.
-fn open(shares: &[&[u64]], fraction_bits: u32) -> Vec<f64> {
-    let sum = |i: usize| {
-        shares
-            .iter()
-            .fold(0u64, |sum, share| sum.wrapping_add(share[i]))
-    };
-    (0..shares[0].len())
-        .map(|i| fixed::decode(std::num::Wrapping(sum(i)), fraction_bits))
-        .collect()
+/// What a recipient makes of the three parties' words.
+fn put_together(job: &JobSpec, shares: &[&[u64]]) -> Vec<u64> {
+    let copies = job.protocol.name == Protocol::Rep3Malicious;
+    combined([shares[0], shares[1], shares[2]], copies).unwrap()
+}
+
+fn numbers(words: &[u64], fraction_bits: u32) -> Vec<f64> {
+    let number = |&w| fixed::decode(std::num::Wrapping(w), fraction_bits);
+    words.iter().map(number).collect()
 }
 
 /// The result of a session in which all goes well: the released numbers, the loss of every epoch and the coin.
@@ -116,20 +128,16 @@ fn trained(job: &JobSpec, counts: &[usize]) -> (Vec<f64>, Vec<f64>, Coin) {
             .iter()
             .map(|(_, losses)| losses[epoch].as_deref())
             .collect();
-        shares.map(|shares| open(&shares, bits)[0])
+        shares.map(|shares| numbers(&put_together(job, &shares), bits)[0])
     });
     let losses = losses.collect();
+    let words = put_together(job, &words);
     assert_eq!(
-        words[0].len(),
+        words.len(),
         Plan::of(job).unwrap().released().unwrap().words()
     );
-    let (numbers, tossed) = words[0].split_at(words[0].len() - 4);
-    for others in &words[1..] {
-        assert_eq!(others[numbers.len()..], [0; 4]);
-    }
-    let mut numbers = open(&words, bits);
-    numbers.truncate(numbers.len() - tossed.len());
-    (numbers, losses, coin(tossed).unwrap())
+    let (released, tossed) = words.split_at(words.len() - 4);
+    (numbers(released, bits), losses, coin(tossed).unwrap())
 }
 
 /// The same training on all rows in one place.
@@ -219,6 +227,122 @@ fn padding_changes_nothing_but_what_is_known() {
     let counts = [50, 64, 20];
     let (numbers, _, coin) = trained(&job, &counts);
     assert_close(&numbers, &in_the_clear(&job, &counts, coin));
+}
+
+/// With contributors that compute, one that does not, and padding.
+#[test]
+fn what_is_proved_is_what_one_place_would_train() {
+    for pad in [None, Some(32)] {
+        let mut job = job("protocol = \"rep3-malicious\"");
+        job.training.epochs = 2;
+        job.data.pad_rows = pad;
+        job.contributors = ["north", "south", "east"].map(String::from).into();
+        let counts = [30, 32, 31];
+        let (numbers, losses, coin) = trained(&job, &counts);
+        assert_close(&numbers, &in_the_clear(&job, &counts, coin));
+        assert_eq!(losses.len(), 2);
+    }
+}
+
+/// A party changes one bit of one of its frames, early or late: somebody notices before anything is given out, or, where the
+/// frame held its own input, what is given out is still one result.
+#[test]
+fn a_computing_party_that_lies_once_makes_nobody_give_out_a_wrong_result() {
+    let mut job = job("protocol = \"rep3-malicious\"");
+    job.training.epochs = 1;
+    let mut aborted = 0;
+    for frame in [12, 30, 60, 100] {
+        let lie = move |index: usize, net: MemNet| -> Arc<dyn Transport> {
+            let mut sent = 0;
+            if index != 1 {
+                return Arc::new(net);
+            }
+            Arc::new(Tamper::new(net, move |to, bytes: Bytes| {
+                sent += usize::from(to == 0);
+                let mut bytes = bytes.to_vec();
+                if to == 0 && sent == frame {
+                    *bytes.last_mut().unwrap() ^= 0x10;
+                }
+                vec![bytes.into()]
+            }))
+        };
+        let endings = session_over(&job, |k| rows(&job, 40, k), |_| policy(), lie);
+        let results: Option<Vec<_>> = (endings.iter())
+            .map(|(outcome, _)| outcome.as_ref().ok()?.as_ref().map(|o| &o.words[..]))
+            .collect();
+        if let Some(words) = results {
+            put_together(&job, &words);
+            continue;
+        }
+        aborted += 1;
+        let cheating = |(outcome, _): &Ending| {
+            let error = outcome.as_ref().err()?;
+            error.cheating().map(|(_, suspects)| suspects.contains(&1))
+        };
+        let blamed: Vec<_> = [0, 2]
+            .iter()
+            .filter_map(|&k| cheating(&endings[k]))
+            .collect();
+        assert!(blamed.iter().all(|&suspected| suspected), "frame {frame}");
+    }
+    assert!(aborted > 0, "no lie was noticed");
+}
+
+#[test]
+fn a_contributor_whose_shares_do_not_fit_together_is_refused_before_anything_is_computed() {
+    for protocol in Protocol::ALL {
+        let mut job = job(&format!("protocol = \"{protocol}\""));
+        job.contributors = ["north", "south", "east"].map(String::from).into();
+        let lie = |index: usize, net: MemNet| -> Arc<dyn Transport> {
+            if index != 3 {
+                return Arc::new(net);
+            }
+            Arc::new(Tamper::new(net, |to, bytes: Bytes| {
+                let mut bytes = bytes.to_vec();
+                // Not the number of rows, but a word of a share.
+                if to == 2 && bytes.len() > 100 {
+                    bytes[99] ^= 1;
+                }
+                vec![bytes.into()]
+            }))
+        };
+        let endings = session_over(&job, |k| rows(&job, 40, k), |_| policy(), lie);
+        let suspects = |k: usize| {
+            let error = endings[k].0.as_ref().err().unwrap();
+            error.cheating().map(|(_, suspects)| suspects.to_vec())
+        };
+        assert_eq!(
+            (suspects(1), suspects(2)),
+            (Some(vec![3, 2]), Some(vec![3, 1]))
+        );
+        assert!(endings[0].0.is_err());
+    }
+}
+
+#[test]
+fn who_announces_two_numbers_of_rows_is_found_out() {
+    let job = job("");
+    let lie = |index: usize, net: MemNet| -> Arc<dyn Transport> {
+        if index != 0 {
+            return Arc::new(net);
+        }
+        Arc::new(Tamper::new(net, |to, bytes: Bytes| {
+            let mut bytes = bytes.to_vec();
+            // The number of rows is the only frame of eight bytes.
+            if to == 2 && bytes.len() == 8 {
+                bytes[0] += 1;
+            }
+            vec![bytes.into()]
+        }))
+    };
+    let endings = session_over(&job, |k| rows(&job, 40, k), |_| policy(), lie);
+    for party in [1, 2] {
+        let error = endings[party].0.as_ref().err().unwrap();
+        assert!(
+            error.to_string().contains("other numbers of rows"),
+            "{error}"
+        );
+    }
 }
 
 #[test]

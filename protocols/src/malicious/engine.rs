@@ -18,10 +18,13 @@ use super::pair::Pair;
 use super::product::{Support, product};
 use super::program::Compiler;
 use super::proof::verify;
-use super::proved::{Proved, Release};
+use super::proved::Proved;
 use super::settings::Settings;
 use super::shared::{Shared, share_chunks};
 use super::value::{EngineId, Kind, Value, failed};
+use crate::release::Release;
+use crate::rep3::Rep3;
+use crate::rep3::contribute::{Received, agreed};
 
 /// Runs graphs on shares of three parties: one of them may be malicious, and no honest one gives out a wrong value.
 ///
@@ -165,6 +168,18 @@ impl MaliciousEngine {
         Ok(self.id.value(Kind::Numbers(x)))
     }
 
+    /// The sharings of tensors that somebody who does not compute sent, after the parties have compared what each two of them
+    /// hold: then every share is the same at its two holders, as in an input.
+    ///
+    /// # Errors
+    /// Two parties hold different copies, or a link or peer failed.
+    pub fn adopt(&mut self, received: &[Received]) -> Result<Vec<Value>> {
+        let shares = agreed(&self.session, received).map_err(failed)?;
+        self.ready()?;
+        let value = |x: Rep3| self.id.value(Kind::Numbers(Shared::new(x.a, x.b)));
+        Ok(shares.into_iter().map(value).collect())
+    }
+
     /// A public tensor as a sharing that is treated like any other. No communication.
     ///
     /// # Errors
@@ -238,7 +253,7 @@ impl MaliciousEngine {
         let words = |x: &Tensor| x.iter().map(|w| w.0).collect();
         Ok(Release {
             own: words(&fresh.own),
-            next: words(&fresh.next),
+            next: Some(words(&fresh.next)),
         })
     }
 

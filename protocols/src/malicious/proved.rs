@@ -11,15 +11,6 @@ use super::log::Log;
 use super::open::Checked;
 use super::value::{EngineId, Kind, Value, failed, not_numbers};
 
-/// Shares that leave for a recipient: two of three, each of which another party holds as well.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Release {
-    /// Of index `me`, which the party before this one holds as its `next`.
-    pub own: Vec<u64>,
-    /// Of index `me + 1`, which the party after this one holds as its `own`.
-    pub next: Vec<u64>,
-}
-
 /// Everything that was computed is proved: values may be opened, and nothing computed until that is over.
 ///
 /// Nobody else can make one:

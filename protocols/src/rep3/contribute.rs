@@ -3,18 +3,21 @@
 //!
 //! The sender draws seeds for shares 0 and 1 from the operating system and sends share 2 in words:
 //!     P_0: seed 0, seed 1    P_1: seed 1, x_2    P_2: seed 0, x_2,     x_2 = x - F(seed 0) - F(seed 1).
-//! 16 bytes a value in all and 1 round. A contributor that computes keeps its own part. Semi-honest: that P_1 and P_2 get the
-//! same x_2 is not checked.
+//! 16 bytes a value in all and 1 round. Each share reaches two parties, and before it is computed on these two compare a hash
+//! of it ([`agreed`]): a sender who gives them different ones would make the parties compute on shares that do not fit
+//! together. 64 bytes a link and tensor, 1 round.
 
 use std::num::Wrapping;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use ndarray::{ArrayD, IxDyn};
+use sha2::{Digest, Sha256};
 use tacit_mpc::net::Transport;
 use tacit_mpc::prss::expand_seed;
-use tacit_mpc::{Error, PartyId, R64, Result, Tensor};
+use tacit_mpc::{Error, PartyId, R64, Result, Session, Tensor};
 
 use super::Rep3;
+use crate::copies::{Hash, compare};
 
 /// Bytes of one frame.
 const FRAME: usize = 1 << 20;
@@ -24,20 +27,6 @@ const SEED: usize = 16;
 pub struct Parts {
     /// The message to each party, [`part_len`] bytes.
     pub messages: [Bytes; 3],
-    shares: [Tensor; 3],
-}
-
-impl Parts {
-    /// The shares that party `i` reads from its message.
-    fn of(self, i: PartyId) -> Rep3 {
-        let [zero, one, two] = self.shares;
-        let (a, b) = match i {
-            0 => (zero, one),
-            1 => (one, two),
-            _ => (two, zero),
-        };
-        Rep3 { a, b }
-    }
 }
 
 impl std::fmt::Debug for Parts {
@@ -72,11 +61,6 @@ pub fn share(x: &Tensor) -> Result<Parts> {
             Bytes::from(seeds.concat()),
             with_words(&seeds[1]),
             with_words(&seeds[0]),
-        ],
-        shares: [
-            tensor(x.shape(), zero)?,
-            tensor(x.shape(), one)?,
-            tensor(x.shape(), two)?,
         ],
     })
 }
@@ -124,30 +108,42 @@ pub fn common(me: PartyId, peer: PartyId, message: &[u8]) -> &[u8] {
     }
 }
 
-/// Shares a tensor to the computing parties 0, 1, 2 among the links of `net`. Returns the contributor's own shares where it is
-/// one of them.
+/// Shares a tensor to the computing parties 0, 1, 2 among the links of `net`, for a contributor that is none of them.
 ///
 /// # Errors
 /// No randomness, or a failed link.
-pub fn send(net: &dyn Transport, x: &Tensor) -> Result<Option<Rep3>> {
-    let parts = share(x)?;
-    let me = net.me();
-    for (party, message) in parts.messages.iter().enumerate() {
-        if party != me {
-            for start in (0..message.len()).step_by(FRAME) {
-                let end = (start + FRAME).min(message.len());
-                net.send(party, message.slice(start..end))?;
-            }
+pub fn send(net: &dyn Transport, x: &Tensor) -> Result<()> {
+    for (party, message) in share(x)?.messages.iter().enumerate() {
+        for start in (0..message.len()).step_by(FRAME) {
+            let end = (start + FRAME).min(message.len());
+            net.send(party, message.slice(start..end))?;
         }
     }
-    Ok((me < 3).then(|| parts.of(me)))
+    Ok(())
+}
+
+/// This computing party's shares of a contributor's tensor, as they came: an engine adopts them after the parties have
+/// compared what each two of them must hold alike.
+pub struct Received {
+    from: PartyId,
+    shape: Vec<usize>,
+    message: Bytes,
+}
+
+impl std::fmt::Debug for Received {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Received")
+            .field("from", &self.from)
+            .field("shape", &self.shape)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Receives this computing party's shares of a contributor's tensor of the given shape.
 ///
 /// # Errors
 /// A failed link, or a contributor that sends other lengths.
-pub fn receive(net: &dyn Transport, from: PartyId, shape: &[usize]) -> Result<Rep3> {
+pub fn receive(net: &dyn Transport, from: PartyId, shape: &[usize]) -> Result<Received> {
     let len = part_len(net.me(), shape.iter().product());
     let mut message = BytesMut::with_capacity(len);
     while message.len() < len {
@@ -162,11 +158,57 @@ pub fn receive(net: &dyn Transport, from: PartyId, shape: &[usize]) -> Result<Re
         }
         message.put(frame);
     }
-    read(net.me(), &message, shape).ok_or_else(|| Error::Shape {
-        op: "contribute",
-        left: vec![message.len()],
-        right: shape.to_vec(),
+    Ok(Received {
+        from,
+        shape: shape.to_vec(),
+        message: message.freeze(),
     })
+}
+
+impl Received {
+    /// What this party holds, as a hash for each peer of what that peer must hold too.
+    fn hashes(&self, me: PartyId) -> [Hash; 3] {
+        [0, 1, 2].map(|peer| {
+            if peer == me {
+                return Hash::default();
+            }
+            Sha256::new()
+                .chain_update(b"tacit contribution v1")
+                .chain_update((self.from as u64).to_le_bytes())
+                .chain_update((self.shape.iter().product::<usize>() as u64).to_le_bytes())
+                .chain_update(common(me, peer, &self.message))
+                .finalize()
+                .into()
+        })
+    }
+}
+
+/// The shares of tensors that contributors sent, after each two parties have compared what both must hold of them.
+///
+/// # Errors
+/// [`Error::CheckFailed`] where a peer holds something else: it lies, or the contributor does. A failed link or peer.
+pub(crate) fn agreed(session: &Session, received: &[Received]) -> Result<Vec<Rep3>> {
+    let me = session.me();
+    session.begin_run()?;
+    let ours: Vec<_> = received.iter().map(|r| r.hashes(me)).collect();
+    let alike = compare(session, &ours)?;
+    let shares = received.iter().zip(alike).map(|(r, alike)| {
+        if let Some(peer) = alike.iter().position(|alike| !alike) {
+            return Err(Error::CheckFailed {
+                what: format!(
+                    "what party {} shared: party {peer} holds another copy than I",
+                    r.from
+                ),
+                suspects: vec![r.from, peer],
+            });
+        }
+        read(me, &r.message, &r.shape).ok_or_else(|| Error::Shape {
+            op: "contribute",
+            left: vec![r.message.len()],
+            right: r.shape.clone(),
+        })
+    });
+    shares.collect()
 }
 
 fn tensor(shape: &[usize], words: Vec<R64>) -> Result<Tensor> {
@@ -180,7 +222,10 @@ fn tensor(shape: &[usize], words: Vec<R64>) -> Result<Tensor> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use tacit_mpc::net::{MemNet, Tamper};
+    use tacit_mpc::simulate::simulate_seeded;
 
     use super::*;
 
@@ -190,34 +235,59 @@ mod tests {
         })
     }
 
-    fn reconstruct(shares: &[Rep3]) -> Tensor {
-        for i in 0..3 {
-            assert_eq!(
-                shares[i].b,
-                shares[(i + 1) % 3].a,
-                "P_{i} and its successor hold the same share"
-            );
-        }
-        &shares[0].a + &shares[1].a + &shares[2].a
+    /// What the three parties adopt of a contribution of which `change` makes something else on its way to a party.
+    fn adopted(
+        contributor: PartyId,
+        change: impl Fn(PartyId, Bytes) -> Bytes + Send + Sync + Copy + 'static,
+    ) -> Vec<Result<Rep3>> {
+        let mut nets = MemNet::mesh(contributor + 1);
+        let last = Tamper::new(nets.pop().unwrap(), move |to, f| vec![change(to, f)]);
+        send(&last, &rows()).unwrap();
+        nets.truncate(3);
+        let nets = nets
+            .into_iter()
+            .map(|net| Arc::new(net) as Arc<dyn Transport>);
+        let nets: Vec<_> = nets.collect();
+        simulate_seeded(nets.clone(), 1, |s| {
+            let received = receive(&*nets[s.me()], contributor, &[7, 5])?;
+            Ok(agreed(&s, &[received])?.swap_remove(0))
+        })
     }
 
     #[test]
     fn any_contributor_can_share_to_the_three() {
-        for contributor in [0, 1, 2, 3, 9] {
-            let nets = MemNet::mesh(10);
-            let own = send(&nets[contributor], &rows()).unwrap();
-            assert_eq!(own.is_some(), contributor < 3);
-            let shares: Vec<Rep3> = (0..3)
-                .map(|p| {
-                    if p == contributor {
-                        own.clone().unwrap()
-                    } else {
-                        receive(&nets[p], contributor, &[7, 5]).unwrap()
-                    }
-                })
-                .collect();
-            assert_eq!(reconstruct(&shares), rows());
+        for contributor in [3, 9] {
+            let shares = adopted(contributor, |_, frame| frame);
+            let shares: Vec<Rep3> = shares.into_iter().map(|s| s.unwrap()).collect();
+            for i in 0..3 {
+                assert_eq!(shares[i].b, shares[(i + 1) % 3].a, "share {i}");
+            }
+            assert_eq!(&shares[0].a + &shares[1].a + &shares[2].a, rows());
             assert_ne!(shares[0].a, rows());
+        }
+    }
+
+    /// Whatever one party gets changed, seed or words, the two that hold it notice, and suspect the contributor and each other.
+    #[test]
+    fn shares_that_do_not_fit_together_are_never_computed_on() {
+        for (victim, byte) in [(0, 0), (0, 16), (1, 3), (1, 16), (2, 9), (2, 200)] {
+            let results = adopted(3, move |to, frame| {
+                let mut bytes = frame.to_vec();
+                if to == victim {
+                    bytes[byte] ^= 4;
+                }
+                bytes.into()
+            });
+            let mut noticed = 0;
+            for (party, result) in results.into_iter().enumerate() {
+                let Err(Error::CheckFailed { suspects, .. }) = result else {
+                    continue;
+                };
+                noticed += 1;
+                assert!(suspects[0] == 3 && suspects[1] != party);
+                assert!(party == victim || suspects[1] == victim);
+            }
+            assert_eq!(noticed, 2, "byte {byte} of what party {victim} got");
         }
     }
 

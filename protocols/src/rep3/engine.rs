@@ -11,12 +11,14 @@ use tacit_nn::program::Instr;
 use tacit_nn::{Engine, Error, Layout, Product, Program, Result, fixed};
 
 use crate::local::{combine, join, rounding_of};
+use crate::release::Release;
 
 use super::bilinear::{
     Operand as Factor, Sum, Term, product, round_shared, round_summands, share_summands,
     sum_of_products,
 };
 use super::bits::Plane;
+use super::contribute::{Received, agreed};
 use super::held::Held;
 use super::plan::{Choice, Depth};
 use super::program::{Compiler, Register};
@@ -193,6 +195,16 @@ impl Rep3Engine {
         ))
     }
 
+    /// The sharings of tensors that contributors sent ([`contribute`](super::contribute)), after the parties have compared what
+    /// each two of them hold.
+    ///
+    /// # Errors
+    /// Two parties hold different copies, or a link or peer failed.
+    pub fn adopt(&mut self, received: &[Received]) -> Result<Vec<Value>> {
+        let shares = agreed(&self.session, received).map_err(failed)?;
+        Ok(shares.into_iter().map(Value::Numbers).collect())
+    }
+
     /// A public tensor as a sharing that is treated like any other. No communication.
     ///
     /// # Errors
@@ -231,7 +243,7 @@ impl Rep3Engine {
     ///
     /// # Errors
     /// A value holds bits, or the addresses are used up.
-    pub fn release(&mut self, values: &[&Value]) -> Result<Vec<u64>> {
+    pub fn release(&mut self, values: &[&Value]) -> Result<Release> {
         let me = self.session.me();
         self.session.begin_run().map_err(failed)?;
         let mut words: Vec<R64> = Vec::new();
@@ -251,11 +263,11 @@ impl Rep3Engine {
                     .collect::<Vec<_>>())
             });
         let masks = masks.map_err(failed)?.into_iter().flat_map(|(_, m)| m);
-        Ok(words
-            .into_iter()
-            .zip(masks)
-            .map(|(w, m)| (w + m).0)
-            .collect())
+        let own = words.into_iter().zip(masks).map(|(w, m)| (w + m).0);
+        Ok(Release {
+            own: own.collect(),
+            next: None,
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ndarray::ArrayD;
 use tacit_mpc::Session;
 use tacit_nn::{Engine, Result};
-use tacit_protocols::malicious::{MaliciousEngine, Release};
+use tacit_protocols::malicious::MaliciousEngine;
 use tacit_protocols::rep3::Rep3Engine;
 
 /// An engine between inputs and openings.
@@ -22,7 +22,7 @@ pub trait Secure: Engine + Sized {
 }
 
 macro_rules! secure {
-    ($engine:ty, $release:ty, $words:expr) => {
+    ($engine:ty) => {
         impl Secure for $engine {
             fn start(session: Session, f: u32) -> Result<Self> {
                 Self::new(session, f)
@@ -46,12 +46,11 @@ macro_rules! secure {
             }
 
             fn give_out(&mut self, x: &Self::Value) -> Result<Vec<u64>> {
-                let words: fn($release) -> Vec<u64> = $words;
-                Ok(words(self.release(&[x])?))
+                Ok(self.release(&[x])?.own.clone())
             }
         }
     };
 }
 
-secure!(Rep3Engine, Vec<u64>, |words| words);
-secure!(MaliciousEngine, Release, |words| words.own);
+secure!(Rep3Engine);
+secure!(MaliciousEngine);
