@@ -120,7 +120,14 @@ pub(crate) fn run(
     let (id, seats) = (accepted.id.clone(), accepted.seats.clone());
     // Held here so that the failure is on its way before the links close and others report what they see of it.
     let mut links = None;
-    match attend(party, accepted, attempt, cancel, report, &mut links) {
+    let ended = attend(party, accepted, attempt, cancel, report, &mut links);
+    // Also of a job that was stopped: who misbehaves could have it stopped for that.
+    if let Err(error) = &ended
+        && let Some(certificate) = error.certificate()
+    {
+        keep(&party.evidence, certificate, &id, attempt);
+    }
+    match ended {
         Ok(finished) => report(Kind::Finished(finished)),
         Err(error) if cancel.is_cancelled() => tracing::info!(job = id, "stopped: {error}"),
         Err(error) => {
@@ -144,9 +151,6 @@ pub(crate) fn run(
                 None => seats.named(&error.to_string()),
             };
             tracing::warn!(job = id, "failed: {reason}");
-            if let Some(certificate) = error.certificate() {
-                keep(&party.evidence, certificate, &id, attempt);
-            }
             report(Kind::Failed(Failed {
                 job_id: id,
                 culprit: culprit.unwrap_or_default().to_owned(),
@@ -296,12 +300,7 @@ fn attend(
         seats: &seats,
         policy: &party.policy,
         binding: &binding,
-        voice: Voice {
-            identity: &party.identity,
-            roster: &party.roster,
-            names: &job.compute,
-            session: session.0,
-        },
+        voice: Voice::new(&party.identity, &party.roster, &job.compute, session.0),
     };
     let outcome =
         training.run(&net, rows, &mut |Epoch {
@@ -338,7 +337,34 @@ fn attend(
 
 #[cfg(test)]
 mod tests {
+    use tacit_api::statement::{Statement, Step};
+
     use super::*;
+    use crate::broadcast::fixture::Trio;
+
+    /// The evidence in an error of a training becomes a file that convicts, and nothing else does.
+    #[test]
+    fn evidence_is_kept() {
+        let trio = Trio::numbered();
+        let said = |body: &[u8]| {
+            let west = &trio.identities[1];
+            Statement::sign(west, &trio.roster, [1; 32], Step::Opening, body).unwrap()
+        };
+        let certificate = PeerMisbehaved::new(&trio.roster, said(b"r"), said(b"s")).unwrap();
+        let convicted = BroadcastError::Convicted {
+            peer: 1,
+            what: "it lied",
+            certificate: Box::new(certificate),
+        };
+        let error = JobError::Train(TrainError::Broadcast(convicted));
+        assert_eq!(error.culprit(), Some(1));
+        let dir = tempfile::tempdir().unwrap();
+        let evidence = dir.path().join("evidence");
+        keep(&evidence, error.certificate().unwrap(), "job", 2);
+        let kept = PeerMisbehaved::load(&evidence.join("job-2.toml")).unwrap();
+        assert_eq!(kept.verify(&trio.roster).unwrap().party, "one");
+        assert!(JobError::Replay.certificate().is_none());
+    }
 
     /// Two jobs may share the half of the hash that names them.
     #[test]

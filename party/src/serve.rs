@@ -105,7 +105,8 @@ pub struct Terms {
 /// What the queue of a service takes besides: questions, and bytes of them.
 const WAITING: usize = agree::MOST;
 const BYTES: usize = 1 << 30;
-/// What it takes of one client, and at least two of the longest questions.
+/// What it takes of one client at most: less where that would let some fill it for all, and bytes of at least two of the longest
+/// questions.
 const OF_ONE_CLIENT: usize = 16;
 /// A question that has not reached all parties after this long is refused.
 const PARTS: Duration = Duration::from_secs(60);
@@ -196,7 +197,9 @@ impl Service<'_> {
         let queue = Queue::new(Limits {
             questions: WAITING,
             bytes: BYTES,
-            of_one_client: OF_ONE_CLIENT,
+            of_one_client: OF_ONE_CLIENT
+                .min(WAITING / self.terms.clients.len().max(1))
+                .max(1),
             bytes_of_one_client: (BYTES / self.terms.clients.len().max(1)).max(2 * longest),
             parts: PARTS,
             patience: PATIENCE,
