@@ -66,10 +66,10 @@ impl fmt::Display for Exposed {
             )?;
         }
         match &self.end.suspects()[..] {
-            [] => write!(f, "  nobody is suspected by all who found it"),
+            [] => write!(f, "  nobody is suspected by all others who found it"),
             suspects => write!(
                 f,
-                "  suspected by all who found it: {}",
+                "  suspected by all others who found it: {}",
                 suspects.join(" or ")
             ),
         }

@@ -1,6 +1,6 @@
 //! What the events of a job add up to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail};
 use tacit_api::job::JobSpec;
@@ -183,14 +183,20 @@ impl End {
         })
     }
 
-    /// Whom every party that found cheating suspects.
+    /// Whom all others that found cheating suspect, in the order of their names: what a party says of others does not clear it, as
+    /// the cheater may report as well. With one cheater it is among them.
     pub fn suspects(&self) -> Vec<&str> {
-        let Some((first, others)) = self.cheating.split_first() else {
-            return Vec::new();
+        let accused = self.cheating.iter().flat_map(|found| &found.suspects);
+        let accused: BTreeSet<&String> = accused.collect();
+        let by_others = |name: &&String| {
+            let mut others = self.cheating.iter().filter(|f| f.reporter != **name);
+            others.all(|found| found.suspects.contains(name))
         };
-        let by_all = |name: &&String| others.iter().all(|found| found.suspects.contains(name));
-        let suspects = first.suspects.iter().filter(by_all);
-        suspects.map(String::as_str).collect()
+        accused
+            .into_iter()
+            .filter(by_others)
+            .map(String::as_str)
+            .collect()
     }
 }
 
@@ -348,5 +354,14 @@ mod tests {
         let end = End::of(&event).unwrap();
         assert_eq!(end.suspects(), ["west"]);
         assert_eq!(end.cheating, event.cheating);
+        // The cheater reports as well, and points at the others.
+        event.cheating.push(found("west", ["north", "south"]));
+        assert_eq!(End::of(&event).unwrap().suspects(), ["west"]);
+        // One honest word against the cheater's: it may be any of them.
+        event.cheating.remove(0);
+        assert_eq!(
+            End::of(&event).unwrap().suspects(),
+            ["north", "south", "west"]
+        );
     }
 }
