@@ -4,7 +4,7 @@
 //! The sender draws seeds for shares 0 and 1 from the operating system and sends share 2 in words:
 //!     P_0: seed 0, seed 1    P_1: seed 1, x_2    P_2: seed 0, x_2,     x_2 = x - F(seed 0) - F(seed 1).
 //! 16 bytes a value in all and 1 round. Each share reaches two parties, and before it is computed on these two compare a hash
-//! of it ([`agreed`]): a sender who gives them different ones would make the parties compute on shares that do not fit
+//! of it (`agreed`): a sender who gives them different ones would make the parties compute on shares that do not fit
 //! together. 64 bytes a link and tensor, 1 round.
 
 use std::num::Wrapping;
