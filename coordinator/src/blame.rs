@@ -72,7 +72,7 @@ impl Reports {
                 )
             });
             let each: Vec<_> = each.collect();
-            let text = format!("aborted, nothing was released: {}", each.join("; "));
+            let text = format!("aborted, there is no result: {}", each.join("; "));
             return Some((String::new(), text));
         }
         let mut last = self.list.first()?;
@@ -138,7 +138,7 @@ mod tests {
         assert_eq!(culprit, "");
         assert_eq!(
             text,
-            "aborted, nothing was released: north found cheating in the proof of products and suspects west or south; \
+            "aborted, there is no result: north found cheating in the proof of products and suspects west or south; \
              south found cheating in the proof of products and suspects north or west"
         );
         assert_eq!(all.cheating().len(), 2);

@@ -10,6 +10,7 @@ use tacit_api::member::Role;
 use tacit_api::policy::Policy;
 use tacit_api::roster::{Roster, RosterError};
 use tacit_api::tls::TlsError;
+use tacit_protocols::malicious::Failures;
 use tokio::sync::Semaphore;
 
 use crate::config::Config;
@@ -75,6 +76,8 @@ pub(crate) struct Party {
     /// The directory for certificates of others' misbehaviour.
     pub(crate) evidence: PathBuf,
     pub(crate) connector: Connector,
+    /// Sessions that ended in a failed proof since the party started.
+    pub(crate) failures: Failures,
     /// A permit for each model that may be served at a time.
     pub(crate) services: Arc<Semaphore>,
     /// Whether it changes one bit of what it sends in each job, for a demonstration.
@@ -134,6 +137,7 @@ impl Party {
                 journal,
                 evidence: config.evidence.clone(),
                 connector,
+                failures: Failures::default(),
                 services: Arc::new(Semaphore::new(services)),
                 lies: false,
             },

@@ -144,7 +144,9 @@ pub(crate) fn run(
                     let suspects = suspects.join(" or ");
                     tracing::error!(
                         job = id,
-                        "cheating in {what}: {suspects} did it. Do not compute with them again before this is understood"
+                        "cheating in {what}: {suspects} did it. Do not compute with them again before this is understood; \
+                         sessions whose proof failed since this party started: {}",
+                        party.failures.count()
                     );
                     format!("cheating in {what}: {suspects} did it")
                 }
@@ -300,6 +302,7 @@ fn attend(
         seats: &seats,
         policy: &party.policy,
         binding: &binding,
+        failures: &party.failures,
         voice: Voice::new(&party.identity, &party.roster, &job.compute, session.0),
     };
     let outcome =

@@ -26,7 +26,7 @@ use tacit_mpc::{PartyId, Session, kernels};
 use tacit_nn::fixed;
 use tacit_nn::train::{Data, Split};
 use tacit_protocols::Replicated;
-use tacit_protocols::malicious::MaliciousEngine;
+use tacit_protocols::malicious::{Failures, MaliciousEngine};
 use tacit_protocols::rep3::{Rep3Engine, contribute};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -118,6 +118,8 @@ pub(crate) struct Training<'a> {
     pub(crate) seats: &'a Seats,
     pub(crate) policy: &'a Policy,
     pub(crate) binding: &'a Binding,
+    /// Sessions of this party that ended in a failed proof.
+    pub(crate) failures: &'a Failures,
     /// Where this party speaks to both others.
     pub(crate) voice: Voice<'a>,
 }
@@ -177,7 +179,8 @@ impl Training<'_> {
                 self.compute_by(engine, &**net, rows, observer)
             }
             Protocol::Rep3Malicious => {
-                let engine = MaliciousEngine::new(session(keys), fraction_bits)?;
+                let mut engine = MaliciousEngine::new(session(keys), fraction_bits)?;
+                engine.count_failures(self.failures);
                 self.compute_by(engine, &**net, rows, observer)
             }
         }

@@ -4,8 +4,9 @@
 //!
 //! Malicious with abort: index j is held by P_j and P_{j-1}. P_j gives x_j and P_{j-1} gives SHA-256(j ‖ n ‖ x_j), and the
 //! recipient takes x only where the copies of all three indices agree. One of the two holders of each index is honest, so a
-//! party that lies about either of its copies is noticed, and can do no more than that: the recipient refuses. The hash tells
-//! the recipient nothing that it does not get anyway, and nobody else sees it. 32 bytes a party more than semi-honest.
+//! party that lies about either of its copies is noticed, and can do no more than that: the recipient refuses. With all three
+//! parts the hash tells the recipient nothing that it does not get anyway, and nobody else sees it. With two parts it is a way to
+//! try values: of a result as short as a loss two parts tell, where semi-honest takes all three. 32 bytes a party more.
 
 use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, ZeroizeOnDrop};

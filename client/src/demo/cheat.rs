@@ -53,7 +53,7 @@ impl fmt::Display for Exposed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} changed one bit of what it sent, as --cheat asked. The job was aborted, and nothing was released.",
+            "{} changed one bit of what it sent, as --cheat asked. The job was aborted, and there is no result.",
             self.liar
         )?;
         for found in &self.end.cheating {
@@ -66,11 +66,12 @@ impl fmt::Display for Exposed {
             )?;
         }
         match &self.end.suspects()[..] {
-            [] => write!(f, "  nobody is suspected by all others who found it"),
-            suspects => write!(
+            [] => write!(f, "  what they say does not fit one cheater"),
+            [one] => write!(f, "  all others suspect {one}"),
+            several => write!(
                 f,
-                "  suspected by all others who found it: {}",
-                suspects.join(" or ")
+                "  it may have been {}: what they found does not tell which",
+                several.join(" or ")
             ),
         }
     }

@@ -354,14 +354,15 @@ mod tests {
         let end = End::of(&event).unwrap();
         assert_eq!(end.suspects(), ["west"]);
         assert_eq!(end.cheating, event.cheating);
-        // The cheater reports as well, and points at the others.
+        // The cheater reports as well, and points at the others: any of the three may be it.
         event.cheating.push(found("west", ["north", "south"]));
-        assert_eq!(End::of(&event).unwrap().suspects(), ["west"]);
-        // One honest word against the cheater's: it may be any of them.
-        event.cheating.remove(0);
         assert_eq!(
             End::of(&event).unwrap().suspects(),
             ["north", "south", "west"]
         );
+        // A malformed message names its sender.
+        event.cheating[0].suspects = vec!["west".into()];
+        event.cheating[1].suspects = vec!["west".into()];
+        assert_eq!(End::of(&event).unwrap().suspects(), ["west"]);
     }
 }

@@ -87,7 +87,7 @@ impl MaliciousEngine {
         self.agreed = false;
     }
 
-    /// Bytes that are held for the next proof.
+    /// Bytes that are held for the next proof at most, the same at all parties.
     #[must_use]
     pub fn logged_bytes(&self) -> usize {
         self.log.size()
@@ -174,8 +174,15 @@ impl MaliciousEngine {
     /// # Errors
     /// Two parties hold different copies, or a link or peer failed.
     pub fn adopt(&mut self, received: &[Received]) -> Result<Vec<Value>> {
-        let shares = agreed(&self.session, received).map_err(failed)?;
         self.ready()?;
+        let Self { session, log, .. } = self;
+        let compared = || agreed(session, received);
+        let shares = log.attempt(
+            session,
+            "the comparison of shares that others sent",
+            compared,
+        );
+        let shares = shares.map_err(failed)?;
         let value = |x: Rep3| self.id.value(Kind::Numbers(Shared::new(x.a, x.b)));
         Ok(shares.into_iter().map(value).collect())
     }

@@ -4,7 +4,7 @@
 //! too, fit together. All parties log the same relations in the same order; of each, a party has the data of its two indices.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use tacit_mpc::{Bilinear, Error, Label, PartyId, R64, Result, Session, Tensor};
@@ -99,73 +99,30 @@ impl Weight {
 }
 
 impl Entry {
-    /// Calls `visit` with the address and the bytes of every vector that the entry keeps.
-    fn each_allocation(&self, visit: &mut impl FnMut(*const (), usize)) {
-        fn one<T>(x: &Rc<T>, bytes: usize, visit: &mut impl FnMut(*const (), usize)) {
-            visit(Rc::as_ptr(x).cast(), size_of::<T>() + bytes);
-        }
-        fn both<W>(x: &Pair<Vec<W>>, visit: &mut impl FnMut(*const (), usize)) {
-            for x in [&x.own, &x.next] {
-                one(x, x.capacity() * size_of::<W>(), visit);
-            }
-        }
-        match self {
-            Self::Products { terms, rest } => {
-                for (x, y) in terms {
-                    both(x, visit);
-                    both(y, visit);
-                }
-                both(&rest.left, visit);
-                both(&rest.right, visit);
-            }
+    /// Bytes that a party keeps for the entry at most, the same at all three, who must come to one decision about when to prove:
+    /// what a party holds less of by its role counts as if it held it, and vectors that several entries share count for each.
+    fn size(&self) -> usize {
+        let words = match self {
+            Self::Products { terms, rest } => 4 * (terms.len() + 1) * rest.left.own.len(),
             Self::Bilinear {
                 x, y, left, right, ..
             } => {
-                for tensor in [x, y, left, right] {
-                    for x in [&tensor.own, &tensor.next] {
-                        one(x, x.len() * size_of::<R64>(), visit);
-                    }
-                }
+                let each = [x, y, left, right].map(|x| 2 * x.own.len());
+                each.iter().sum()
             }
-            Self::Ands { x, y, rest } => {
-                for bits in [x, y, &rest.left, &rest.right] {
-                    both(bits, visit);
-                }
-            }
-            Self::BitDots(dots) => {
-                let relations = dots.relations.iter().flat_map(|r| [&r.left, &r.right]);
-                let halves = [&dots.beta, &dots.gamma].into_iter();
-                for x in halves.chain(relations).flatten() {
-                    one(x, x.capacity() * size_of::<R64>(), visit);
-                }
-            }
-        }
+            Self::Ands { rest, .. } => 8 * rest.left.own.len(),
+            Self::BitDots(dots) => 2 * (1 + dots.relations.len()) * dots.len,
+        };
+        size_of::<(Label, Self)>() + words * size_of::<u64>()
     }
-
-    /// Bytes of the entry itself.
-    fn own_size(&self) -> usize {
-        size_of::<(Label, Self)>()
-            + match self {
-                Self::Products { terms, .. } => terms.capacity() * size_of::<(Words, Words)>(),
-                Self::BitDots(dots) => dots.relations.capacity() * size_of::<BitRelation>(),
-                Self::Bilinear { .. } | Self::Ands { .. } => 0,
-            }
-    }
-}
-
-/// What entries keep in memory.
-#[derive(Default)]
-struct Held {
-    /// Vectors that were counted: many entries share theirs.
-    seen: HashSet<*const ()>,
-    bytes: usize,
 }
 
 /// The relations since the last proof.
 #[derive(Default)]
 pub(crate) struct Log {
     entries: RefCell<BTreeMap<Label, Entry>>,
-    held: RefCell<Held>,
+    /// The sum of their sizes.
+    size: Cell<usize>,
     /// A proof was begun and did not succeed: this log never proves anything again.
     failed: Cell<bool>,
     failures: RefCell<Failures>,
@@ -179,14 +136,7 @@ impl Log {
     /// [`Error::Reuse`] where the gate has logged already.
     pub(crate) fn push(&self, label: Label, entry: Entry) -> Result<()> {
         self.alive()?;
-        let mut held = self.held.borrow_mut();
-        let Held { seen, bytes } = &mut *held;
-        *bytes += entry.own_size();
-        entry.each_allocation(&mut |address, size| {
-            if seen.insert(address) {
-                *bytes += size;
-            }
-        });
+        self.size.set(self.size.get() + entry.size());
         match self.entries.borrow_mut().insert(label, entry) {
             Some(_) => Err(Error::Reuse { label }),
             None => Ok(()),
@@ -199,9 +149,9 @@ impl Log {
         self.entries.borrow().values().map(f).collect()
     }
 
-    /// Bytes held for the proof, each vector once: what a limit of memory is about.
+    /// Bytes held for the proof at most, the same at all parties: what a limit of memory is about.
     pub(crate) fn size(&self) -> usize {
-        self.held.borrow().bytes
+        self.size.get()
     }
 
     /// The first and the last gate of the log, where there is one.
@@ -264,7 +214,7 @@ impl Log {
 
     /// Takes everything out, to be proved.
     pub(crate) fn take(&self) -> Vec<Entry> {
-        self.held.take();
+        self.size.take();
         self.entries.take().into_values().collect()
     }
 }

@@ -55,6 +55,8 @@ mod tests;
 
 use tacit_mpc::{Error, Purpose, R64, Result, Session, Strand};
 
+pub(super) use dots::RELATIONS;
+
 use super::circuit::Circuit;
 use super::log::{Entry, Log};
 use challenge::{Coin, Fixed, toss};

@@ -18,6 +18,7 @@ use super::circuit::Circuit;
 use super::input::{input_top, input_xor};
 use super::log::{BitDots, BitRelation, Entry, Weight};
 use super::pair::{Bits, Words};
+use super::proof::RELATIONS;
 use crate::rep3::bits::to_bits;
 
 const TWO: R64 = Wrapping(2);
@@ -63,6 +64,7 @@ impl Split {
         sign: Sign,
         sums: [Sum; N],
     ) -> Result<(Self, [Words; N])> {
+        const { assert!(N < RELATIONS, "what a proof sums of one word fits 128 bits") };
         let (d, me, n) = (c.dealer(), c.me(), x.own.len());
         let up = Wrapping(1u64 << (64 - k));
         let v = x.times(if sign == Sign::Plus { up } else { -up });

@@ -82,7 +82,7 @@ impl Dots {
         relations: Vec<Scale>,
         lambda: Rc<Vec<u64>>,
     ) -> Self {
-        debug_assert!(
+        assert!(
             relations.len() <= RELATIONS,
             "sums of products fit 128 bits"
         );
@@ -112,7 +112,7 @@ impl Dots {
 }
 
 /// Relations that a word can be in.
-const RELATIONS: usize = 8;
+pub(in crate::malicious) const RELATIONS: usize = 8;
 
 /// Σ λ·w for λ < 2^61, w < 2^63 and at most eight terms, which do not overflow.
 fn products(terms: impl Iterator<Item = (u64, u64)>) -> u128 {

@@ -88,7 +88,43 @@ fn a_factor_outside_of_its_support_is_noticed() {
     }
 }
 
-/// The bytes of a log are those of its vectors, each once however many entries have it.
+/// When to prove is one decision: parties whose logs had different sizes would come to it at different nodes.
+#[test]
+fn all_parties_hold_as_much_after_every_node() {
+    for n in [1, 2, 1000, 2048, 5000] {
+        let x = ArrayD::from_shape_fn(IxDyn(&[n, 1]), |i| 1.0 + i[0] as f64 / n as f64);
+        let sizes = simulate_seeded(mem(), 3, |session| {
+            let me = session.me();
+            let mut e = MaliciousEngine::new(session, 18).unwrap();
+            let x = e.input(0, &[n, 1], (me == 0).then_some(&x)).unwrap();
+            let w = e.trivial(&ArrayD::from_elem(IxDyn(&[1, 3]), 0.5)).unwrap();
+            e.begin_run().unwrap();
+            let mut sizes = vec![e.logged_bytes()];
+            let shifted = e.linear(&[(1, &x)], 0.25).unwrap();
+            for (node, other) in [&x, &shifted].into_iter().enumerate() {
+                e.begin_node(node * 8);
+                e.bilinear(Bilinear::Mul, &x, other, 0.5).unwrap();
+                sizes.push(e.logged_bytes());
+                e.begin_node(node * 8 + 1);
+                e.bilinear(Bilinear::MatMul, other, &w, 1.0).unwrap();
+                sizes.push(e.logged_bytes());
+                for (k, p) in [program::relu(), program::sigmoid(18), program::reciprocal()]
+                    .iter()
+                    .enumerate()
+                {
+                    e.begin_node(node * 8 + 2 + k);
+                    e.map(p, &[other]).unwrap();
+                    sizes.push(e.logged_bytes());
+                }
+            }
+            sizes
+        });
+        assert!(sizes[0].is_sorted() && sizes[0][1] > 0, "{sizes:?}");
+        assert!(sizes.iter().all(|s| *s == sizes[0]), "n = {n}: {sizes:?}");
+    }
+}
+
+/// The bytes of a log are those of its vectors.
 #[test]
 fn a_log_knows_what_it_holds() {
     let n = 30_000;
@@ -109,10 +145,9 @@ fn a_log_knows_what_it_holds() {
         assert_eq!(e.logged_bytes(), 0, "nothing is held after a proof");
         Ok(held as f64 / n as f64)
     });
-    // A split: its word in shares and what is left of its relation, at the indices that a party has (dealer 2 + 2, others 1 + 1,
-    // 8 bytes each), and 181 conjunctions of 8 vectors of a bit.
-    let split = (4.0 + 2.0 + 2.0) * 8.0 / 3.0;
-    let want = split + 181.0;
+    // A split: its word in shares and what is left of its relation, four vectors of 8 bytes counted wherever they are, and 181
+    // conjunctions of 8 vectors of a bit.
+    let want = 4.0 * 8.0 + 181.0;
     for held in held {
         let held = held.unwrap();
         assert!(
