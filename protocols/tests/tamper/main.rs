@@ -41,27 +41,34 @@ fn a_training_step_gives_no_wrong_value() {
     sampled(&training_step());
 }
 
-fn complete(case: &Case) {
+fn every_message(case: &Case) {
     for attack in Attack::ALL {
         messages(case, attack, Sweep::All);
     }
-    draws(case, Sweep::All);
 }
 
 #[test]
-#[ignore = "every message and every draw"]
-fn every_place_of_a_lenet() {
-    complete(&lenet());
+#[ignore = "half an hour"]
+fn every_message_of_a_lenet() {
+    every_message(&lenet());
 }
 
 #[test]
-#[ignore = "every message and every draw"]
-fn every_place_of_a_transformer() {
-    complete(&transformer());
+#[ignore = "half an hour"]
+fn every_message_of_a_transformer() {
+    every_message(&transformer());
 }
 
 #[test]
-#[ignore = "every message and every draw"]
-fn every_place_of_a_training_step() {
-    complete(&training_step());
+#[ignore = "half an hour"]
+fn every_message_of_a_training_step() {
+    every_message(&training_step());
+}
+
+#[test]
+#[ignore = "some minutes"]
+fn every_draw_of_three_graphs() {
+    for case in [lenet(), transformer(), training_step()] {
+        draws(&case, Sweep::All);
+    }
 }
