@@ -12,6 +12,7 @@
 use std::collections::HashMap;
 
 use tacit_mpc::{Error, Label, PartyId, Result, Session, Strand};
+use tacit_protocols::copies;
 
 /// A question: which client asked it, and the client's number for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -43,9 +44,9 @@ const TICKET: usize = 10;
 const LEADER: PartyId = 0;
 
 /// What a party holds of a question, as a hash for each peer (by its index) of what that peer must hold too.
-pub(crate) type Fingerprints = [[u8; FINGERPRINT]; 3];
+pub(crate) type Fingerprints = [copies::Hash; 3];
 /// Bytes of such a hash.
-pub(crate) const FINGERPRINT: usize = 32;
+pub(crate) const FINGERPRINT: usize = copies::HASH;
 
 /// What is known of a question that the leader listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -235,32 +236,11 @@ fn compare(
     here: &HashMap<Ticket, Fingerprints>,
     mask: &mut [u8],
 ) -> Result<()> {
-    if tickets.is_empty() {
-        return Ok(());
-    }
-    let peers = [session.next(), session.prev()];
-    let ours = |peer: PartyId| -> Vec<u8> {
-        let of = |t: &Ticket| here.get(t).map_or([0; FINGERPRINT], |all| all[peer]);
-        tickets.iter().flat_map(of).collect()
-    };
-    let theirs = session.fan_out(1, async |strand: Strand<'_>| {
-        let label = strand.next_gate()?;
-        for peer in peers {
-            post(&strand, peer, label, &ours(peer))?;
-        }
-        let mut theirs = Vec::new();
-        for peer in peers {
-            let len = tickets.len() * FINGERPRINT;
-            theirs.push((peer, strand.recv(peer, label, len).await?));
-        }
-        Ok(theirs)
-    })?;
-    for (peer, theirs) in theirs.into_iter().flat_map(|(_, theirs)| theirs) {
-        let pairs = theirs.chunks(FINGERPRINT).zip(tickets);
-        for ((theirs, ticket), bit) in pairs.zip(&mut *mask) {
-            let fits = here.get(ticket).is_some_and(|all| all[peer] == *theirs);
-            *bit &= u8::from(fits);
-        }
+    // A question that is not here has no bit.
+    let ours = tickets.iter().map(|t| here.get(t).copied());
+    let ours: Vec<Fingerprints> = ours.map(Option::unwrap_or_default).collect();
+    for (bit, alike) in mask.iter_mut().zip(copies::compare(session, &ours)?) {
+        *bit &= u8::from(alike == [true; 3]);
     }
     Ok(())
 }
