@@ -51,7 +51,7 @@ fn rest<T: Clone>(rest: &Rest<T>) -> (Plain<T>, Plain<T>) {
 /// The data of a log.
 pub(super) fn claims(log: &Log) -> Vec<Claim> {
     log.look(|entry| match entry {
-        Entry::Products { terms, rest: r } => {
+        Entry::Products { terms, rest: r, .. } => {
             let (left, right) = rest(r);
             let terms = terms.iter().map(|(x, y)| (plain(x), plain(y)));
             Claim::Products(terms.collect(), left, right)

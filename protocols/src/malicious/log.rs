@@ -11,6 +11,7 @@ use tacit_mpc::{Bilinear, Error, Label, PartyId, R64, Result, Session, Tensor};
 
 use super::failure::{Failures, surfaced};
 use super::pair::{Bits, Pair, Words};
+use super::product::Support;
 
 /// What is left of a relation beside its products: tL_j and tR_j at this party's indices.
 #[derive(Clone)]
@@ -27,6 +28,8 @@ pub(crate) enum Entry {
     Products {
         /// The factors.
         terms: Vec<(Words, Words)>,
+        /// Which shares of them are zero.
+        support: Support,
         /// With tL_j = Σ_t x_j·y_j + a_j - z_j, tR_j = -a_j.
         rest: Rest<Vec<R64>>,
     },
@@ -103,7 +106,7 @@ impl Entry {
     /// what a party holds less of by its role counts as if it held it, and vectors that several entries share count for each.
     fn size(&self) -> usize {
         let words = match self {
-            Self::Products { terms, rest } => 4 * (terms.len() + 1) * rest.left.own.len(),
+            Self::Products { terms, rest, .. } => 4 * (terms.len() + 1) * rest.left.own.len(),
             Self::Bilinear {
                 x, y, left, right, ..
             } => {

@@ -39,8 +39,7 @@ impl Support {
     }
 
     /// Whether the share of the second factor (else of the first) at an index must be zero.
-    #[cfg(any(test, debug_assertions))]
-    fn is_empty_at(self, second: bool, index: PartyId) -> bool {
+    pub(crate) fn is_empty_at(self, second: bool, index: PartyId) -> bool {
         let at = |j: PartyId| index % 3 == j % 3;
         match self {
             Self::Full => false,
@@ -137,7 +136,12 @@ pub(crate) async fn product_top(
         right: masks.each(|a| a.iter().map(|&a| -a).collect()),
     };
     let terms = terms.to_vec();
-    c.log.push(label, Entry::Products { terms, rest })?;
+    let entry = Entry::Products {
+        terms,
+        support,
+        rest,
+    };
+    c.log.push(label, entry)?;
     Ok(z)
 }
 

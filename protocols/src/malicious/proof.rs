@@ -32,6 +32,10 @@ mod lagrange;
 mod pages;
 mod parts;
 mod prime;
+mod prime_batches;
+#[cfg(target_arch = "x86_64")]
+mod prime_products;
+mod prime_sum;
 #[cfg(target_arch = "x86_64")]
 mod prime_vectors;
 mod quotients;

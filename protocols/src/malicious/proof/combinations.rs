@@ -34,31 +34,28 @@ impl Buckets {
     }
 }
 
-/// λ = Σ_c θ_c·τ_c mod p by six look-ups.
+/// λ = Σ_c θ_c·τ_c mod p by twelve look-ups.
 pub(super) struct Lambda {
     f: Prime,
-    tables: Vec<[u64; 256]>,
+    tables: [[u64; 16]; SIGMA / 4],
 }
 
 impl Lambda {
     pub(super) fn new(f: Prime, theta: &[u64]) -> Self {
-        let tables = theta
-            .chunks(8)
-            .map(|theta| subset_sums(theta, |x, y| f.add(x, y)))
-            .collect();
-        Self { f, tables }
+        let table = |k: usize| {
+            let sums = subset_sums(&theta[4 * k..][..4], |x, y| f.add(x, y));
+            std::array::from_fn(|nibble| sums[nibble])
+        };
+        Self {
+            f,
+            tables: std::array::from_fn(table),
+        }
     }
 
-    /// The weight of a relation.
-    pub(super) fn of(&self, tau: u64) -> u64 {
-        // Six summands below 2^61 do not overflow.
-        let sum = self
-            .tables
-            .iter()
-            .zip(tau.to_le_bytes())
-            .map(|(t, byte)| t[usize::from(byte)])
-            .sum();
-        self.f.lift(sum)
+    /// The weights of relations, in the place of their combinations.
+    pub(super) fn of(&self, mut tau: Vec<u64>) -> Vec<u64> {
+        self.f.nibbles(&self.tables, &mut tau);
+        tau
     }
 }
 
@@ -91,13 +88,16 @@ mod tests {
                 (tau, u128::from(g) << 60 | u128::from(tau))
             })
             .collect();
+        let mut weights = Vec::new();
         for &(tau, w) in &relations {
             buckets.add(tau, w);
             let want = (0..SIGMA)
                 .filter(|c| tau >> c & 1 == 1)
                 .fold(0, |s, c| f.add(s, theta[c]));
-            assert_eq!(lambda.of(tau), want);
+            weights.push(want);
         }
+        let taus = relations.iter().map(|r| r.0).collect();
+        assert_eq!(lambda.of(taus), weights);
         for (c, sum) in buckets.sums().into_iter().enumerate() {
             let want: u128 = relations
                 .iter()

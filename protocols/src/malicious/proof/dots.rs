@@ -11,7 +11,8 @@ use tacit_mpc::R64;
 
 use super::super::log::BitRelation;
 use super::field::Field;
-use super::prime::{Prime, PrimeSum};
+use super::prime::Prime;
+use super::prime_sum::PrimeSum;
 
 /// Bits in a row: the block length of the first level.
 pub(super) const K: usize = 4;

@@ -47,11 +47,6 @@ pub(crate) trait Field: Copy {
         kernels::combine(self, blocks, coefficients, out);
     }
 
-    /// x ← x·y, element by element.
-    fn scale(self, x: &mut [u64], y: &[u64]) {
-        kernels::scale(self, x, y);
-    }
-
     /// Σ x·y.
     fn dot(self, x: impl IntoIterator<Item = u64>, y: impl IntoIterator<Item = u64>) -> u64 {
         let mut sum = Self::Sum::default();

@@ -1,4 +1,4 @@
-//! The three loops in which a proof spends its time, for any field.
+//! The two loops in which a proof spends its time, for any field.
 
 use super::field::Field;
 
@@ -74,10 +74,4 @@ pub(crate) fn combine<F: Field>(f: F, blocks: &[u64], c: &[u64], out: &mut Vec<u
             .for_each(|(&x, &c)| f.accumulate(&mut sum, x, c));
         f.reduce(sum)
     }));
-}
-
-/// x ← x·y, element by element.
-#[inline(always)]
-pub(crate) fn scale<F: Field>(f: F, x: &mut [u64], y: &[u64]) {
-    x.iter_mut().zip(y).for_each(|(x, &y)| *x = f.mul(*x, y));
 }

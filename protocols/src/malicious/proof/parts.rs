@@ -4,6 +4,7 @@ use tacit_mpc::{Error, Kernels, PartyId, R64, Result};
 
 use super::super::log::{BitDots, Entry, Rest};
 use super::super::pair::{Pair, Words};
+use super::super::product::Support;
 use super::Relations;
 use super::challenge::Coin;
 use super::pages::{Page, compress};
@@ -14,6 +15,7 @@ pub(super) enum Kind<'l> {
     /// Elementwise products.
     Products {
         terms: &'l [(Words, Words)],
+        support: Support,
         rest: &'l Rest<Vec<R64>>,
     },
     /// A compressed matrix product.
@@ -68,8 +70,17 @@ pub(super) fn parts<'l>(
     };
     for (number, entry) in log.iter().enumerate() {
         match entry {
-            Entry::Products { terms, rest } => {
-                push(Kind::Products { terms, rest }, rest.right.own.len());
+            Entry::Products {
+                terms,
+                support,
+                rest,
+            } => {
+                let kind = Kind::Products {
+                    terms,
+                    support: *support,
+                    rest,
+                };
+                push(kind, rest.right.own.len());
             }
             Entry::Bilinear {
                 f,

@@ -1,12 +1,11 @@
 //! A field of a random prime below 2^61.
 
 use sha2::{Digest, Sha256};
-use tacit_mpc::R64;
-use tacit_mpc::kernels::vectorised;
 
 use super::challenge::Coin;
 use super::field::Field;
 use super::kernels;
+use super::prime_sum::PrimeSum;
 #[cfg(target_arch = "x86_64")]
 use super::prime_vectors;
 use super::quotients::Quotients;
@@ -15,13 +14,17 @@ use super::strength::{PRIME_BITS, prime_bits};
 /// F_p for a prime 2^60 < p < 2^61 (of fewer bits in tests).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Prime {
-    p: u64,
+    pub(super) p: u64,
     /// Bits of p.
-    bits: u32,
+    pub(super) bits: u32,
     /// ⌊2^(63 + bits) / p⌋, below 2^64.
     reciprocal: u64,
     /// 2^64 mod p.
     word: u64,
+    /// 2^104 mod p, and what it is divided by.
+    pub(super) radix: [u64; 2],
+    /// -1/p mod 2^52.
+    pub(super) inverse: u64,
 }
 
 impl Prime {
@@ -29,12 +32,26 @@ impl Prime {
     pub(super) fn of(p: u64) -> Self {
         let bits = 64 - p.leading_zeros();
         debug_assert!(cfg!(test) || bits == PRIME_BITS);
-        Self {
+        // Newton's iteration doubles the bits that are right.
+        let inverse = (0..6).fold(p, |x, _| {
+            x.wrapping_mul(2u64.wrapping_sub(p.wrapping_mul(x)))
+        });
+        let mut f = Self {
             p,
             bits,
             reciprocal: ((1u128 << (63 + bits)) / u128::from(p)) as u64,
             word: ((1u128 << 64) % u128::from(p)) as u64,
-        }
+            radix: [0; 2],
+            inverse: inverse.wrapping_neg() & ((1 << 52) - 1),
+        };
+        let radix = f.power_of_two(104);
+        f.radix = [radix, f.inverse(radix)];
+        f
+    }
+
+    /// 2^104 mod p.
+    pub(super) fn radix(self) -> u64 {
+        self.radix[0]
     }
 
     /// A uniform prime of 61 bits, by rejection on a public stream. There are 2^54.57 of them.
@@ -102,57 +119,9 @@ impl Prime {
         self.barrett(u128::from(x))
     }
 
-    /// Appends ring elements as integers, mod p.
-    pub(super) fn lift_all(self, words: &[R64], out: &mut Vec<u64>) {
-        if self.bits != PRIME_BITS {
-            return out.extend(words.iter().map(|w| self.lift(w.0)));
-        }
-        // A word is below 16p, and 8p is below 2^64.
-        let halved = |x: u64, e: u32| x.min(x.wrapping_sub(self.p << e));
-        vectorised(|| {
-            let words = words.iter();
-            out.extend(words.map(|w| (0..4).rev().fold(w.0, halved)));
-        });
-    }
-
-    /// Appends Σ c_j·x_j for every block of K elements, K at most 16.
-    fn combine_of<const K: usize>(self, blocks: &[u64], c: &[u64], out: &mut Vec<u64>) {
-        out.extend(blocks.as_chunks::<K>().0.iter().map(|block| {
-            // Below K·2^122.
-            let products = block.iter().zip(c);
-            let sum = products.map(|(&x, &c)| u128::from(x) * u128::from(c)).sum();
-            if K <= 4 {
-                self.barrett(sum)
-            } else {
-                self.wide(sum)
-            }
-        }));
-    }
-
     /// 2^e mod p.
     pub(crate) fn power_of_two(self, e: u32) -> u64 {
         (0..e).fold(1, |x, _| self.add(x, x))
-    }
-}
-
-/// A sum of products mod p: a part that is reduced now and then.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct PrimeSum {
-    low: u128,
-    high: u64,
-}
-
-impl PrimeSum {
-    /// Adds x_0 + 2^52·x_1 + 2^104·x_2.
-    #[cfg(target_arch = "x86_64")]
-    pub(super) fn add_limbs(&mut self, x: [u64; 3]) {
-        let low = u128::from(x[0]) + (u128::from(x[1]) << 52);
-        for part in [low, u128::from(x[2]) << 104] {
-            let (sum, carry) = self.low.overflowing_add(part);
-            self.low = sum;
-            self.high += u64::from(carry);
-        }
-        self.high += x[2] >> 24;
     }
 }
 
@@ -176,12 +145,10 @@ impl Field for Prime {
         self.barrett(u128::from(x) * u128::from(y))
     }
 
-    /// Carries out of 128 bits are counted in `high`, so a sum may have 2^64 terms, of factors of any 64 bits.
+    /// For factors of any 64 bits.
     #[inline(always)]
     fn accumulate(self, sum: &mut PrimeSum, x: u64, y: u64) {
-        let (low, carry) = sum.low.overflowing_add(u128::from(x) * u128::from(y));
-        sum.low = low;
-        sum.high += u64::from(carry);
+        sum.add_product(x, y);
     }
 
     /// Sums of two reduced numbers fit a word.
@@ -223,12 +190,7 @@ impl Field for Prime {
     }
 
     fn combine(self, blocks: &[u64], coefficients: &[u64], out: &mut Vec<u64>) {
-        match coefficients.len() {
-            4 => self.combine_of::<4>(blocks, coefficients, out),
-            8 => self.combine_of::<8>(blocks, coefficients, out),
-            16 => self.combine_of::<16>(blocks, coefficients, out),
-            _ => kernels::combine(self, blocks, coefficients, out),
-        }
+        self.combine_blocks(blocks, coefficients, out);
     }
 }
 
@@ -346,78 +308,6 @@ mod tests {
             }
             let want = words.iter().fold(0, |s, &w| (s + u128::from(w) * u128::from(u64::MAX) % p) % p);
             prop_assert_eq!(u128::from(f.reduce(sum)), want);
-        }
-    }
-
-    /// Sums over blocks and folds of blocks by vectors against those of the definition, for the largest elements, more blocks
-    /// than go through together and numbers that are no multiples.
-    #[test]
-    fn vectors_give_what_the_definition_gives() {
-        let f = Prime::from_seed(&[9; 32]);
-        let p = f.modulus();
-        for n in [0, 1, 3, 1023, 2051] {
-            for k in [4, 8, 16] {
-                let draw = |i: usize, from: u64| match i % 5 {
-                    0 => p - 1,
-                    1 => 0,
-                    _ => f.uniform([i as u64 ^ from, from.wrapping_mul(i as u64 + 1)]),
-                };
-                let column =
-                    |from: u64| -> Vec<u64> { (0..n * k).map(|i| draw(i, from)).collect() };
-                let (u, v) = (column(0x9E37_79B9_7F4A_7C15), column(0xBF58_476D_1CE4_E5B9));
-                let (mut fast, mut plain) = (
-                    vec![PrimeSum::default(); k * k],
-                    vec![PrimeSum::default(); k * k],
-                );
-                f.gram(&u, &v, k, &mut fast);
-                kernels::gram(f, &u, &v, k, &mut plain);
-                let (fast, plain) = (
-                    kernels::symmetric(f, fast, k),
-                    kernels::symmetric(f, plain, k),
-                );
-                assert_eq!(fast, plain);
-                let m = |j: usize, l: usize| {
-                    let blocks = u.chunks(k).zip(v.chunks(k));
-                    f.dot(blocks.clone().map(|(u, _)| u[j]), blocks.map(|(_, v)| v[l]))
-                };
-                assert_eq!((plain[0], plain[k + 1]), (m(0, 0), m(1, 1)));
-                assert_eq!(plain[k + 3], f.add(m(1, 3), m(3, 1)));
-                let (mut fast, mut plain) = (vec![5], vec![5]);
-                for c in [
-                    vec![p - 1; k],
-                    v.iter().copied().chain(0..).take(k).collect(),
-                ] {
-                    f.combine(&u, &c, &mut fast);
-                    kernels::combine(f, &u, &c, &mut plain);
-                }
-                assert_eq!(fast, plain);
-            }
-        }
-    }
-
-    #[test]
-    fn all_words_are_lifted_alike() {
-        for f in [
-            Prime::of((1 << 61) - 1),
-            Prime::of((1 << 60) + 33),
-            Prime::of(2039),
-        ] {
-            let p = f.modulus();
-            let words = (0..16).flat_map(|q: u64| {
-                [
-                    q.wrapping_mul(p),
-                    q.wrapping_mul(p).wrapping_sub(1),
-                    u64::MAX - q,
-                ]
-            });
-            let words: Vec<R64> = words.map(std::num::Wrapping).collect();
-            let mut lifted = vec![3];
-            f.lift_all(&words, &mut lifted);
-            let want: Vec<u64> = [3]
-                .into_iter()
-                .chain(words.iter().map(|w| w.0 % p))
-                .collect();
-            assert_eq!(lifted, want);
         }
     }
 

@@ -6,13 +6,13 @@ use std::arch::x86_64::{
 };
 
 use super::kernels;
-use super::prime::PrimeSum;
+use super::prime_sum::PrimeSum;
 use super::vectors::{vector, words};
 
 /// Elements of a vector.
-const LANES: usize = 8;
+pub(super) const LANES: usize = 8;
 /// Vectors of which the sums of limbs do not overflow: three summands of 52 bits each.
-const PART: usize = 1024;
+pub(super) const PART: usize = 1024;
 
 /// Whether the processor has the instructions.
 pub(super) fn found() -> bool {
@@ -20,12 +20,12 @@ pub(super) fn found() -> bool {
 }
 
 /// Sums of limbs of the weights 1, 2^52 and 2^104.
-type Sum = [__m512i; 3];
+pub(super) type Sum = [__m512i; 3];
 
-/// sum += u·v for factors below 2^62.
+/// sum += u·v for any words.
 #[target_feature(enable = "avx512f,avx512ifma")]
 #[inline]
-fn add(sum: &mut Sum, u: __m512i, v: __m512i) {
+pub(super) fn add(sum: &mut Sum, u: __m512i, v: __m512i) {
     // The instructions read the lower 52 bits.
     let (u_high, v_high) = (_mm512_srli_epi64::<52>(u), _mm512_srli_epi64::<52>(v));
     sum[0] = _mm512_madd52lo_epu64(sum[0], u, v);
@@ -38,7 +38,7 @@ fn add(sum: &mut Sum, u: __m512i, v: __m512i) {
 }
 
 /// Adds lane `from` to the sum of a pair.
-fn finish(sum: &Sum, from: usize, out: &mut PrimeSum) {
+pub(super) fn finish(sum: &Sum, from: usize, out: &mut PrimeSum) {
     out.add_limbs(sum.map(|limb| words(limb)[from]));
 }
 

@@ -7,16 +7,19 @@
 
 use std::num::Wrapping;
 
-use tacit_mpc::{Purpose, R64, Result};
+use bytemuck::cast_slice;
+use tacit_mpc::{PartyId, Purpose, R64, Result};
 
 use super::super::circuit::Circuit;
 use super::super::log::{BitDots, Rest};
 use super::super::pair::{Pair, Words};
+use super::super::product::Support;
 use super::Relations;
 use super::challenge::{Coin, Fixed};
 use super::combinations::Buckets;
 use super::pages::Page;
 use super::parts::{Kind, Part};
+use super::prime_sum::{PrimeSum, integer_dot};
 use super::strength::SIGMA;
 
 /// Both shares of all quotients at this party's indices: β of P_j at index j, γ of P_{j-1} at index j.
@@ -45,7 +48,14 @@ pub(super) async fn exchange(
         }
         let tau = part.tau(coin);
         match &part.kind {
-            Kind::Products { terms, rest } => products(terms, rest, &tau, &mut sums),
+            Kind::Products {
+                terms,
+                support,
+                rest,
+            } => {
+                let factors = factors(me, terms, *support);
+                products(&factors, rest, &tau, &mut sums);
+            }
             Kind::Page(page) => matrices(page, &tau, &mut sums),
             Kind::Dots(dots) => bit_dots(dots, &tau, &mut sums),
         }
@@ -86,6 +96,12 @@ impl Wide {
         let product = u128::from(x.0) * u128::from(y.0);
         self.low += u128::from(product as u64);
         self.high += product >> 64;
+    }
+
+    fn add_sum(&mut self, sum: PrimeSum) {
+        let [low, middle, high] = sum.limbs();
+        self.low += u128::from(low);
+        self.high += u128::from(high) << 64 | u128::from(middle);
     }
 
     /// The quotient by 2^64 and the remainder after two more words.
@@ -132,14 +148,50 @@ impl Sums {
     }
 }
 
-fn products(terms: &[(Words, Words)], rest: &Rest<Vec<R64>>, tau: &[u64], sums: &mut Sums) {
-    for (k, &tau) in tau.iter().enumerate() {
-        let mut e = Wide::default();
-        for (x, y) in terms {
-            e.add_product(x.own[k], y.next[k]);
-            e.add_product(y.own[k], x.next[k]);
+/// The factors of a prover's own products, but for those with zeros.
+fn factors(me: PartyId, terms: &[(Words, Words)], support: Support) -> Vec<[&[R64]; 2]> {
+    let meets =
+        |second: bool| !support.is_empty_at(second, me) && !support.is_empty_at(!second, me + 1);
+    let (first, second) = (meets(false), meets(true));
+    let mut factors = Vec::with_capacity(2 * terms.len());
+    for (x, y) in terms {
+        if first {
+            factors.push([&x.own[..], &y.next[..]]);
         }
-        sums.add(tau, e, rest.left.own[k], rest.right.next[k]);
+        if second {
+            factors.push([&y.own[..], &x.next[..]]);
+        }
+    }
+    factors
+}
+
+fn products(factors: &[[&[R64]; 2]], rest: &Rest<Vec<R64>>, tau: &[u64], sums: &mut Sums) {
+    let (left, right) = (&rest.left.own, &rest.right.next);
+    let locals = || tau.iter().zip(left.iter().zip(&**right));
+    match factors {
+        [[x, y]] => {
+            for ((&tau, (&left, &right)), (&x, &y)) in locals().zip(x.iter().zip(*y)) {
+                let mut e = Wide::default();
+                e.add_product(x, y);
+                sums.add(tau, e, left, right);
+            }
+        }
+        [[x, y], [v, w]] => {
+            let factors = x.iter().zip(*y).zip(v.iter().zip(*w));
+            for ((&tau, (&left, &right)), ((&x, &y), (&v, &w))) in locals().zip(factors) {
+                let mut e = Wide::default();
+                e.add_product(x, y);
+                e.add_product(v, w);
+                sums.add(tau, e, left, right);
+            }
+        }
+        _ => {
+            for (k, (&tau, (&left, &right))) in locals().enumerate() {
+                let mut e = Wide::default();
+                factors.iter().for_each(|[x, y]| e.add_product(x[k], y[k]));
+                sums.add(tau, e, left, right);
+            }
+        }
     }
 }
 
@@ -147,10 +199,10 @@ fn matrices(page: &Pair<Page>, tau: &[u64], sums: &mut Sums) {
     let (own, next) = (&page.own, &page.next);
     let inner = own.inner;
     let row = |x: &[R64], i: usize, sum: &mut Wide, y: &[R64], j: usize| {
-        x[i * inner..][..inner]
-            .iter()
-            .zip(&y[j * inner..][..inner])
-            .for_each(|(&x, &y)| sum.add_product(x, y));
+        sum.add_sum(integer_dot(
+            cast_slice(&x[i * inner..][..inner]),
+            cast_slice(&y[j * inner..][..inner]),
+        ));
     };
     for i in 0..own.rows {
         for j in 0..own.columns {
@@ -258,7 +310,7 @@ mod tests {
             right: pair(at(21), n),
         };
         let (tau, mut sums) = (tau(n), Sums::default());
-        products(&terms, &rest, &tau, &mut sums);
+        products(&factors(0, &terms, Support::Full), &rest, &tau, &mut sums);
         let e: Vec<Big> = (0..n)
             .map(|g| {
                 let local = Big::default().plus(rest.left.own[g].0.into(), 0);

@@ -154,7 +154,15 @@ async fn rushing_product(c: &Circuit<'_>, x: &Words) -> Result<()> {
         right: masks.times(-Wrapping(1)),
     };
     let terms = vec![(x.clone(), x.clone())];
-    c.log.push(label, Entry::Products { terms, rest })
+    let support = Support::Full;
+    c.log.push(
+        label,
+        Entry::Products {
+            terms,
+            support,
+            rest,
+        },
+    )
 }
 
 /// Runs of the rushing cheater that both honest parties accept.

@@ -68,7 +68,7 @@ pub(super) fn wrong_product(s: &Session, log: &Log, n: usize, error: u64) -> Res
     })?;
     if lies {
         for mut entry in log.take() {
-            if let Entry::Products { terms, rest } = &mut entry {
+            if let Entry::Products { terms, rest, .. } = &mut entry {
                 terms.pop();
                 let mut left = rest.left.own.to_vec();
                 left[0] -= Wrapping(error);

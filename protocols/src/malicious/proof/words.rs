@@ -50,11 +50,12 @@ struct Weighted<'l> {
     lambda: Rc<Vec<u64>>,
 }
 
-/// (A, B) of some relations at this party's two indices: a whole number of blocks.
+/// (A, B) of some relations at this party's two indices: a whole number of blocks, or nothing where all of it is zero. B is divided
+/// by 2^104 ([`Prime::weigh`]).
 type Factors = [[Vec<u64>; 2]; 2];
 
-/// Products whose factors are written down together.
-const PART: usize = 1024;
+/// Products whose factors are written down together: all stays in the first-level cache.
+const PART: usize = 512;
 
 /// The proof to be folded, with this party's shares of the right-hand side.
 pub(super) fn claim<'l>(
@@ -76,12 +77,7 @@ pub(super) fn claim<'l>(
     let parts: Vec<Weighted<'l>> = parts
         .into_iter()
         .map(|part| Weighted {
-            lambda: Rc::new(
-                part.tau(combinations)
-                    .into_iter()
-                    .map(|t| table.of(t))
-                    .collect(),
-            ),
+            lambda: Rc::new(table.of(part.tau(combinations))),
             part,
         })
         .collect();
@@ -138,8 +134,7 @@ impl WordClaim<'_> {
     fn shares(&self, quotients: &Quotients, theta: &[u64]) -> (u64, u64) {
         let f = self.f;
         let (mut left, mut right) = (0, 0);
-        let weigh =
-            |lambda: &[u64], t: &[R64]| f.dot(lambda.iter().copied(), t.iter().map(|w| w.0));
+        let weigh = |lambda: &[u64], t: &[R64]| f.dot_words(t, lambda);
         for Weighted { part, lambda } in &self.parts {
             match &part.kind {
                 Kind::Products { rest, .. } => {
@@ -176,55 +171,46 @@ impl WordClaim<'_> {
         )
     }
 
-    /// Calls `visit` with the factors of all products, some at a time.
-    fn for_each_product(&self, mut visit: impl FnMut(&Factors)) {
+    /// Calls `visit` with the factors of all products, some at a time, and with how many these are.
+    fn for_each_product(&self, mut visit: impl FnMut(usize, &Factors)) {
         let f = self.f;
-        let lift = |x: &[R64], lifted: &mut Vec<u64>| {
-            lifted.clear();
-            f.lift_all(x, lifted);
-            lifted.resize(x.len().next_multiple_of(K), 0);
-        };
         let mut factors = Factors::default();
         for Weighted { part, lambda } in &self.parts {
             match &part.kind {
-                Kind::Products { terms, .. } => {
+                Kind::Products { terms, support, .. } => {
                     for (x, y) in *terms {
                         for start in (0..lambda.len()).step_by(PART) {
                             let range = start..lambda.len().min(start + PART);
+                            let len = range.len().next_multiple_of(K);
                             let indices = [(&x.own, &y.own), (&x.next, &y.next)];
-                            for ([a, b], (x, y)) in factors.iter_mut().zip(indices) {
-                                lift(&x[range.clone()], a);
-                                lift(&y[range.clone()], b);
-                                f.scale(b, &lambda[range.clone()]);
+                            let indices = (self.me..).zip(factors.iter_mut().zip(indices));
+                            for (index, ([a, b], (x, y))) in indices {
+                                a.clear();
+                                if !support.is_empty_at(false, index) {
+                                    f.lift_all(&x[range.clone()], a);
+                                    a.resize(len, 0);
+                                }
+                                b.clear();
+                                if !support.is_empty_at(true, index) {
+                                    f.weigh(&y[range.clone()], &lambda[range.clone()], b);
+                                    b.resize(len, 0);
+                                }
                             }
-                            visit(&factors);
+                            visit(len, &factors);
                         }
                     }
                 }
                 Kind::Page(page) => {
                     // Row i meets Σ_j λ_ij·(row j of the other).
-                    let weighted = |y: &[R64]| {
-                        let (inner, columns) = (page.own.inner, page.own.columns);
-                        let y: Vec<u64> = y.iter().map(|w| f.lift(w.0)).collect();
-                        let mut out =
-                            Vec::with_capacity((page.own.rows * inner).next_multiple_of(K));
-                        for row in lambda.chunks(columns.max(1)) {
-                            let mut sums = vec![<Prime as Field>::Sum::default(); inner];
-                            for (j, &l) in row.iter().enumerate() {
-                                sums.iter_mut()
-                                    .zip(&y[j * inner..][..inner])
-                                    .for_each(|(s, &y)| f.accumulate(s, l, y));
-                            }
-                            out.extend(sums.into_iter().map(|s| f.reduce(s)));
-                        }
-                        out.resize(out.len().next_multiple_of(K), 0);
-                        out
-                    };
+                    let len = page.own.x.len().next_multiple_of(K);
                     for ([a, b], page) in factors.iter_mut().zip([&page.own, &page.next]) {
-                        lift(&page.x, a);
-                        *b = weighted(&page.y);
+                        a.clear();
+                        f.lift_all(&page.x, a);
+                        *b = f.weigh_rows(lambda, &page.y, page.inner);
+                        a.resize(len, 0);
+                        b.resize(len, 0);
                     }
-                    visit(&factors);
+                    visit(len, &factors);
                 }
                 Kind::Dots(_) => {}
             }
@@ -267,11 +253,15 @@ impl Claim<Prime> for WordClaim<'_> {
         match &self.stage {
             Stage::Words => {
                 let mut sums = vec![<Prime as Field>::Sum::default(); K * K];
-                self.for_each_product(|[own, next]| {
-                    f.gram(&own[0], &next[1], K, &mut sums);
-                    f.gram(&own[1], &next[0], K, &mut sums);
+                self.for_each_product(|_, [own, next]| {
+                    for (u, v) in [(&own[0], &next[1]), (&own[1], &next[0])] {
+                        if !u.is_empty() && !v.is_empty() {
+                            f.gram(u, v, K, &mut sums);
+                        }
+                    }
                 });
                 let products = kernels::symmetric(f, sums, K).into_iter();
+                let products = products.map(|m| f.mul(m, f.radix()));
                 let bits = first_gram(f, own);
                 products.zip(bits).map(|(x, y)| f.add(x, y)).collect()
             }
@@ -296,10 +286,19 @@ impl Claim<Prime> for WordClaim<'_> {
                     b: room(),
                     ..Segments::default()
                 });
-                self.for_each_product(|indices| {
+                let raised: Vec<u64> = lagrange.iter().map(|&c| f.mul(c, f.radix())).collect();
+                self.for_each_product(|len, indices| {
                     for (segments, [a, b]) in folded.iter_mut().zip(indices) {
-                        f.combine(a, lagrange, &mut segments.a);
-                        f.combine(b, lagrange, &mut segments.b);
+                        for (x, c, folded) in [
+                            (a, lagrange, &mut segments.a),
+                            (b, &raised, &mut segments.b),
+                        ] {
+                            if x.is_empty() {
+                                folded.resize(folded.len() + len / K, 0);
+                            } else {
+                                f.combine(x, c, folded);
+                            }
+                        }
                     }
                 });
                 for s in &mut folded {
