@@ -112,12 +112,12 @@ pub(crate) fn on_this_machine(
     for owner in 0..3 {
         for (x, value) in inputs.iter().zip(&mut values) {
             if x.owner == owner {
-                *value = cost.input(owner, x.value.shape());
+                *value = cost.input(owner, x.value.shape())?;
             }
         }
     }
     let outputs = tacit_nn::run(graph, &mut cost, &values)?;
-    outputs.iter().for_each(|x| cost.release(&[x]));
+    outputs.iter().try_for_each(|x| cost.release(&[x]))?;
     let nets = MemNet::mesh(3).into_iter().map(|net| Arc::new(net) as _);
     let rates = simulate(nets.collect(), |session| {
         let mut e = Rep3Engine::new(session, fixed::FRACTION_BITS)?;

@@ -10,6 +10,7 @@ pub mod kernels;
 pub mod keys;
 pub mod net;
 pub mod prss;
+pub mod rehearsal;
 pub mod ring;
 pub mod session;
 pub mod simulate;

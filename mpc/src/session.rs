@@ -301,6 +301,12 @@ impl Session {
         self.pass.set(0);
     }
 
+    /// Sets the logical time, back as well.
+    pub(crate) fn start_at(&self, clock: u32) {
+        self.clock.set(clock);
+        self.peak.set(clock);
+    }
+
     /// Runs `check` as the next check of this run: under node 2^24 - 1 or the next one below, which no graph reaches. Afterwards
     /// the session is in the node and pass where it was.
     ///

@@ -159,6 +159,20 @@ impl<'s> Strand<'s> {
 }
 
 impl Session {
+    /// One chunk in the pass of a label, from now on.
+    pub(crate) fn strand(&self, chunk: Chunk, base: Label) -> Strand<'_> {
+        Strand {
+            session: self,
+            chunk,
+            base: Label {
+                strand: chunk.index as u16,
+                ..base
+            },
+            gate: Cell::new(0),
+            clock: Cell::new(self.clock.get()),
+        }
+    }
+
     /// Runs `gate` for every chunk of a tensor of `n` elements and gives the results in the order of the chunks.
     ///
     /// # Errors
@@ -201,17 +215,7 @@ impl Session {
         loop {
             while active.len() < self.window.get() {
                 let Some(chunk) = waiting.next() else { break };
-                let strand = Strand {
-                    session: self,
-                    chunk,
-                    base: Label {
-                        strand: chunk.index as u16,
-                        ..base
-                    },
-                    gate: Cell::new(0),
-                    clock: Cell::new(self.clock.get()),
-                };
-                active.push((chunk, Box::pin(gate(strand))));
+                active.push((chunk, Box::pin(gate(self.strand(chunk, base)))));
             }
             if active.is_empty() {
                 break;

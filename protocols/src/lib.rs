@@ -1,6 +1,7 @@
 //! Secure computation protocols, one folder each. A file is named after its functionality.
 
 pub mod copies;
+pub mod cost;
 mod local;
 pub mod malicious;
 pub mod release;

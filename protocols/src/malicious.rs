@@ -22,6 +22,7 @@ mod check;
 mod circuit;
 mod compare;
 mod convert;
+mod cost;
 mod engine;
 mod exact;
 mod exp;
@@ -47,6 +48,7 @@ mod tests;
 mod truncate;
 mod value;
 
+pub use cost::CostEngine;
 pub use engine::MaliciousEngine;
 pub use failure::Failures;
 pub use proved::Proved;

@@ -46,9 +46,10 @@ mod truncate;
 pub(crate) mod uniform;
 mod work;
 
+pub use crate::cost::Value as CostValue;
 pub use bilinear::product;
 pub use calibrate::calibrate;
-pub use cost::{CostEngine, Value as CostValue};
+pub use cost::CostEngine;
 pub use engine::{Rep3Engine, Value};
 pub use plan::{Choice, Depth};
 pub use share::{Rep3, input, open};

@@ -55,7 +55,8 @@ pub(super) fn rehearse(lowered: &Lowered, batch: &Batch<'_>) -> Result<u64, Mode
     let graph = &lowered.graph;
     let outputs = run(graph, &mut engine, &fed.ok_or(ModelError::Masks)?);
     let outputs = outputs.map_err(|e| program(place(&lowered.graph, engine.node()), e))?;
-    engine.release(&outputs.iter().collect::<Vec<_>>());
+    let released = engine.release(&outputs.iter().collect::<Vec<_>>());
+    released.map_err(|e| program("the release of the answers".into(), e))?;
     // A draw of n words takes ⌈n/2⌉ blocks of one of a party's two keys: no more than the words of both.
     let drawn = engine.parties().map(|party| party.drawn);
     Ok(drawn.into_iter().max().unwrap_or(0))

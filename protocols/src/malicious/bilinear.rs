@@ -29,6 +29,11 @@ pub(crate) enum Rounding {
 }
 
 impl Rounding {
+    /// That of a node.
+    pub(crate) fn of(exact: bool) -> Self {
+        if exact { Self::Exact } else { Self::Masked }
+    }
+
     /// x/2^p for -2^62 <= x < 2^62; nothing for p = 0.
     pub(crate) async fn apply(self, c: &Circuit<'_>, x: &Words, p: u32) -> Result<Words> {
         match self {
@@ -64,7 +69,7 @@ pub(crate) enum Product {
 
 /// What a sum of products consists of.
 #[derive(Default)]
-struct Sum<'a> {
+pub(super) struct Sum<'a> {
     public: Option<Tensor>,
     local: Option<Shared>,
     elementwise: Vec<(R64, &'a Shared, &'a Shared)>,
@@ -172,8 +177,25 @@ pub(crate) fn products(
     Ok(Product::Shared(shared(result)?))
 }
 
+/// A sum of products of zeros, elementwise ones and gates, and of what is local.
+pub(super) fn zero_sum(zero: &Shared, (elementwise, gates): (usize, usize)) -> Sum<'_> {
+    let gate = |_| Gate {
+        f: Bilinear::Mul,
+        coefficient: Wrapping(1),
+        x: zero,
+        y: zero,
+        summand: (*zero.own).clone(),
+    };
+    Sum {
+        public: None,
+        local: Some(zero.clone()),
+        elementwise: vec![(Wrapping(1), zero, zero); elementwise],
+        gates: (0..gates).map(gate).collect(),
+    }
+}
+
 /// One chunk: all gates, then the truncation of their sum.
-async fn sum_of_chunk(
+pub(super) async fn sum_of_chunk(
     c: &Circuit<'_>,
     sum: &Sum<'_>,
     factor: R64,

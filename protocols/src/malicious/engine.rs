@@ -14,7 +14,7 @@ use super::failure::Failures;
 use super::input::input;
 use super::log::Log;
 use super::open::check;
-use super::pair::Pair;
+use super::pair::{Pair, Words};
 use super::product::{Support, product};
 use super::program::Compiler;
 use super::proof::verify;
@@ -54,7 +54,27 @@ impl std::fmt::Debug for MaliciousEngine {
 }
 
 /// [`MaliciousEngine::verify_every`] unless it is set.
-const VERIFY_EVERY: usize = 512 << 20;
+pub(super) const VERIFY_EVERY: usize = 512 << 20;
+
+/// The precisions there are.
+///
+/// # Errors
+/// [`Error::Invalid`] for the others.
+pub(super) fn precision(fraction_bits: u32) -> Result<u32> {
+    if (8..=22).contains(&fraction_bits) {
+        return Ok(fraction_bits);
+    }
+    Err(Error::Invalid(format!(
+        "{fraction_bits} fractional bits: choose 8 to 22"
+    )))
+}
+
+/// A fresh sharing of the same, by a product with a public one.
+pub(super) async fn reshare(c: &Circuit<'_>, x: Words) -> tacit_mpc::Result<Words> {
+    let one = Some(Rc::new(vec![Wrapping(1); c.len()]));
+    let one = c.joint(0, c.len(), one);
+    product(c, &[(x, one)], Support::Full).await
+}
 
 impl MaliciousEngine {
     /// An engine over a session, with numbers of `fraction_bits` fractional bits (8 to 22).
@@ -62,15 +82,10 @@ impl MaliciousEngine {
     /// # Errors
     /// [`Error::Invalid`] where `fraction_bits` is out of range.
     pub fn new(session: Session, fraction_bits: u32) -> Result<Self> {
-        if !(8..=22).contains(&fraction_bits) {
-            return Err(Error::Invalid(format!(
-                "{fraction_bits} fractional bits: choose 8 to 22"
-            )));
-        }
         Ok(Self {
             session,
             log: Log::default(),
-            fraction_bits,
+            fraction_bits: precision(fraction_bits)?,
             compiler: Compiler::new(fraction_bits),
             id: EngineId::fresh(),
             verify_every: VERIFY_EVERY,
@@ -245,17 +260,12 @@ impl MaliciousEngine {
         let (n, x) = (own.len(), Pair::new(own, next));
         self.session.begin_run().map_err(failed)?;
         self.ready()?;
-        let reshare = async |c: &Circuit<'_>| {
+        let fresh = async |c: &Circuit<'_>| {
             let chunk = c.strand.chunk();
             let x = x.each(|w| w[chunk.start..chunk.end].to_vec());
-            let one = c.joint(
-                0,
-                chunk.len(),
-                Some(Rc::new(vec![Wrapping(1); chunk.len()])),
-            );
-            product(c, &[(x, one)], Support::Full).await
+            reshare(c, x).await
         };
-        let fresh = share_chunks(&self.session, &self.log, &[n], reshare).map_err(failed)?;
+        let fresh = share_chunks(&self.session, &self.log, &[n], fresh).map_err(failed)?;
         self.prove()?;
         let words = |x: &Tensor| x.iter().map(|w| w.0).collect();
         Ok(Release {

@@ -27,11 +27,7 @@ impl Engine for MaliciousEngine {
     }
 
     fn begin_node(&mut self, node: usize) {
-        self.rounding = if self.exact_nodes.contains(&node) {
-            Rounding::Exact
-        } else {
-            Rounding::Masked
-        };
+        self.rounding = Rounding::of(self.exact_nodes.contains(&node));
         self.session
             .begin_node(u32::try_from(node).unwrap_or(u32::MAX));
     }

@@ -104,7 +104,7 @@ impl Weight {
 impl Entry {
     /// Bytes that a party keeps for the entry at most, the same at all three, who must come to one decision about when to prove:
     /// what a party holds less of by its role counts as if it held it, and vectors that several entries share count for each.
-    fn size(&self) -> usize {
+    pub(super) fn size(&self) -> usize {
         let words = match self {
             Self::Products { terms, rest, .. } => 4 * (terms.len() + 1) * rest.left.own.len(),
             Self::Bilinear {

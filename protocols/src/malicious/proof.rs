@@ -39,6 +39,7 @@ mod prime_sum;
 #[cfg(target_arch = "x86_64")]
 mod prime_vectors;
 mod quotients;
+mod size;
 mod strength;
 #[cfg(target_arch = "x86_64")]
 mod vectors;
@@ -60,6 +61,7 @@ mod tests;
 use tacit_mpc::{Error, Purpose, R64, Result, Session, Strand};
 
 pub(super) use dots::RELATIONS;
+pub(super) use size::Lengths;
 
 use super::circuit::Circuit;
 use super::log::{Entry, Log};

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use tacit_mpc::{Error, PartyId, Result, Session, Strand};
 
 use super::proof::parameters;
+use crate::cost::Wires;
 
 /// Settings of an engine, a word each; what is longer is a hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,16 @@ const ITEMS: [(&str, usize); 6] = [
     ("set of nodes rounded exactly (SHA-256)", 4),
 ];
 const WORDS: usize = 9;
+
+/// What [`Settings::agree`] costs.
+pub(super) fn price(wires: &mut Wires<'_>) {
+    let now = wires.clock;
+    for (party, now) in now.into_iter().enumerate() {
+        for peer in [(party + 2) % 3, (party + 1) % 3] {
+            wires.message(party, peer, now, 8 * WORDS);
+        }
+    }
+}
 
 /// Goes up with every change of a gate's messages.
 const VERSION: u64 = 1;

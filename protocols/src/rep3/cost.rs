@@ -4,121 +4,60 @@
 
 mod count;
 
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use ndarray::ArrayD;
+use tacit_mpc::Bilinear;
 use tacit_mpc::chunk::chunks;
-use tacit_mpc::{Bilinear, Cost};
 use tacit_nn::program::Instr;
-use tacit_nn::{Engine, Error, Layout, Product, Program, Result, fixed};
+use tacit_nn::{Program, Result, fixed};
 
 use super::exact::CARRY_DEPTH;
 use super::exp_negative;
 use super::plan::{Choice, Tree};
 use super::program::Compiler;
 use super::work::{Forecast, Work};
-use crate::local::rounding_of;
+use crate::cost::{self, Term, arrive};
 use count::{Count, moved, passed};
 
-/// Counts rounds, messages, bytes and local work of a graph on [`super::Rep3Engine`], and refuses what that refuses: constants
-/// without a word, programs that do not compile at this precision.
+/// What operations cost on [`super::Rep3Engine`].
 #[derive(Clone, Debug)]
-pub struct CostEngine {
+pub struct Prices {
     fraction_bits: u32,
     choice: Choice,
     compiler: Rc<Compiler>,
-    node: usize,
     parties: [Forecast; 3],
-    exact_nodes: BTreeSet<usize>,
     exact: bool,
 }
+
+/// Counts rounds, messages, bytes and local work of a graph on [`super::Rep3Engine`], and refuses what that refuses.
+pub type CostEngine = cost::CostEngine<Prices>;
 
 impl CostEngine {
     /// For numbers of `fraction_bits` fractional bits and comparisons as in [`super::Rep3Engine::with_depth`].
     #[must_use]
     pub fn new(fraction_bits: u32, depth: impl Into<Choice>) -> Self {
         let choice = depth.into();
-        Self {
+        let prices = Prices {
             fraction_bits,
             choice,
             compiler: Rc::new(Compiler::new(fraction_bits, choice)),
-            node: 0,
             parties: [Forecast::default(); 3],
-            exact_nodes: BTreeSet::new(),
             exact: false,
-        }
+        };
+        Self::with_prices(fraction_bits, prices)
     }
+}
 
-    /// As [`super::Rep3Engine::round_exactly`].
-    pub fn round_exactly(&mut self, nodes: BTreeSet<usize>) {
-        self.exact_nodes = nodes;
-    }
-
-    /// The node that was begun last: where an error is.
-    #[must_use]
-    pub fn node(&self) -> usize {
-        self.node
-    }
-
-    /// What each party has sent, drawn and multiplied so far, and its rounds: what its session will say.
-    #[must_use]
-    pub fn parties(&self) -> [Cost; 3] {
-        self.parties.map(|p| p.cost)
-    }
-
-    /// The same, and how much each party computes.
-    #[must_use]
-    pub fn forecast(&self) -> &[Forecast; 3] {
-        &self.parties
-    }
-
-    /// As [`super::Rep3Engine::input`].
-    pub fn input(&mut self, owner: usize, shape: &[usize]) -> Value {
-        self.pass(shape.iter().product(), |c| c.input(owner));
-        Value::shared(shape)
-    }
-
-    /// As [`super::Rep3Engine::release`].
-    pub fn release(&mut self, values: &[&Value]) {
-        let shape = |x: &&Value| x.shape.iter().product::<usize>();
-        self.pass(values.iter().map(shape).sum(), |c| c.release());
-    }
-
-    /// As [`super::Rep3Engine::product`].
-    ///
-    /// # Errors
-    /// The shapes do not fit.
-    pub fn product(&mut self, f: Bilinear, x: &Value, y: &Value) -> Result<Value> {
-        let shape = self.local_product(f, x, y)?;
-        self.pass(shape.iter().product(), |c| c.product());
-        Ok(Value::shared(&shape))
-    }
-
+impl Prices {
     /// Adds work of every party.
     fn everybody(&mut self, work: Work) {
         self.parties.iter_mut().for_each(|p| p.work += work);
     }
 
-    /// Work on each word of tensors, of which parties hold two shares.
-    fn on_tensors<'v>(&mut self, loops: usize, xs: impl IntoIterator<Item = &'v Value>) {
-        let words = |x: &Value| x.shape.iter().product::<usize>() * if x.public { 1 } else { 2 };
-        let words: usize = xs.into_iter().map(words).sum();
-        self.everybody(moved((loops * words) as u64));
-    }
-
-    /// What kernels do for f(x, y), and its shape. Elementwise products of shares are computed chunk by chunk.
-    fn local_product(&mut self, f: Bilinear, x: &Value, y: &Value) -> Result<Vec<usize>> {
-        let shape = f
-            .output_shape(&x.shape, &y.shape)
-            .ok_or_else(|| Error::Shape {
-                op: f.name(),
-                left: x.shape.clone(),
-                right: y.shape.clone(),
-            })?;
-        let interactive = !x.public && !y.public;
-        if interactive && f == Bilinear::Mul {
-            return Ok(shape);
+    /// What kernels do for f(x, y) of this shape. Elementwise products of shares are computed chunk by chunk.
+    fn local_product(&mut self, Term { f, x, y }: Term<'_>, shape: &[usize]) {
+        if !x.public && !y.public && f == Bilinear::Mul {
+            return;
         }
         let calls = if x.public && y.public { 1 } else { 2 };
         let multiplications = calls * f.multiplications(&x.shape, &y.shape);
@@ -128,7 +67,7 @@ impl CostEngine {
         }
         let size = |shape: &[usize]| shape.iter().product::<usize>();
         let operands = size(&x.shape) + size(&y.shape);
-        let read = calls as usize * (operands + size(&shape)) + size(&y.shape);
+        let read = calls as usize * (operands + size(shape)) + size(&y.shape);
         self.everybody(moved(read as u64));
         // Kernels bring what a window sees into an order of their own, once for all kernels that look through it.
         let kernels = match f {
@@ -140,16 +79,6 @@ impl CostEngine {
             let seen = multiplications * groups as u64 / kernels.max(1) as u64;
             self.everybody(passed(seen));
         }
-        Ok(shape)
-    }
-
-    /// The same for a sum of products.
-    fn local_products(&mut self, terms: &[Product<'_, Value>]) -> Result<Vec<usize>> {
-        let mut shape = None;
-        for t in terms {
-            shape = Some(self.local_product(t.f, t.x, t.y)?);
-        }
-        shape.ok_or_else(|| Error::Invalid("a sum of no products has no shape".into()))
     }
 
     /// Counts one pass over the chunks of `n` values.
@@ -159,131 +88,63 @@ impl CostEngine {
         for chunk in chunks(n) {
             let mut count = Count::new(chunk, start, self.exact, &mut self.parties);
             gate(&mut count);
-            for (longest, clock) in longest.iter_mut().zip(count.clock) {
+            for (longest, clock) in longest.iter_mut().zip(count.wires.clock) {
                 *longest = clock.max(*longest);
             }
         }
-        self.parties
-            .iter_mut()
-            .zip(longest)
-            .for_each(|(p, rounds)| {
-                p.work.rounds += rounds - p.cost.rounds;
-                p.cost.rounds = rounds;
-            });
+        arrive(&mut self.parties, longest);
     }
 }
 
-/// A tensor of a shape, which all parties know or which they share.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Value {
-    shape: Vec<usize>,
-    public: bool,
-}
+impl cost::Prices for Prices {
+    const ROUNDS_LATER: bool = true;
 
-impl Value {
-    /// A shared tensor.
-    #[must_use]
-    pub fn shared(shape: &[usize]) -> Self {
-        let shape = shape.to_vec();
-        Self {
-            shape,
-            public: false,
-        }
-    }
-}
-
-impl Engine for CostEngine {
-    type Value = Value;
-
-    fn begin_node(&mut self, node: usize) {
-        self.node = node;
-        self.exact = self.exact_nodes.contains(&node);
+    fn spent(&self) -> &[Forecast; 3] {
+        &self.parties
     }
 
-    fn public(&mut self, x: &ArrayD<f64>) -> Result<Value> {
-        for &x in x {
-            fixed::encode(x, self.fraction_bits)?;
-        }
-        let shape = x.shape().to_vec();
-        Ok(Value {
-            shape,
-            public: true,
-        })
+    fn begin_run(&mut self) -> Result<()> {
+        Ok(())
     }
 
-    fn shape(&self, x: &Value) -> Vec<usize> {
-        x.shape.clone()
+    fn begin_node(&mut self, exact: bool) {
+        self.exact = exact;
     }
 
-    fn layout(&mut self, layout: &Layout, x: &Value) -> Result<Value> {
-        let shape = layout.output_shape(&x.shape)?;
-        let value = Value { shape, ..*x };
-        self.on_tensors(1, [x, &value]);
-        Ok(value)
+    fn moved(&mut self, words: u64) {
+        self.everybody(moved(words));
     }
 
-    fn concat(&mut self, axis: usize, xs: &[&Value]) -> Result<Value> {
-        let mut shape = xs.first().map(|x| x.shape.clone()).unwrap_or_default();
-        let total = xs.iter().filter_map(|x| x.shape.get(axis)).sum();
-        let length = shape.get_mut(axis).ok_or_else(|| Error::Shape {
-            op: "concat",
-            left: xs.first().map(|x| x.shape.clone()).unwrap_or_default(),
-            right: vec![axis],
-        })?;
-        *length = total;
-        self.on_tensors(2, xs.iter().copied());
-        let public = xs.iter().all(|x| x.public);
-        Ok(Value { shape, public })
+    fn input(&mut self, owner: usize, n: usize) -> Result<()> {
+        self.pass(n, |c| c.input(owner));
+        Ok(())
     }
 
-    fn linear(&mut self, terms: &[(i64, &Value)], bias: f64) -> Result<Value> {
-        fixed::encode(bias, self.fraction_bits)?;
-        let none = || Error::Invalid("a linear combination of no terms has no shape".into());
-        let shape = terms.first().ok_or_else(none)?.1.shape.clone();
-        self.on_tensors(2, terms.iter().map(|(_, x)| *x));
-        let public = terms.iter().all(|(_, x)| x.public);
-        Ok(Value { shape, public })
+    fn release(&mut self, n: usize) -> Result<()> {
+        self.pass(n, |c| c.release());
+        Ok(())
     }
 
-    fn products(&mut self, terms: &[Product<'_, Value>], scale: f64) -> Result<Value> {
-        let shape = self.local_products(terms)?;
-        let (_, shift) = rounding_of(scale, self.fraction_bits)?;
+    fn products(&mut self, terms: &[Term<'_>], shape: &[usize], shift: Option<u32>) -> Result<()> {
+        terms.iter().for_each(|t| self.local_product(*t, shape));
         let n = shape.iter().product();
         let public = terms.iter().all(|t| t.x.public && t.y.public);
-        if terms.iter().any(|t| !t.x.public && !t.y.public) {
-            self.pass(n, |c| c.rounded_product(shift));
-        } else if !public {
-            self.pass(n, |c| c.rounded(shift));
+        match (terms.iter().any(Term::interactive), shift) {
+            (true, Some(shift)) => self.pass(n, |c| c.rounded_product(shift)),
+            (true, None) => self.pass(n, |c| c.product()),
+            (false, Some(shift)) if !public => self.pass(n, |c| c.rounded(shift)),
+            (false, _) => {}
         }
-        Ok(Value { shape, public })
+        Ok(())
     }
 
-    fn products_unrounded(&mut self, terms: &[Product<'_, Value>]) -> Result<Value> {
-        let shape = self.local_products(terms)?;
-        if terms.iter().any(|t| !t.x.public && !t.y.public) {
-            self.pass(shape.iter().product(), |c| c.product());
-        }
-        let public = terms.iter().all(|t| t.x.public && t.y.public);
-        Ok(Value { shape, public })
+    fn rounded(&mut self, n: usize, shift: u32) -> Result<()> {
+        self.pass(n, |c| c.rounded(shift));
+        Ok(())
     }
 
-    fn unrounded(&mut self, x: &Value) -> Result<Value> {
-        self.on_tensors(2, [x]);
-        Ok(x.clone())
-    }
-
-    fn round(&mut self, x: Value) -> Result<Value> {
-        if !x.public {
-            let f = self.fraction_bits;
-            self.pass(x.shape.iter().product(), |c| c.rounded(f));
-        }
-        Ok(x)
-    }
-
-    fn map(&mut self, program: &Program, inputs: &[&Value]) -> Result<Vec<Value>> {
-        let shape = inputs.first().map(|x| x.shape.clone()).unwrap_or_default();
+    fn map(&mut self, program: &Program, n: usize) -> Result<()> {
         let f = self.fraction_bits;
-        let n = shape.iter().product();
         let rounding = self.compiler.rounding(self.exact);
         self.compiler.compile(program, n, rounding)?;
         let depth = self.choice.depth(n);
@@ -336,10 +197,6 @@ impl Engine for CostEngine {
             gates.iter().for_each(|gate| gate(count));
             count.carried(program.outputs.len());
         });
-        let output = Value {
-            shape,
-            public: false,
-        };
-        Ok(vec![output; program.outputs.len()])
+        Ok(())
     }
 }

@@ -90,6 +90,21 @@ impl View {
     }
 }
 
+/// How many compressed products a map comes to, and the entries of Rᵀ·X of each; zeros where the operands do not fit.
+pub(super) fn factors(f: Bilinear, x: &[usize], y: &[usize]) -> [usize; 2] {
+    let Some(view) = View::of(f, x, y) else {
+        return [0; 2];
+    };
+    let inner = match f {
+        Bilinear::Mul => 1,
+        Bilinear::MatMul => x.last().copied().unwrap_or(0),
+        Bilinear::Conv(c) => y[1] * c.window(),
+        Bilinear::ConvInput(c) => x[1] / c.groups * c.window(),
+        Bilinear::ConvWeights(c) => view.batch * c.positions().1,
+    };
+    [view.pages, view.rows.min(SIGMA) * inner]
+}
+
 /// Random bits or the identity: the matrix Rᵀ with at most σ rows.
 struct Combiner {
     rows: usize,

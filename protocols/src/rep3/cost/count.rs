@@ -5,7 +5,6 @@
 //! `combined` one over the words of planes.
 
 use tacit_mpc::chunk::Chunk;
-use tacit_mpc::session::HEADER;
 use tacit_mpc::wire::packed_len;
 
 use super::super::bits::words_of;
@@ -18,6 +17,7 @@ use super::super::scaled::Normalised;
 use super::super::scan::{Step, levels};
 use super::super::work::{Forecast, Work};
 use super::super::{a2b, combine, equal};
+use crate::cost::Wires;
 
 /// How units travel.
 #[derive(Clone, Copy)]
@@ -32,9 +32,8 @@ enum Form {
 pub(super) struct Count<'a> {
     chunk: Chunk,
     gate: usize,
-    pub(super) clock: [u64; 3],
+    pub(super) wires: Wires<'a>,
     exact: bool,
-    parties: &'a mut [Forecast; 3],
 }
 
 impl<'a> Count<'a> {
@@ -48,29 +47,13 @@ impl<'a> Count<'a> {
         Self {
             chunk,
             gate: 0,
-            clock,
+            wires: Wires { clock, parties },
             exact,
-            parties,
         }
     }
 
     fn n(&self) -> usize {
         self.chunk.len()
-    }
-
-    fn message(&mut self, from: usize, to: usize, sent_at: u64, bytes: usize) {
-        let sender = &mut self.parties[from].cost;
-        sender.messages += 1;
-        sender.bytes += bytes as u64;
-        sender.header_bytes += HEADER as u64;
-        for party in [from, to] {
-            self.parties[party].work += Work {
-                messages: 1,
-                bytes: (bytes + HEADER) as u64,
-                ..Work::default()
-            };
-        }
-        self.clock[to] = self.clock[to].max(sent_at + 1);
     }
 
     /// (dealer, A, B).
@@ -79,13 +62,8 @@ impl<'a> Count<'a> {
         (d, (d + 1) % 3, (d + 2) % 3)
     }
 
-    fn draw(&mut self, party: usize, words: usize) {
-        self.parties[party].cost.drawn += words as u64;
-        self.parties[party].work.drawn += words as u64;
-    }
-
     fn work(&mut self, party: usize, work: Work) {
-        self.parties[party].work += work;
+        self.wires.parties[party].work += work;
     }
 
     /// Work of the dealer.
@@ -143,20 +121,20 @@ impl<'a> Count<'a> {
         let (d, a, b) = self.roles();
         let first = (units + self.gate % 2) / 2;
         self.gate += 1;
-        let now = self.clock[d];
+        let now = self.wires.clock[d];
         let all = self.words(units, form);
-        self.draw(d, all);
+        self.wires.draw(d, all);
         // The words are made, masked and sent, their masks kept.
         self.dealer(passed(3 * all as u64));
         for (to, sent) in [(b, first), (a, units - first)] {
             let drawn = all - self.words(sent, form);
-            self.draw(to, drawn);
+            self.wires.draw(to, drawn);
             self.work(to, passed((drawn + all) as u64));
             let packing = self.packing(sent, form);
             self.work(d, packing);
             self.work(to, packing);
             if sent > 0 {
-                self.message(d, to, now, self.wire_len(sent, form));
+                self.wires.message(d, to, now, self.wire_len(sent, form));
             }
         }
     }
@@ -164,21 +142,21 @@ impl<'a> Count<'a> {
     fn swap(&mut self, units: usize, form: Form) {
         let (d, a, b) = self.roles();
         self.gate += 1;
-        let (at_a, at_b) = (self.clock[a], self.clock[b]);
+        let (at_a, at_b) = (self.wires.clock[a], self.wires.clock[b]);
         let bytes = self.wire_len(units, form);
         let words = self.words(units, form);
-        self.draw(d, 2 * words);
+        self.wires.draw(d, 2 * words);
         self.dealer(passed(3 * words as u64));
         for party in [a, b] {
-            self.draw(party, words);
+            self.wires.draw(party, words);
             let packing = self.packing(units, form);
             self.work(party, packing);
             self.work(party, packing);
             self.work(party, passed(3 * words as u64));
         }
         if units > 0 {
-            self.message(a, b, at_a, bytes);
-            self.message(b, a, at_b, bytes);
+            self.wires.message(a, b, at_a, bytes);
+            self.wires.message(b, a, at_b, bytes);
         }
     }
 
@@ -220,29 +198,30 @@ impl<'a> Count<'a> {
         let n = self.n();
         let next = (owner + 1) % 3;
         for (party, drawn) in [(owner, n), (next, 0), ((owner + 2) % 3, n)] {
-            self.draw(party, drawn);
+            self.wires.draw(party, drawn);
             self.work(party, passed(5 * n as u64));
         }
-        let now = self.clock[owner];
-        self.message(owner, next, now, packed_len(n, 64));
+        let now = self.wires.clock[owner];
+        self.wires.message(owner, next, now, packed_len(n, 64));
     }
 
     /// Shares that leave for somebody else.
     pub(super) fn release(&mut self) {
         let n = self.n();
         for party in 0..3 {
-            self.draw(party, 2 * n);
+            self.wires.draw(party, 2 * n);
             self.work(party, passed(5 * n as u64));
         }
     }
 
     /// Words of a product that is not rounded.
     pub(super) fn product(&mut self) {
-        let (n, clock) = (self.n(), self.clock);
+        let (n, clock) = (self.n(), self.wires.clock);
         for (party, now) in clock.into_iter().enumerate() {
-            self.draw(party, 2 * n);
+            self.wires.draw(party, 2 * n);
             self.work(party, passed(8 * n as u64));
-            self.message(party, (party + 2) % 3, now, packed_len(n, 64));
+            self.wires
+                .message(party, (party + 2) % 3, now, packed_len(n, 64));
         }
     }
 

@@ -1,0 +1,336 @@
+//! What a graph will cost, before it runs: [`CostEngine`] follows shapes, and each protocol says what its operations cost
+//! ([`Prices`]). Exact, message by message.
+
+use std::collections::BTreeSet;
+
+use ndarray::ArrayD;
+use tacit_mpc::session::HEADER;
+use tacit_mpc::{Bilinear, Cost};
+use tacit_nn::{Engine, Error, Layout, Product, Program, Result, fixed};
+
+use crate::local::rounding_of;
+use crate::rep3::{Forecast, Work};
+
+/// What operations cost by a protocol. Each adds to what the three parties have spent so far; shapes fit.
+pub trait Prices {
+    /// Whether sums of products are rounded later where that is cheaper ([`Engine::products_unrounded`]).
+    const ROUNDS_LATER: bool;
+
+    /// What each party has spent.
+    fn spent(&self) -> &[Forecast; 3];
+
+    /// A run begins.
+    ///
+    /// # Errors
+    /// None that a build which passes its tests could have; so it is with the others.
+    fn begin_run(&mut self) -> Result<()>;
+
+    /// A node begins, whose roundings are exact or not.
+    fn begin_node(&mut self, exact: bool);
+
+    /// Other nodes are rounded exactly from now on.
+    fn settings_changed(&mut self) {}
+
+    /// So many words that every party copies.
+    fn moved(&mut self, words: u64);
+
+    /// `owner` shares so many values.
+    fn input(&mut self, owner: usize, n: usize) -> Result<()>;
+
+    /// So many values leave for somebody else.
+    fn release(&mut self, n: usize) -> Result<()>;
+
+    /// A sum of products of this shape, at least one of which no party can form alone or with a public factor: without its
+    /// last `shift` bits, or as words.
+    fn products(&mut self, terms: &[Term<'_>], shape: &[usize], shift: Option<u32>) -> Result<()>;
+
+    /// A program on tensors of so many values, and what it refuses.
+    fn map(&mut self, program: &Program, n: usize) -> Result<()>;
+
+    /// So many shared values without their last bits.
+    fn rounded(&mut self, n: usize, shift: u32) -> Result<()>;
+}
+
+/// f(x, y) in a sum.
+#[derive(Clone, Copy, Debug)]
+pub struct Term<'a> {
+    /// The map.
+    pub f: Bilinear,
+    /// The first operand.
+    pub x: &'a Value,
+    /// The second operand.
+    pub y: &'a Value,
+}
+
+impl Term<'_> {
+    /// Whether both operands are shared.
+    pub(crate) fn interactive(&self) -> bool {
+        !self.x.public && !self.y.public
+    }
+}
+
+/// Counts rounds, messages and bytes of a graph by a protocol, and refuses what its engine refuses: constants without a word,
+/// programs that do not compile at this precision.
+#[derive(Clone, Debug)]
+pub struct CostEngine<P> {
+    fraction_bits: u32,
+    node: usize,
+    exact_nodes: BTreeSet<usize>,
+    pub(crate) prices: P,
+}
+
+impl<P: Prices> CostEngine<P> {
+    /// For numbers of `fraction_bits` fractional bits.
+    pub(crate) fn with_prices(fraction_bits: u32, prices: P) -> Self {
+        Self {
+            fraction_bits,
+            node: 0,
+            exact_nodes: BTreeSet::new(),
+            prices,
+        }
+    }
+
+    /// As the engine's `round_exactly`.
+    pub fn round_exactly(&mut self, nodes: BTreeSet<usize>) {
+        self.exact_nodes = nodes;
+        self.prices.settings_changed();
+    }
+
+    /// The node that was begun last: where an error is.
+    #[must_use]
+    pub fn node(&self) -> usize {
+        self.node
+    }
+
+    /// What each party has sent, drawn and multiplied so far, and its rounds: what its session will say.
+    #[must_use]
+    pub fn parties(&self) -> [Cost; 3] {
+        self.prices.spent().map(|p| p.cost)
+    }
+
+    /// The same, and how much each party computes.
+    #[must_use]
+    pub fn forecast(&self) -> &[Forecast; 3] {
+        self.prices.spent()
+    }
+
+    /// As the engine's `input`.
+    ///
+    /// # Errors
+    /// None that a build which passes its tests could have.
+    pub fn input(&mut self, owner: usize, shape: &[usize]) -> Result<Value> {
+        self.prices.input(owner, shape.iter().product())?;
+        Ok(Value::shared(shape))
+    }
+
+    /// As the engine's `release`.
+    ///
+    /// # Errors
+    /// None that a build which passes its tests could have.
+    pub fn release(&mut self, values: &[&Value]) -> Result<()> {
+        self.prices.release(values.iter().map(|x| x.len()).sum())
+    }
+
+    /// As the engine's `product`: words that are not rounded.
+    ///
+    /// # Errors
+    /// The shapes do not fit.
+    pub fn product(&mut self, f: Bilinear, x: &Value, y: &Value) -> Result<Value> {
+        let terms = [Term { f, x, y }];
+        let shape = shape_of(&terms)?;
+        self.prices.products(&terms, &shape, None)?;
+        Ok(Value {
+            shape,
+            public: x.public && y.public,
+        })
+    }
+
+    /// Work on each word of tensors, of which parties hold two shares.
+    fn on_tensors<'v>(&mut self, loops: usize, xs: impl IntoIterator<Item = &'v Value>) {
+        let words = |x: &Value| x.len() * if x.public { 1 } else { 2 };
+        let words: usize = xs.into_iter().map(words).sum();
+        self.prices.moved((loops * words) as u64);
+    }
+
+    fn sum(&mut self, terms: &[Product<'_, Value>], shift: Option<u32>) -> Result<Value> {
+        let terms = terms
+            .iter()
+            .map(|&Product { f, x, y, .. }| Term { f, x, y });
+        let terms: Vec<Term<'_>> = terms.collect();
+        let shape = shape_of(&terms)?;
+        self.prices.products(&terms, &shape, shift)?;
+        let public = terms.iter().all(|t| t.x.public && t.y.public);
+        Ok(Value { shape, public })
+    }
+}
+
+/// The shape of a sum of products.
+fn shape_of(terms: &[Term<'_>]) -> Result<Vec<usize>> {
+    let mut shape = None;
+    for Term { f, x, y } in terms {
+        let of = f.output_shape(&x.shape, &y.shape);
+        shape = Some(of.ok_or_else(|| Error::Shape {
+            op: f.name(),
+            left: x.shape.clone(),
+            right: y.shape.clone(),
+        })?);
+    }
+    shape.ok_or_else(|| Error::Invalid("a sum of no products has no shape".into()))
+}
+
+/// A tensor of a shape, which all parties know or which they share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Value {
+    pub(crate) shape: Vec<usize>,
+    pub(crate) public: bool,
+}
+
+impl Value {
+    /// A shared tensor.
+    #[must_use]
+    pub fn shared(shape: &[usize]) -> Self {
+        let shape = shape.to_vec();
+        Self {
+            shape,
+            public: false,
+        }
+    }
+
+    /// The number of its entries.
+    fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+impl<P: Prices> Engine for CostEngine<P> {
+    type Value = Value;
+
+    fn begin_run(&mut self) -> Result<()> {
+        self.prices.begin_run()
+    }
+
+    fn begin_node(&mut self, node: usize) {
+        self.node = node;
+        self.prices.begin_node(self.exact_nodes.contains(&node));
+    }
+
+    fn public(&mut self, x: &ArrayD<f64>) -> Result<Value> {
+        for &x in x {
+            fixed::encode(x, self.fraction_bits)?;
+        }
+        let shape = x.shape().to_vec();
+        Ok(Value {
+            shape,
+            public: true,
+        })
+    }
+
+    fn shape(&self, x: &Value) -> Vec<usize> {
+        x.shape.clone()
+    }
+
+    fn layout(&mut self, layout: &Layout, x: &Value) -> Result<Value> {
+        let shape = layout.output_shape(&x.shape)?;
+        let value = Value { shape, ..*x };
+        self.on_tensors(1, [x, &value]);
+        Ok(value)
+    }
+
+    fn concat(&mut self, axis: usize, xs: &[&Value]) -> Result<Value> {
+        let mut shape = xs.first().map(|x| x.shape.clone()).unwrap_or_default();
+        let total = xs.iter().filter_map(|x| x.shape.get(axis)).sum();
+        let length = shape.get_mut(axis).ok_or_else(|| Error::Shape {
+            op: "concat",
+            left: xs.first().map(|x| x.shape.clone()).unwrap_or_default(),
+            right: vec![axis],
+        })?;
+        *length = total;
+        self.on_tensors(2, xs.iter().copied());
+        let public = xs.iter().all(|x| x.public);
+        Ok(Value { shape, public })
+    }
+
+    fn linear(&mut self, terms: &[(i64, &Value)], bias: f64) -> Result<Value> {
+        fixed::encode(bias, self.fraction_bits)?;
+        let none = || Error::Invalid("a linear combination of no terms has no shape".into());
+        let shape = terms.first().ok_or_else(none)?.1.shape.clone();
+        self.on_tensors(2, terms.iter().map(|(_, x)| *x));
+        let public = terms.iter().all(|(_, x)| x.public);
+        Ok(Value { shape, public })
+    }
+
+    fn products(&mut self, terms: &[Product<'_, Value>], scale: f64) -> Result<Value> {
+        let (_, shift) = rounding_of(scale, self.fraction_bits)?;
+        self.sum(terms, Some(shift))
+    }
+
+    fn products_unrounded(&mut self, terms: &[Product<'_, Value>]) -> Result<Value> {
+        if P::ROUNDS_LATER {
+            self.sum(terms, None)
+        } else {
+            self.products(terms, 1.0)
+        }
+    }
+
+    fn unrounded(&mut self, x: &Value) -> Result<Value> {
+        if P::ROUNDS_LATER {
+            self.on_tensors(2, [x]);
+        }
+        Ok(x.clone())
+    }
+
+    fn round(&mut self, x: Value) -> Result<Value> {
+        if P::ROUNDS_LATER && !x.public {
+            self.prices.rounded(x.len(), self.fraction_bits)?;
+        }
+        Ok(x)
+    }
+
+    fn map(&mut self, program: &Program, inputs: &[&Value]) -> Result<Vec<Value>> {
+        let shape = inputs.first().map(|x| x.shape.clone()).unwrap_or_default();
+        self.prices.map(program, shape.iter().product())?;
+        let output = Value {
+            shape,
+            public: false,
+        };
+        Ok(vec![output; program.outputs.len()])
+    }
+}
+
+/// Messages between the three parties, and their logical times: a message is there one round after it was sent.
+pub(crate) struct Wires<'a> {
+    pub(crate) clock: [u64; 3],
+    pub(crate) parties: &'a mut [Forecast; 3],
+}
+
+impl Wires<'_> {
+    /// A message of so many bytes, which was sent at this time.
+    pub(crate) fn message(&mut self, from: usize, to: usize, sent_at: u64, bytes: usize) {
+        let sender = &mut self.parties[from].cost;
+        sender.messages += 1;
+        sender.bytes += bytes as u64;
+        sender.header_bytes += HEADER as u64;
+        for party in [from, to] {
+            self.parties[party].work += Work {
+                messages: 1,
+                bytes: (bytes + HEADER) as u64,
+                ..Work::default()
+            };
+        }
+        self.clock[to] = self.clock[to].max(sent_at + 1);
+    }
+
+    /// So many words that a party draws.
+    pub(crate) fn draw(&mut self, party: usize, words: usize) {
+        self.parties[party].cost.drawn += words as u64;
+        self.parties[party].work.drawn += words as u64;
+    }
+}
+
+/// Brings all parties to the times that they have come to.
+pub(crate) fn arrive(parties: &mut [Forecast; 3], clock: [u64; 3]) {
+    for (p, rounds) in parties.iter_mut().zip(clock) {
+        p.work.rounds += rounds - p.cost.rounds;
+        p.cost.rounds = rounds;
+    }
+}

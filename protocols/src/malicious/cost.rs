@@ -1,0 +1,336 @@
+//! What a graph will cost on the malicious engine, before it runs, its proofs among it.
+//!
+//! No gate is described a second time: the engine's own code runs for one chunk of each length that a tensor is cut into, on
+//! zeros ([`tacit_mpc::rehearsal`]), and what it sends, draws and logs there is counted as often as there are such chunks. What a
+//! proof costs follows from the lengths in the log (`proof/size.rs`).
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Entries;
+use std::num::Wrapping;
+use std::sync::Arc;
+
+use ndarray::{ArrayD, IxDyn};
+use tacit_mpc::chunk::chunks;
+use tacit_mpc::rehearsal::Rehearsal;
+use tacit_mpc::{Bilinear, Cost, R64, Strand, Tensor, kernels};
+use tacit_nn::program::Instr;
+use tacit_nn::{Program, Result};
+
+use super::bilinear::{Rounding, sum_of_chunk, zero_sum};
+use super::circuit::Circuit;
+use super::engine::{VERIFY_EVERY, precision, reshare};
+use super::input::input;
+use super::log::{Entry, Log};
+use super::pair::Pair;
+use super::program::{Compiler, Register};
+use super::proof::Lengths;
+use super::settings;
+use super::value::failed;
+use crate::cost::{self, Term, Wires, arrive};
+use crate::rep3::Forecast;
+
+/// Counts rounds, messages and bytes of a graph on [`super::MaliciousEngine`], and refuses what that refuses. Processor time is
+/// not told.
+pub type CostEngine = cost::CostEngine<Prices>;
+
+impl CostEngine {
+    /// For numbers of `fraction_bits` fractional bits.
+    ///
+    /// # Errors
+    /// As for [`super::MaliciousEngine::new`].
+    pub fn new(fraction_bits: u32) -> Result<Self> {
+        let prices = Prices {
+            compiler: Compiler::new(precision(fraction_bits)?),
+            rehearsal: Rehearsal::new(&Arc::from(kernels::cpu())),
+            parties: [Forecast::default(); 3],
+            proofs: [Cost::default(); 3],
+            lengths: Lengths::default(),
+            size: 0,
+            verify_every: VERIFY_EVERY,
+            agreed: false,
+            rounding: Rounding::Masked,
+        };
+        Ok(Self::with_prices(fraction_bits, prices))
+    }
+
+    /// As [`super::MaliciousEngine::verify_every`].
+    pub fn verify_every(&mut self, bytes: usize) {
+        self.prices.verify_every = bytes;
+        self.prices.agreed = false;
+    }
+
+    /// As [`super::MaliciousEngine::logged_bytes`].
+    #[must_use]
+    pub fn logged_bytes(&self) -> usize {
+        self.prices.size
+    }
+
+    /// As [`super::MaliciousEngine::prove`].
+    pub fn prove(&mut self) {
+        self.prices.prove();
+    }
+
+    /// Of what each party has spent, what proofs took.
+    #[must_use]
+    pub fn proofs(&self) -> [Cost; 3] {
+        self.prices.proofs
+    }
+}
+
+/// What operations cost on [`super::MaliciousEngine`].
+pub struct Prices {
+    compiler: Compiler,
+    rehearsal: Rehearsal,
+    parties: [Forecast; 3],
+    proofs: [Cost; 3],
+    /// Of what is logged.
+    lengths: Lengths,
+    /// [`Log::size`].
+    size: usize,
+    verify_every: usize,
+    agreed: bool,
+    rounding: Rounding,
+}
+
+impl std::fmt::Debug for Prices {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Prices")
+            .field("parties", &self.parties)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a chunk costs each party, and what it logs.
+struct Chunk {
+    costs: [Cost; 3],
+    lengths: Lengths,
+    size: usize,
+}
+
+impl Prices {
+    /// Counts one pass over the chunks of `n` values, all of which begin at the same time.
+    fn pass(
+        &mut self,
+        n: usize,
+        gate: impl AsyncFn(&Circuit<'_>) -> tacit_mpc::Result<()>,
+    ) -> Result<()> {
+        let start = self.parties.map(|p| p.cost.rounds);
+        // Only differences matter, and labels hold 32 bits.
+        let least = start.into_iter().min().unwrap_or(0);
+        let mut longest = start;
+        let mut known: HashMap<(usize, usize), Chunk> = HashMap::new();
+        for chunk in chunks(n) {
+            let key = (chunk.len(), chunk.dealer);
+            let chunk = match known.entry(key) {
+                Entries::Occupied(known) => known.into_mut(),
+                Entries::Vacant(new) => {
+                    let clocks = start.map(|clock| clock - least);
+                    new.insert(chunk_of(&self.rehearsal, key, clocks, &gate)?)
+                }
+            };
+            for ((party, longest), cost) in
+                self.parties.iter_mut().zip(&mut longest).zip(&chunk.costs)
+            {
+                add(&mut party.cost, cost);
+                *longest = (least + cost.rounds).max(*longest);
+            }
+            self.lengths += chunk.lengths;
+            self.size += chunk.size;
+        }
+        arrive(&mut self.parties, longest);
+        Ok(())
+    }
+
+    /// Before a step that sends something.
+    fn ready(&mut self) {
+        if !std::mem::replace(&mut self.agreed, true) {
+            self.wires(settings::price);
+        }
+    }
+
+    fn prove(&mut self) {
+        self.ready();
+        let before = self.parties.map(|p| p.cost);
+        let lengths = std::mem::take(&mut self.lengths);
+        self.size = 0;
+        self.wires(|wires| lengths.price(wires));
+        for ((proof, party), before) in self.proofs.iter_mut().zip(&self.parties).zip(before) {
+            proof.bytes += party.cost.bytes - before.bytes;
+            proof.header_bytes += party.cost.header_bytes - before.header_bytes;
+            proof.messages += party.cost.messages - before.messages;
+            proof.drawn += party.cost.drawn - before.drawn;
+            proof.rounds += party.cost.rounds - before.rounds;
+        }
+    }
+
+    fn wires(&mut self, step: impl FnOnce(&mut Wires<'_>)) {
+        let clock = self.parties.map(|p| p.cost.rounds);
+        let mut wires = Wires {
+            clock,
+            parties: &mut self.parties,
+        };
+        step(&mut wires);
+        let clock = wires.clock;
+        arrive(&mut self.parties, clock);
+    }
+
+    /// After a node.
+    fn bound(&mut self) {
+        if self.size > self.verify_every {
+            self.prove();
+        }
+    }
+}
+
+/// What one chunk of a length and a dealer costs from these times on.
+fn chunk_of(
+    rehearsal: &Rehearsal,
+    (len, dealer): (usize, usize),
+    clocks: [u64; 3],
+    gate: &impl AsyncFn(&Circuit<'_>) -> tacit_mpc::Result<()>,
+) -> Result<Chunk> {
+    // The parties log alike in size and lengths.
+    let (log, others) = (Log::default(), [Log::default(), Log::default()]);
+    let gate = async |strand: Strand<'_>| {
+        let log = match strand.session().me() {
+            0 => &log,
+            p => &others[p - 1],
+        };
+        gate(&Circuit { strand, log }).await
+    };
+    let parties = rehearsal.chunk(len, dealer, clocks, gate);
+    let costs = parties.map_err(failed)?.map(|party| party.cost);
+    let size = log.size();
+    let mut lengths = Lengths::default();
+    log.take()
+        .iter()
+        .for_each(|entry| lengths += Lengths::of(entry));
+    Ok(Chunk {
+        costs,
+        lengths,
+        size,
+    })
+}
+
+/// Adds what was sent and drawn; times are of their own.
+fn add(sum: &mut Cost, more: &Cost) {
+    sum.bytes += more.bytes;
+    sum.header_bytes += more.header_bytes;
+    sum.messages += more.messages;
+    sum.drawn += more.drawn;
+    sum.multiplications += more.multiplications;
+}
+
+/// A sharing of zeros.
+fn zeros<W: Clone + Default>(n: usize) -> Pair<Vec<W>> {
+    Pair::new(vec![W::default(); n], vec![W::default(); n])
+}
+
+impl cost::Prices for Prices {
+    const ROUNDS_LATER: bool = false;
+
+    fn spent(&self) -> &[Forecast; 3] {
+        &self.parties
+    }
+
+    fn begin_run(&mut self) -> Result<()> {
+        self.agreed = false;
+        self.ready();
+        Ok(())
+    }
+
+    fn begin_node(&mut self, exact: bool) {
+        self.rounding = Rounding::of(exact);
+    }
+
+    fn settings_changed(&mut self) {
+        self.agreed = false;
+    }
+
+    fn moved(&mut self, _words: u64) {}
+
+    fn input(&mut self, owner: usize, n: usize) -> Result<()> {
+        self.ready();
+        self.pass(n, async |c| {
+            let words = vec![R64::default(); c.len()];
+            input(c, owner, c.len(), Some(&words)).await.map(drop)
+        })
+    }
+
+    fn release(&mut self, n: usize) -> Result<()> {
+        self.ready();
+        self.pass(n, async |c| reshare(c, zeros(c.len())).await.map(drop))?;
+        self.prove();
+        Ok(())
+    }
+
+    fn products(&mut self, terms: &[Term<'_>], shape: &[usize], shift: Option<u32>) -> Result<()> {
+        self.ready();
+        let n = shape.iter().product();
+        let interactive = terms.iter().filter(|t| t.interactive());
+        // As `bilinear.rs` tells gates from elementwise products.
+        let elementwise = |t: &&Term<'_>| t.f == Bilinear::Mul && t.x.shape == t.y.shape;
+        let (elementwise, gates): (Vec<&Term<'_>>, Vec<_>) = interactive.partition(elementwise);
+        let public = terms.iter().all(|t| t.x.public && t.y.public);
+        let (shift, rounding) = (shift.unwrap_or(0), self.rounding);
+        if !public {
+            let counts = (elementwise.len(), gates.len());
+            self.pass(n, async |c| {
+                let zero = Pair::new(words(c.len()), words(c.len()));
+                let sum = zero_sum(&zero, counts);
+                let sum = sum_of_chunk(c, &sum, Wrapping(1), shift, rounding).await;
+                sum.map(drop)
+            })?;
+        }
+        for t in gates.into_iter().filter(|_| n > 0) {
+            let tensor = |shape: &[usize]| {
+                let zeros = ArrayD::from_elem(IxDyn(shape), R64::default());
+                Pair::new(zeros, Tensor::zeros(IxDyn(&[0])))
+            };
+            let entry = Entry::Bilinear {
+                f: t.f,
+                x: tensor(&t.x.shape),
+                y: tensor(&t.y.shape),
+                left: tensor(shape),
+                right: tensor(shape),
+            };
+            self.size += entry.size();
+            self.lengths += Lengths::of(&entry);
+        }
+        self.bound();
+        Ok(())
+    }
+
+    fn map(&mut self, program: &Program, n: usize) -> Result<()> {
+        self.ready();
+        let compiled = self.compiler.compile(program, self.rounding)?;
+        let mut bits = vec![false; program.inputs()];
+        for instr in &program.code {
+            if let Instr::InputBit(i) = instr {
+                bits[*i] = true;
+            }
+        }
+        self.pass(n, async |c| {
+            let register = |&bit: &bool| match bit {
+                true => Register::Bit(zeros(c.len().div_ceil(64))),
+                false => Register::Number(zeros(c.len())),
+            };
+            let inputs: Vec<Register> = bits.iter().map(register).collect();
+            compiled.run(c, &inputs).await.map(drop)
+        })?;
+        self.bound();
+        Ok(())
+    }
+
+    fn rounded(&mut self, n: usize, shift: u32) -> Result<()> {
+        let rounding = self.rounding;
+        self.pass(n, async |c| {
+            rounding.apply(c, &zeros(c.len()), shift).await.map(drop)
+        })
+    }
+}
+
+/// A tensor of zeros.
+fn words(n: usize) -> Tensor {
+    ArrayD::from_elem(IxDyn(&[n]), R64::default())
+}
