@@ -28,7 +28,8 @@ pub(super) enum Claim {
         Plain<Vec<R64>>,
     ),
     Bilinear(Bilinear, Box<[Plain<Tensor>; 4]>),
-    Ands([Plain<Vec<u64>>; 4]),
+    /// Both factors, tL at the next index, tR at the party's own.
+    Ands([Plain<Vec<u64>>; 2], Plain<Vec<u64>>),
     BitDots(Dots),
 }
 
@@ -66,9 +67,8 @@ pub(super) fn claims(log: &Log) -> Vec<Claim> {
             *f,
             Box::new([plain(x), plain(y), plain(left), plain(right)]),
         ),
-        Entry::Ands { x, y, rest: r } => {
-            let (left, right) = rest(r);
-            Claim::Ands([plain(x), plain(y), left, right])
+        Entry::Ands { x, y, left, right } => {
+            Claim::Ands([plain(x), plain(y)], [left.to_vec(), right.to_vec()])
         }
         Entry::BitDots(dots) => {
             let words = |v: &Option<std::rc::Rc<Vec<R64>>>| v.as_ref().map(|v| v.to_vec());
@@ -95,7 +95,8 @@ pub(super) struct Violation {
     pub(super) error: u64,
 }
 
-/// Every relation that does not hold: of an honest prover on what it holds itself, of a suspect on what its verifiers hold.
+/// Every relation that does not hold: of a suspect on what its verifiers hold, of an honest prover on what it holds itself. Of AND
+/// gates a prover keeps no rest: for an honest one it is by definition what makes the relation true.
 ///
 /// # Panics
 /// Where the parties' logs have different entries.
@@ -106,7 +107,11 @@ pub(super) fn violations(logs: &[Vec<Claim>], suspects: &[usize]) -> Vec<Violati
     for (entry, prover) in (0..entries).flat_map(|e| (0..3).map(move |p| (e, p))) {
         let of = |party: usize| &logs[party % 3][entry];
         // Index `prover` and index `prover` + 1.
-        let halves = if suspects.contains(&prover) {
+        let suspect = suspects.contains(&prover);
+        if !suspect && matches!(of(prover), Claim::Ands(..)) {
+            continue;
+        }
+        let halves = if suspect {
             [(of(prover + 2), 1), (of(prover + 1), 0)]
         } else {
             [(of(prover), 0), (of(prover), 1)]
@@ -141,10 +146,10 @@ fn errors([(left, l), (right, r)]: [(&Claim, usize); 2], prover: usize) -> Vec<u
             let e = cross + apply(&a[0][l], &a[1][l]) + &a[2][l] + &b[3][r];
             e.into_iter().map(|e| e.0).collect()
         }
-        (Claim::Ands([x, y, rest, _]), Claim::Ands([u, v, _, other])) => {
+        (Claim::Ands([x, y], [rest, _]), Claim::Ands([u, v], [_, other])) => {
             let terms = x[l].iter().zip(&v[r]).zip(y[l].iter().zip(&u[r]));
             let word = |(((x, v), (y, u)), (l, r))| x & v ^ y & u ^ l ^ r;
-            let rests = rest[l].iter().zip(&other[r]);
+            let rests = rest.iter().zip(other);
             terms.zip(rests).map(word).collect()
         }
         (Claim::BitDots(left), Claim::BitDots(right)) => {

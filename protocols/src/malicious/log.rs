@@ -52,8 +52,10 @@ pub(crate) enum Entry {
         x: Bits,
         /// The second operand.
         y: Bits,
-        /// With tL_j = x_j∧y_j ⊕ a_j ⊕ z_j, tR_j = a_j.
-        rest: Rest<Vec<u64>>,
+        /// tL_{me+1}, which this party adds to the proof of P_{me+1}: tL_j = x_j∧y_j ⊕ a_j ⊕ z_j.
+        left: Rc<Vec<u64>>,
+        /// tR_me, which it adds to the proof of P_{me-1}: tR_j = a_j.
+        right: Rc<Vec<u64>>,
     },
     /// Relations of one prover about the bits of words.
     BitDots(BitDots),
@@ -113,7 +115,7 @@ impl Entry {
                 let each = [x, y, left, right].map(|x| 2 * x.own.len());
                 each.iter().sum()
             }
-            Self::Ands { rest, .. } => 8 * rest.left.own.len(),
+            Self::Ands { right, .. } => 6 * right.len(),
             Self::BitDots(dots) => 2 * (1 + dots.relations.len()) * dots.len,
         };
         size_of::<(Label, Self)>() + words * size_of::<u64>()

@@ -7,7 +7,9 @@
 //! 24 bytes a word, 3 bits a bit.
 
 use std::num::Wrapping;
+use std::rc::Rc;
 
+use bytemuck::allocation::cast_vec;
 use tacit_mpc::{Label, PartyId, Purpose, R64, Result};
 
 use super::circuit::{Circuit, top};
@@ -186,35 +188,50 @@ pub(crate) async fn and_between(
     let planes = words / c.len().div_ceil(64).max(1);
     // Bits past the end are not sent: they must be zero in what is proved as well.
     let (x, y) = (without_tail(c, x), without_tail(c, y));
-    let masks = masks(c, label, support, words, 64)?.each(|a| a.iter().map(|w| w.0).collect());
-    let masks = without_tail(c, &masks);
-    let factors = x.own.iter().zip(&*x.next).zip(y.own.iter().zip(&*y.next));
-    let z: Vec<u64> = factors
-        .zip(masks.own.iter().zip(&*masks.next))
-        .map(|(((x0, x1), (y0, y1)), (a, b))| (x0 & (y0 ^ y1)) ^ (x1 & y0) ^ a ^ b)
-        .collect();
+    let masks = bit_masks(c, label, support, words)?;
+    let mut z = masks.own.to_vec();
+    tacit_mpc::kernels::vectorised(|| {
+        let factors = x.own.iter().zip(&*x.next).zip(y.own.iter().zip(&*y.next));
+        let sums = z.iter_mut().zip(masks.next.iter());
+        factors
+            .zip(sums)
+            .for_each(|(((x0, x1), (y0, y1)), (z, b))| {
+                *z ^= (x0 & (y0 ^ y1)) ^ (x1 & y0) ^ b;
+            });
+    });
     if support.sends(me) {
         c.send_planes(me + 2, label, planes, &z)?;
     }
+    let (right, mut left) = (masks.own, masks.next);
     let next = if support.sends(me + 1) {
-        c.recv_planes(me + 1, label, planes).await?
+        Rc::new(c.recv_planes(me + 1, label, planes).await?)
     } else {
-        masks.next.to_vec()
+        Rc::clone(&left)
     };
-    let z = Pair::new(z, next);
-    let left = |x: &[u64], y: &[u64], a: &[u64], z: &[u64]| -> Vec<u64> {
-        let operands = x.iter().zip(y).zip(a.iter().zip(z));
-        operands.map(|((x, y), (a, z))| x & y ^ a ^ z).collect()
+    tacit_mpc::kernels::vectorised(|| {
+        let operands = x.next.iter().zip(&*y.next).zip(&*next);
+        let left = Rc::make_mut(&mut left).iter_mut();
+        left.zip(operands)
+            .for_each(|(a, ((x, y), z))| *a ^= x & y ^ z);
+    });
+    let z = Pair {
+        own: Rc::new(z),
+        next,
     };
-    let rest = Rest {
-        left: Pair::new(
-            left(&x.own, &y.own, &masks.own, &z.own),
-            left(&x.next, &y.next, &masks.next, &z.next),
-        ),
-        right: masks,
-    };
-    c.log.push(label, Entry::Ands { x, y, rest })?;
+    let entry = Entry::Ands { x, y, left, right };
+    c.log.push(label, entry)?;
     Ok(z)
+}
+
+/// Bits of the masks a_j at this party's indices; zero where they are left out, and past the end of the chunk.
+fn bit_masks(c: &Circuit<'_>, label: Label, support: Support, words: usize) -> Result<Bits> {
+    let Pair { own, next } = masks(c, label, support, words, 64)?;
+    let bits = |a: Rc<Vec<R64>>| Rc::new(cast_vec(Rc::unwrap_or_clone(a)));
+    let masks = Pair {
+        own: bits(own),
+        next: bits(next),
+    };
+    Ok(without_tail(c, &masks))
 }
 
 /// The planes with zeros past the end of the chunk.

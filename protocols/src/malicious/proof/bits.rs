@@ -7,7 +7,7 @@
 
 use tacit_mpc::prss::SeedStream;
 
-use super::super::log::{Entry, Rest};
+use super::super::log::Entry;
 use super::super::pair::Bits;
 use super::binary::{Binary, BinarySum};
 use super::bit_kernels::{self, Folds, Gates, K, Linear};
@@ -31,7 +31,8 @@ pub(super) struct BitClaim<'l> {
 
 struct Ands<'l> {
     gates: Gates<'l>,
-    rest: &'l Rest<Vec<u64>>,
+    left: &'l [u64],
+    right: &'l [u64],
     tau: SeedStream,
 }
 
@@ -48,12 +49,13 @@ pub(super) fn claim<'l, A>(log: &'l [Entry], coin: &Coin<A>) -> Option<Fold<Bina
     let both = |bits: &'l Bits| [&bits.own[..], &bits.next[..]];
     let entries = log.iter().enumerate();
     let entries = entries.filter_map(|(number, entry)| match entry {
-        Entry::Ands { x, y, rest } => Some(Ands {
+        Entry::Ands { x, y, left, right } => Some(Ands {
             gates: Gates {
                 x: both(x),
                 y: both(y),
             },
-            rest,
+            left,
+            right,
             tau: coin.stream("gates", number),
         }),
         _ => None,
@@ -97,7 +99,7 @@ impl BitClaim<'_> {
     fn sums(&mut self) -> (u64, u64) {
         let (mut left, mut right, mut pairs) = ([0; K], [0; K], [[0; K]; K]);
         for ands in &self.entries {
-            let (l, r) = (&ands.rest.left.next, &ands.rest.right.own);
+            let (l, r) = (ands.left, ands.right);
             ands.for_each_part(|range, tau| {
                 bit_kernels::sums(&l[range.clone()], tau, &mut left);
                 bit_kernels::sums(&r[range.clone()], tau, &mut right);

@@ -2,6 +2,7 @@
 //! protocols-malicious, section 12.4).
 
 use std::num::Wrapping;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use tacit_mpc::net::{MemNet, Transport};
@@ -266,10 +267,8 @@ fn req12_after_a_failed_proof_nothing_is_proved_or_logged_again() {
         let entry = Entry::Ands {
             x: Pair::new(vec![0], vec![0]),
             y: Pair::new(vec![0], vec![0]),
-            rest: super::super::log::Rest {
-                left: Pair::new(vec![0], vec![0]),
-                right: Pair::new(vec![0], vec![0]),
-            },
+            left: Rc::new(vec![0]),
+            right: Rc::new(vec![0]),
         };
         let logged = log.push(Label::default(), entry);
         assert_eq!(s.cost().messages, sent);

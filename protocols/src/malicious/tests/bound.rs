@@ -146,8 +146,8 @@ fn a_log_knows_what_it_holds() {
         Ok(held as f64 / n as f64)
     });
     // A split: its word in shares and what is left of its relation, four vectors of 8 bytes counted wherever they are, and 181
-    // conjunctions of 8 vectors of a bit.
-    let want = 4.0 * 8.0 + 181.0;
+    // conjunctions of 6 vectors of a bit.
+    let want = 4.0 * 8.0 + 181.0 * 6.0 / 8.0;
     for held in held {
         let held = held.unwrap();
         assert!(
