@@ -43,7 +43,7 @@ impl Lengths {
             ..Self::default()
         };
         match entry {
-            Entry::Products { terms, rest } => {
+            Entry::Products { terms, rest, .. } => {
                 lengths.factors = terms.len() * whole(rest.right.own.len());
             }
             Entry::Bilinear { f, x, y, .. } => {
