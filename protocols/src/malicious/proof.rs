@@ -24,6 +24,9 @@ mod bit_kernels;
 mod bits;
 mod challenge;
 mod combinations;
+mod dot_rows;
+#[cfg(target_arch = "x86_64")]
+mod dot_vectors;
 mod dots;
 mod field;
 mod fold;

@@ -1,13 +1,14 @@
 //! Bits of words, with the weights of the relations that they stand in: C and D of the claim.
 //!
-//! A relation weighs bit b with 2^(b + up - from) from bit `from` on. At the first level a block is a nibble: within it the
-//! weights are those of its lowest bit times 1, 2, 4, 8, so what is summed over millions of words is one λ for each pair of
-//! nibbles (β, γ) of a row. At the second a block is half a word, whose nibbles are folded whenever they are needed; folded again,
-//! a half is a sum of four table entries for its bytes. Neither C nor D is written down before it has two elements a word.
+//! A relation weighs bit b with 2^(b + up - from) from bit `from` on. At the first level a block is a nibble, and as the weights
+//! are those of an integer's bits, Σ_rows β_j·(weighted γ_l) is one integer, β_j moved to where γ_l stands: what is summed are
+//! products λ·word. At the second a block is half a word, whose nibbles are folded whenever they are needed (`dot_rows.rs`).
+//! Neither C nor D is written down before it has two elements a word.
 
 use std::rc::Rc;
 
 use tacit_mpc::R64;
+use tacit_mpc::kernels::vectorised;
 
 use super::super::log::BitRelation;
 use super::field::Field;
@@ -16,20 +17,16 @@ use super::prime_sum::PrimeSum;
 
 /// Bits in a row: the block length of the first level.
 pub(super) const K: usize = 4;
-/// Rows of a word.
-const ROWS: usize = 64 / K;
-/// Rows of half a word: the block length of the second level.
-pub(super) const HALF: usize = ROWS / 2;
 /// Nibbles.
 const NIBBLES: usize = 1 << K;
-/// Words that go through all rows together: what stays in the first-level cache.
-const PART: usize = 256;
+/// Words that go through all pairs of bits together: what stays in the first-level cache.
+const PART: usize = 1024;
 
 /// From which bit on a relation weighs, and the weight of bit 0 as if it counted: 2^(up - from).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Scale {
-    from: usize,
-    scale: u64,
+    pub(super) from: usize,
+    pub(super) scale: u64,
 }
 
 impl Scale {
@@ -44,34 +41,15 @@ impl Scale {
             scale: f.mul(f.power_of_two(weight.up), from),
         }
     }
-
-    /// The first row with a bit that counts.
-    fn row(&self) -> usize {
-        self.from / K
-    }
-
-    /// The bits of a row that count.
-    fn mask(&self, row: usize) -> usize {
-        if row == self.row() {
-            ((NIBBLES - 1) << (self.from % K)) & (NIBBLES - 1)
-        } else {
-            NIBBLES - 1
-        }
-    }
-
-    /// The weight of the lowest bit of each row, were it to count.
-    fn rows(&self, f: Prime) -> [u64; ROWS] {
-        std::array::from_fn(|i| f.mul(self.scale, f.power_of_two((K * i) as u32)))
-    }
 }
 
 /// The words of one dealer that are in the same relations.
 pub(super) struct Dots {
     /// Shares of the bits, where they are known.
-    beta: Option<Rc<Vec<R64>>>,
-    gamma: Option<Rc<Vec<R64>>>,
-    len: usize,
-    relations: Vec<Scale>,
+    pub(super) beta: Option<Rc<Vec<R64>>>,
+    pub(super) gamma: Option<Rc<Vec<R64>>>,
+    pub(super) len: usize,
+    pub(super) relations: Vec<Scale>,
     /// The λ of all words in the first relation, then in the second, ….
     lambda: Rc<Vec<u64>>,
 }
@@ -102,12 +80,12 @@ impl Dots {
     }
 
     /// The λ of relation m.
-    fn lambda(&self, m: usize) -> &[u64] {
+    pub(super) fn lambda(&self, m: usize) -> &[u64] {
         &self.lambda[m * self.len..][..self.len]
     }
 
     /// Both halves, at the dealer.
-    fn both(&self) -> Option<(&[R64], &[R64])> {
+    pub(super) fn both(&self) -> Option<(&[R64], &[R64])> {
         Some((self.beta.as_deref()?, self.gamma.as_deref()?))
     }
 }
@@ -115,210 +93,52 @@ impl Dots {
 /// Relations that a word can be in.
 pub(in crate::malicious) const RELATIONS: usize = 8;
 
-/// Σ λ·w for λ < 2^61, w < 2^63 and at most eight terms, which do not overflow.
-fn products(terms: impl Iterator<Item = (u64, u64)>) -> u128 {
-    terms.map(|(l, w)| u128::from(l) * u128::from(w)).sum()
-}
+/// Bit 0 of every nibble.
+const FIRST_BITS: u64 = u64::MAX / (NIBBLES as u64 - 1);
 
-fn nibble(word: R64, row: usize) -> usize {
-    (word.0 >> (K * row)) as usize & (NIBBLES - 1)
-}
-
-/// Σ_j c_j·bit_j for every nibble.
-fn subset_sums(f: Prime, c: &[u64; K]) -> [u64; NIBBLES] {
-    let mut sums = [0; NIBBLES];
-    for (bit, &c) in c.iter().enumerate() {
-        for nibble in 0..1 << bit {
-            sums[nibble | 1 << bit] = f.add(sums[nibble], c);
-        }
-    }
-    sums
-}
-
-/// M_jl = Σ λ·β_j·(weighted γ_l) over all rows of what this party deals.
+/// The sums M_jl + M_lj, at j < l, of M_jl = Σ λ·β_j·(weighted γ_l) over all rows of what this party deals; M_jj at j.
 pub(super) fn first_gram(f: Prime, dots: &[Dots]) -> [u64; K * K] {
-    // For every kind of relation and row: the sum of λ for each pair of nibbles.
-    let mut kinds: Vec<(Scale, Vec<[u128; NIBBLES * NIBBLES]>)> = Vec::new();
+    let mut gram = [0; K * K];
+    let mut both = [0; PART];
     for dots in dots {
         let Some((beta, gamma)) = dots.both() else {
             continue;
         };
-        for (m, &scale) in dots.relations.iter().enumerate() {
-            let at = kinds.iter().position(|(s, _)| *s == scale);
-            let at = at.unwrap_or_else(|| {
-                kinds.push((scale, vec![[0; NIBBLES * NIBBLES]; ROWS]));
-                kinds.len() - 1
-            });
-            let tables = &mut kinds[at].1;
+        for (m, scale) in dots.relations.iter().enumerate() {
+            let counts = u64::MAX << scale.from;
+            let mut sums = [PrimeSum::default(); K * K];
             let parts = beta.chunks(PART).zip(gamma.chunks(PART));
             for ((beta, gamma), lambda) in parts.zip(dots.lambda(m).chunks(PART)) {
-                for (row, table) in tables.iter_mut().enumerate().skip(scale.row()) {
-                    for ((&beta, &gamma), &lambda) in beta.iter().zip(gamma).zip(lambda) {
-                        table[nibble(beta, row) * NIBBLES + nibble(gamma, row)] +=
-                            u128::from(lambda);
+                for (j, l) in (0..K).flat_map(|j| (j..K).map(move |l| (j, l))) {
+                    // β_j where γ_l stands, whose weight is that of a bit of an integer; both ways, which never meet.
+                    let (at_j, at_l) = (counts & FIRST_BITS << j, counts & FIRST_BITS << l);
+                    if at_j | at_l == 0 {
+                        continue;
                     }
+                    vectorised(|| {
+                        for (both, (b, g)) in both.iter_mut().zip(beta.iter().zip(gamma)) {
+                            let (up, down) = (b.0 << (l - j) & at_l, b.0 >> (l - j) & at_j);
+                            *both = (up | down) & g.0;
+                        }
+                    });
+                    sums[K * j + l].add_dot(&both[..lambda.len()], lambda);
                 }
             }
-        }
-    }
-    let mut gram = [0; K * K];
-    for (scale, tables) in kinds {
-        let weights = scale.rows(f);
-        for (row, table) in tables.iter().enumerate().skip(scale.row()) {
-            for j in 0..K {
-                for l in (0..K).filter(|l| scale.mask(row) >> l & 1 == 1) {
-                    let entries = table.iter().enumerate();
-                    let sum = entries
-                        .filter(|(k, _)| (k / NIBBLES) >> j & 1 == 1 && (k % NIBBLES) >> l & 1 == 1)
-                        .fold(0, |s, (_, &sum)| f.add(s, f.wide(sum)));
-                    let weighted = f.mul(f.mul(weights[row], 1 << l), sum);
-                    gram[K * j + l] = f.add(gram[K * j + l], weighted);
-                }
+            for (gram, sum) in gram.iter_mut().zip(sums) {
+                *gram = f.add(*gram, f.mul(scale.scale, f.reduce(sum)));
             }
         }
     }
     gram
 }
 
-/// What rows fold to under the Lagrange polynomials of the first challenge.
-pub(super) struct Rows {
-    f: Prime,
-    /// Of β.
-    beta: [u64; NIBBLES],
-    /// Of γ with the weights of its bits in a row.
-    gamma: [u64; NIBBLES],
-}
-
-impl Rows {
-    pub(super) fn new(f: Prime, lagrange: &[u64; K]) -> Self {
-        let doubled = std::array::from_fn(|l| f.mul(1 << l, lagrange[l]));
-        Self {
-            f,
-            beta: subset_sums(f, lagrange),
-            gamma: subset_sums(f, &doubled),
-        }
-    }
-
-    /// Of γ in a relation: what λ multiplies, for every row and nibble.
-    fn weighted(&self, scale: Scale) -> [[u64; NIBBLES]; ROWS] {
-        let (f, weights) = (self.f, scale.rows(self.f));
-        std::array::from_fn(|row| {
-            std::array::from_fn(|nibble| {
-                if row < scale.row() {
-                    0
-                } else {
-                    f.mul(weights[row], self.gamma[nibble & scale.mask(row)])
-                }
-            })
-        })
-    }
-
-    /// Adds to the sums of [`Field::gram`] those of (C, D) at this party's relations, half a word being a block.
-    pub(super) fn gram(&self, dots: &[Dots], out: &mut [PrimeSum]) {
-        let f = self.f;
-        for dots in dots {
-            let Some((beta, gamma)) = dots.both() else {
-                continue;
-            };
-            let weighted: Vec<_> = dots.relations.iter().map(|&s| self.weighted(s)).collect();
-            let (mut c, mut d) = ([0; ROWS * PART], [0; ROWS * PART]);
-            for start in (0..dots.len).step_by(PART) {
-                let end = dots.len.min(start + PART);
-                for (c, &beta) in c
-                    .as_chunks_mut::<ROWS>()
-                    .0
-                    .iter_mut()
-                    .zip(&beta[start..end])
-                {
-                    *c = std::array::from_fn(|row| self.beta[nibble(beta, row)]);
-                }
-                for (d, g) in d.as_chunks_mut::<ROWS>().0.iter_mut().zip(start..end) {
-                    *d = std::array::from_fn(|row| {
-                        let terms = weighted.iter().enumerate().map(|(m, weighted)| {
-                            (dots.lambda(m)[g], weighted[row][nibble(gamma[g], row)])
-                        });
-                        // Four products of reduced numbers are reduced at once.
-                        let sum = products(terms);
-                        if weighted.len() <= 4 {
-                            f.word(sum)
-                        } else {
-                            f.wide(sum)
-                        }
-                    });
-                }
-                let n = ROWS * (end - start);
-                f.gram(&c[..n], &d[..n], HALF, out);
-            }
-        }
-    }
-
-    /// Appends both halves of every word of β, folded again with `c`; zeros where it is not known.
-    pub(super) fn fold_beta(&self, dots: &[Dots], c: &[u64; HALF], out: &mut Vec<u64>) {
-        let f = self.f;
-        let tables: [[u64; 256]; HALF / 2] = std::array::from_fn(|k| {
-            std::array::from_fn(|byte| {
-                let low = f.mul(c[2 * k], self.beta[byte % NIBBLES]);
-                f.add(low, f.mul(c[2 * k + 1], self.beta[byte / NIBBLES]))
-            })
-        });
-        for dots in dots {
-            let Some(beta) = dots.beta.as_deref() else {
-                out.resize(out.len() + 2 * dots.len, 0);
-                continue;
-            };
-            for word in beta {
-                for half in word.0.to_le_bytes().as_chunks::<{ HALF / 2 }>().0 {
-                    // Four summands below 2^61 do not overflow.
-                    let bytes = half.iter().zip(&tables);
-                    out.push(f.lift(bytes.map(|(&b, t)| t[usize::from(b)]).sum()));
-                }
-            }
-        }
-    }
-
-    /// The same for weighted γ.
-    pub(super) fn fold_gamma(&self, dots: &[Dots], c: &[u64; HALF], out: &mut Vec<u64>) {
-        let f = self.f;
-        for dots in dots {
-            let Some(gamma) = dots.gamma.as_deref() else {
-                out.resize(out.len() + 2 * dots.len, 0);
-                continue;
-            };
-            let tables: Vec<[[u64; 256]; ROWS / 2]> = dots
-                .relations
-                .iter()
-                .map(|&scale| {
-                    let rows = self.weighted(scale);
-                    std::array::from_fn(|k| {
-                        std::array::from_fn(|byte| {
-                            let low = f.mul(c[2 * k % HALF], rows[2 * k][byte % NIBBLES]);
-                            let high = rows[2 * k + 1][byte / NIBBLES];
-                            f.add(low, f.mul(c[2 * k % HALF + 1], high))
-                        })
-                    })
-                })
-                .collect();
-            let from: Vec<usize> = dots.relations.iter().map(|s| s.from / 8).collect();
-            for (g, word) in gamma.iter().enumerate() {
-                let bytes = word.0.to_le_bytes();
-                for half in [0..4, 4..8] {
-                    let terms = tables.iter().enumerate().map(|(m, tables)| {
-                        let counting = half.start.max(from[m])..half.end;
-                        let weights = counting.map(|k| tables[k][usize::from(bytes[k])]);
-                        (dots.lambda(m)[g], weights.sum())
-                    });
-                    out.push(f.wide(products(terms)));
-                }
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::cmp::Ordering::{Equal, Greater, Less};
     use std::num::Wrapping;
 
     use super::super::super::log::Weight;
+    use super::super::dot_rows::{HALF, Rows};
     use super::super::kernels;
     use super::*;
 
@@ -326,7 +146,17 @@ mod tests {
     /// weights, words at the ends and between, more words than go through together.
     #[test]
     fn bits_are_weighed_as_their_relations_say() {
-        let f = Prime::from_seed(&[5; 32]);
+        check(Prime::from_seed(&[5; 32]));
+        check(Prime::of((1 << 61) - 1));
+    }
+
+    /// The same without vectors.
+    #[test]
+    fn bits_are_weighed_one_by_one_alike() {
+        check(Prime::of(1_000_003));
+    }
+
+    fn check(f: Prime) {
         let draw = |k: usize| {
             f.uniform([
                 k as u64 * 0x9E37_79B9_7F4A_7C15,
@@ -341,7 +171,7 @@ mod tests {
                 right: None,
             })
             .into();
-        let n = PART + 7;
+        let n = 4 * PART + 7;
         let words = |seed: usize| -> Vec<R64> {
             let ends = [0, u64::MAX, 1 << 63, 0xF0F0_1234_FFFF_8888];
             let ends = ends.into_iter().cycle().take(16);
@@ -376,7 +206,12 @@ mod tests {
         };
         let got = first_gram(f, &dots);
         for (j, l) in (0..K).flat_map(|j| (0..K).map(move |l| (j, l))) {
-            assert_eq!(got[K * j + l], gram(&c, &d, K, j, l), "{j}, {l}");
+            let want = match j.cmp(&l) {
+                Less => f.add(gram(&c, &d, K, j, l), gram(&c, &d, K, l, j)),
+                Equal => gram(&c, &d, K, j, j),
+                Greater => 0,
+            };
+            assert_eq!(got[K * j + l], want, "{j}, {l}");
         }
 
         let first: [u64; K] = std::array::from_fn(|k| draw(40_000 + k));

@@ -2,7 +2,6 @@
 
 use bytemuck::cast_slice;
 use tacit_mpc::R64;
-use tacit_mpc::kernels::vectorised;
 
 use super::field::Field;
 use super::kernels;
@@ -10,12 +9,13 @@ use super::prime::Prime;
 #[cfg(target_arch = "x86_64")]
 use super::prime_products::Modulus;
 use super::prime_sum::{PrimeSum, integer_dot};
+#[cfg(target_arch = "x86_64")]
 use super::strength::PRIME_BITS;
 
 impl Prime {
     /// For vectors, which do not know the small primes of tests.
     #[cfg(target_arch = "x86_64")]
-    fn vectors(self) -> Option<Modulus> {
+    pub(super) fn vectors(self) -> Option<Modulus> {
         let modulus = Modulus {
             p: self.p,
             inverse: self.inverse,
@@ -25,15 +25,11 @@ impl Prime {
 
     /// Appends ring elements as integers, mod p.
     pub(super) fn lift_all(self, words: &[R64], out: &mut Vec<u64>) {
-        if self.bits != PRIME_BITS {
-            return out.extend(words.iter().map(|w| self.lift(w.0)));
-        }
-        // A word is below 16p, and 8p is below 2^64.
-        let halved = |x: u64, e: u32| x.min(x.wrapping_sub(self.p << e));
-        vectorised(|| {
-            let words = words.iter();
-            out.extend(words.map(|w| (0..4).rev().fold(w.0, halved)));
-        });
+        #[cfg(target_arch = "x86_64")]
+        let done = self.vectors().map_or(0, |m| m.lift(cast_slice(words), out));
+        #[cfg(not(target_arch = "x86_64"))]
+        let done = 0;
+        out.extend(words[done..].iter().map(|w| self.lift(w.0)));
     }
 
     /// Appends x·y / 2^104 for ring elements as integers and reduced numbers: what eight products at a time are reduced to.

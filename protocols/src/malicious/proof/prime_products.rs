@@ -25,6 +25,16 @@ pub(super) struct Modulus {
 }
 
 impl Modulus {
+    /// Appends words as integers, reduced.
+    pub(super) fn lift(self, x: &[u64], out: &mut Vec<u64>) -> usize {
+        if !found() {
+            return 0;
+        }
+        // SAFETY: the features were found.
+        unsafe { lift(&Vectors::new(self), x, out) }
+        x.len() / LANES * LANES
+    }
+
     /// Appends x·y / 2^104 for any words x and reduced y.
     pub(super) fn weigh(self, x: &[u64], y: &[u64], out: &mut Vec<u64>) -> usize {
         if !found() {
@@ -69,7 +79,7 @@ impl Modulus {
 }
 
 /// What a reduction needs.
-struct Vectors {
+pub(super) struct Vectors {
     p: __m512i,
     high: __m512i,
     inverse: __m512i,
@@ -84,7 +94,7 @@ fn each(x: u64) -> __m512i {
 impl Vectors {
     #[target_feature(enable = "avx512f,avx512ifma")]
     #[inline]
-    fn new(m: Modulus) -> Self {
+    pub(super) fn new(m: Modulus) -> Self {
         Self {
             p: each(m.p),
             high: each(m.p >> 52),
@@ -95,7 +105,7 @@ impl Vectors {
     /// The sum divided by 2^104, reduced: for limbs below 2^63, 2^63 and 2^60.
     #[target_feature(enable = "avx512f,avx512ifma")]
     #[inline]
-    fn reduced(&self, [low, middle, high]: Sum) -> __m512i {
+    pub(super) fn reduced(&self, [low, middle, high]: Sum) -> __m512i {
         let (lo, hi) = (_mm512_madd52lo_epu64, _mm512_madd52hi_epu64);
         let zero = _mm512_setzero_si512();
         // A multiple of p makes the lowest limb zero, then the next.
@@ -110,6 +120,13 @@ impl Vectors {
         self.below(x, 0)
     }
 
+    /// Words below 8p, reduced.
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[inline]
+    pub(super) fn lifted(&self, x: __m512i) -> __m512i {
+        self.below(self.below(self.below(x, 2), 1), 0)
+    }
+
     /// x - 2^e·p, or x where that is negative.
     #[target_feature(enable = "avx512f,avx512ifma")]
     #[inline]
@@ -117,9 +134,18 @@ impl Vectors {
         let p = match e {
             0 => self.p,
             1 => _mm512_slli_epi64::<1>(self.p),
-            _ => _mm512_slli_epi64::<2>(self.p),
+            2 => _mm512_slli_epi64::<2>(self.p),
+            _ => _mm512_slli_epi64::<3>(self.p),
         };
         _mm512_min_epu64(x, _mm512_sub_epi64(x, p))
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512ifma")]
+fn lift(m: &Vectors, x: &[u64], out: &mut Vec<u64>) {
+    for x in x.as_chunks::<LANES>().0 {
+        // A word is below 16p.
+        out.extend_from_slice(&words(m.lifted(m.below(vector(x), 3))));
     }
 }
 
@@ -246,7 +272,7 @@ fn nibbles(m: &Vectors, tables: &[[u64; 16]; 12], x: &mut [u64]) {
                 at = _mm512_srli_epi64::<4>(at);
             }
             // Seven numbers below p, and 8p is below 2^64.
-            sum = m.below(m.below(m.below(sum, 2), 1), 0);
+            sum = m.lifted(sum);
         }
         *x = words(sum);
     }

@@ -13,16 +13,21 @@ pub(crate) struct PrimeSum {
 /// Σ x·y over the integers.
 pub(super) fn integer_dot(x: &[u64], y: &[u64]) -> PrimeSum {
     let mut sum = PrimeSum::default();
-    #[cfg(target_arch = "x86_64")]
-    let done = prime_products::dot(x, y, &mut sum);
-    #[cfg(not(target_arch = "x86_64"))]
-    let done = 0;
-    let rest = x[done..].iter().zip(&y[done..]);
-    rest.for_each(|(&x, &y)| sum.add_product(x, y));
+    sum.add_dot(x, y);
     sum
 }
 
 impl PrimeSum {
+    /// Adds Σ x·y.
+    pub(super) fn add_dot(&mut self, x: &[u64], y: &[u64]) {
+        #[cfg(target_arch = "x86_64")]
+        let done = prime_products::dot(x, y, self);
+        #[cfg(not(target_arch = "x86_64"))]
+        let done = 0;
+        let rest = x[done..].iter().zip(&y[done..]);
+        rest.for_each(|(&x, &y)| self.add_product(x, y));
+    }
+
     /// Adds x·y. Carries out of 128 bits are counted in `high`, so a sum may have 2^64 terms.
     #[inline(always)]
     pub(super) fn add_product(&mut self, x: u64, y: u64) {
