@@ -355,6 +355,7 @@ epoch_loss = true
             );
         }
         let refused = |lines: &str| asked(lines).unwrap_err().to_string();
+        assert!(refused("[protocol]\nverify_every_mib = 64\n").contains("rep3-malicious"));
         assert!(refused("[protocol]\ncomparison = \"fast\"\n").contains("few-rounds"));
         assert!(refused("[protocol]\nrounding = 1\n").contains("rounding"));
     }

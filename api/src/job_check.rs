@@ -47,8 +47,16 @@ pub(crate) fn check(job: &JobSpec) -> Result<(), JobError> {
 }
 
 fn protocol(job: &JobSpec) -> Result<(), JobError> {
-    let ProtocolSpec { name, comparison } = job.protocol;
+    let ProtocolSpec {
+        name,
+        comparison,
+        verify_every_mib,
+    } = job.protocol;
     if name == Protocol::Rep3 {
+        if verify_every_mib.is_some() {
+            let problem = format!("is for {}: {name} proves nothing", Protocol::Rep3Malicious);
+            return Err(wrong("protocol.verify_every_mib", problem));
+        }
         return Ok(());
     }
     if comparison != Comparison::Auto {

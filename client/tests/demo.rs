@@ -85,10 +85,11 @@ fn breast_cancer_where_a_party_may_cheat_matches_the_pooled_rows() {
 #[test]
 fn a_party_that_lies_once_is_exposed_and_nothing_is_released() {
     let temporary = tempfile::tempdir().unwrap();
+    let kept = temporary.path().join("kept");
     let demo = |protocol: &str| {
         let args = ["demo", "--json", "--cheat", "1", "--protocol", protocol];
         let mut demo = tacit();
-        demo.args(args).env("TMPDIR", temporary.path());
+        demo.args(args).arg("--keep").arg(&kept);
         demo.output().unwrap()
     };
     let output = demo("rep3-malicious");
@@ -107,6 +108,18 @@ fn a_party_that_lies_once_is_exposed_and_nothing_is_released() {
         let by_west = found["reporter"] == "west";
         let suspects = found["suspects"].as_array().unwrap();
         assert!(by_west || suspects.contains(&"west".into()), "{told}");
+    }
+    // Who found it computes with the same two no more.
+    for found in found
+        .iter()
+        .map(|found| found["reporter"].as_str().unwrap())
+    {
+        let incidents = std::fs::read_dir(kept.join(found).join("incidents")).unwrap();
+        let incidents: Vec<_> = incidents
+            .map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap())
+            .collect();
+        assert_eq!(incidents.len(), 1);
+        assert!(incidents[0].contains("west"), "{incidents:?}");
     }
     // By the weaker protocol there is nothing to show.
     let output = demo("rep3");

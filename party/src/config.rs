@@ -49,6 +49,9 @@ pub struct Config {
     /// The directory for certificates of others' misbehaviour.
     #[serde(default = "evidence")]
     pub evidence: PathBuf,
+    /// The directory for sessions in which somebody cheated: while one lies there, its three do not compute together.
+    #[serde(default = "incidents")]
+    pub incidents: PathBuf,
     /// The data sets that this party declares, by the name that jobs use.
     #[serde(default)]
     pub datasets: BTreeMap<String, DatasetFiles>,
@@ -138,6 +141,10 @@ fn evidence() -> PathBuf {
     "evidence".into()
 }
 
+fn incidents() -> PathBuf {
+    "incidents".into()
+}
+
 impl Config {
     /// A configuration with defaults for a directory that `party init` filled: no data sets, and a policy that refuses
     /// everything.
@@ -150,6 +157,7 @@ impl Config {
             identity: directory.join("party.key"),
             journal: directory.join("jobs.journal"),
             evidence: directory.join(evidence()),
+            incidents: directory.join(incidents()),
             datasets: BTreeMap::new(),
             models: BTreeMap::new(),
             policy: Policy::default(),
@@ -176,6 +184,7 @@ impl Config {
             &mut config.identity,
             &mut config.journal,
             &mut config.evidence,
+            &mut config.incidents,
         ];
         let declared = config.datasets.values_mut();
         let declared = declared.flat_map(|files| [&mut files.file, &mut files.description]);
@@ -207,6 +216,10 @@ journal = "jobs.journal"
 
 # Where certificates are kept that convict another party of misbehaviour; `tacit evidence FILE` checks one.
 evidence = "evidence"
+
+# Sessions in which a proof failed, a file each. While one lies here, jobs computed by the same three are declined: put it away
+# when you know what happened.
+incidents = "incidents"
 
 # The data sets of this party, by the name that jobs use. `file` is CSV whose first line names the columns.
 # `description` is TOML with the [data] table of a job file; a job file that you have reviewed will do. The rows are
@@ -280,6 +293,7 @@ mod tests {
             &mut config.identity,
             &mut config.journal,
             &mut config.evidence,
+            &mut config.incidents,
         ];
         let declared = config.datasets.values_mut();
         let declared = declared.flat_map(|files| [&mut files.file, &mut files.description]);

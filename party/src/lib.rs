@@ -25,6 +25,7 @@ mod coin;
 mod control;
 mod dataset;
 mod desk;
+mod incidents;
 mod journal;
 mod lie;
 mod link_speed;

@@ -65,6 +65,15 @@ pub(crate) enum Declined {
     /// The job has run here before.
     #[error("this job has already run here: submit it again to sign it anew")]
     Replay,
+    /// A session of the same three ended in a failed proof, and the operator has not said that it is understood.
+    #[error(
+        "job {0}, computed by the same three parties, ended in a failed proof: until my operator has put that incident away, I \
+         do not compute with them"
+    )]
+    Incident(String),
+    /// What happened before cannot be told. Why is this institution's own business, and only in its log.
+    #[error("my record of incidents cannot be read: its operator finds the reason in my log")]
+    NoRecord,
     /// The party's policy forbids it.
     #[error(transparent)]
     Policy(#[from] Refusal),
@@ -129,6 +138,9 @@ pub(crate) fn consider(party: &Party, offer: &Offer) -> Result<Accepted, Decline
         }
     }
     let seats = Seats::new(&job, &party.name).ok_or(Declined::NoPart)?;
+    if seats.computes() {
+        check_incidents(party, &id, &job)?;
+    }
     let work = match &job.service {
         Some(service) => serve(party, &job, service, &signed.model)?,
         None => train(party, &id, &job, &seats)?,
@@ -140,6 +152,18 @@ pub(crate) fn consider(party: &Party, offer: &Offer) -> Result<Accepted, Decline
         seats,
         work,
     })
+}
+
+/// Whoever computed a session whose proof failed does not compute together again before it is understood.
+fn check_incidents(party: &Party, id: &str, job: &JobSpec) -> Result<(), Declined> {
+    match party.incidents.among(&job.compute) {
+        Ok(None) => Ok(()),
+        Ok(Some(incident)) => Err(Declined::Incident(incident.job)),
+        Err(error) => {
+            tracing::error!(job = id, "{error}");
+            Err(Declined::NoRecord)
+        }
+    }
 }
 
 /// What this party brings to a service.

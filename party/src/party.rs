@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 
 use crate::config::Config;
 use crate::dataset::{Dataset, DatasetError};
+use crate::incidents::Incidents;
 use crate::journal::{Journal, JournalError};
 use crate::net::{Connector, Deadlines, Limits, Listener, Registry};
 use crate::own_model::{OwnModel, OwnModelError};
@@ -75,6 +76,7 @@ pub(crate) struct Party {
     pub(crate) journal: Journal,
     /// The directory for certificates of others' misbehaviour.
     pub(crate) evidence: PathBuf,
+    pub(crate) incidents: Incidents,
     pub(crate) connector: Connector,
     /// Sessions that ended in a failed proof since the party started.
     pub(crate) failures: Failures,
@@ -136,6 +138,7 @@ impl Party {
                 models,
                 journal,
                 evidence: config.evidence.clone(),
+                incidents: Incidents::at(&config.incidents),
                 connector,
                 failures: Failures::default(),
                 services: Arc::new(Semaphore::new(services)),

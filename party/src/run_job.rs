@@ -19,6 +19,7 @@ use tacit_protocols::malicious::MaliciousEngine;
 use tacit_protocols::rep3::Rep3Engine;
 
 use crate::broadcast::{BroadcastError, Voice};
+use crate::incidents::{Incident, Incidents};
 use crate::journal::{Entry, JournalError};
 use crate::lie::LiesOnce;
 use crate::net::{SessionId, TlsNet};
@@ -141,14 +142,23 @@ pub(crate) fn run(
             });
             let reason = match &cheating {
                 Some(Cheating { what, suspects, .. }) => {
-                    let suspects = suspects.join(" or ");
+                    let reason = format!("cheating in {what}: {} did it", suspects.join(" or "));
+                    remember(
+                        &party.incidents,
+                        Incident {
+                            job: id.clone(),
+                            attempt,
+                            computing: seats.computing().to_vec(),
+                            found: what.clone(),
+                            suspects: suspects.clone(),
+                        },
+                    );
                     tracing::error!(
                         job = id,
-                        "cheating in {what}: {suspects} did it. Do not compute with them again before this is understood; \
-                         sessions whose proof failed since this party started: {}",
+                        "{reason}; sessions whose proof failed since this party started: {}",
                         party.failures.count()
                     );
-                    format!("cheating in {what}: {suspects} did it")
+                    reason
                 }
                 None => seats.named(&error.to_string()),
             };
@@ -174,6 +184,21 @@ fn keep(evidence: &Path, certificate: &PeerMisbehaved, id: &str, attempt: u32) {
             path.display()
         ),
         Err(e) => tracing::error!(job = id, "the evidence cannot be kept: {e}"),
+    }
+}
+
+/// Writes down that somebody cheated, so that these three do not start again by themselves.
+fn remember(incidents: &Incidents, incident: Incident) {
+    match incidents.keep(&incident) {
+        Ok(path) => tracing::error!(
+            job = incident.job,
+            "until {} is put away I do not compute with the same two again: find out first which of them it was",
+            path.display()
+        ),
+        Err(error) => tracing::error!(
+            job = incident.job,
+            "{error}: do not compute with the same two again before it is understood"
+        ),
     }
 }
 

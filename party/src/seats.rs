@@ -44,6 +44,11 @@ impl Seats {
         self.me < COMPUTING
     }
 
+    /// The names of those that compute, in the order of their indices.
+    pub(crate) fn computing(&self) -> &[String] {
+        &self.names[..COMPUTING]
+    }
+
     /// Whether this party contributes rows.
     pub(crate) fn contributes(&self) -> bool {
         self.contributors.contains(&self.me)

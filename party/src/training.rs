@@ -181,6 +181,9 @@ impl Training<'_> {
             Protocol::Rep3Malicious => {
                 let mut engine = MaliciousEngine::new(session(keys), fraction_bits)?;
                 engine.count_failures(self.failures);
+                if let Some(mib) = self.job.protocol.verify_every_mib {
+                    engine.verify_every(usize::from(mib) << 20);
+                }
                 self.compute_by(engine, &**net, rows, observer)
             }
         }

@@ -1,5 +1,7 @@
 //! How the parties compute.
 
+use std::num::NonZeroU16;
+
 use serde::{Deserialize, Deserializer};
 
 /// How the parties compute: in a job file `protocol = "rep3-malicious"`, or a table where more is to be said.
@@ -9,6 +11,9 @@ pub struct ProtocolSpec {
     pub name: Protocol,
     /// The variant of comparisons, for [`Protocol::Rep3`].
     pub comparison: Comparison,
+    /// MiB that a party keeps for a proof before it is made, for [`Protocol::Rep3Malicious`]: less takes less memory and more
+    /// rounds. What the engine takes by itself, where the file does not say.
+    pub verify_every_mib: Option<u16>,
 }
 
 /// The protocols of three parties on replicated shares.
@@ -55,6 +60,7 @@ pub enum Comparison {
 struct Table {
     name: Protocol,
     comparison: Comparison,
+    verify_every_mib: Option<NonZeroU16>,
 }
 
 impl<'de> Deserialize<'de> for ProtocolSpec {
@@ -80,8 +86,12 @@ impl<'de> Deserialize<'de> for ProtocolSpec {
                 map: A,
             ) -> Result<ProtocolSpec, A::Error> {
                 let map = serde::de::value::MapAccessDeserializer::new(map);
-                let Table { name, comparison } = Table::deserialize(map)?;
-                Ok(ProtocolSpec { name, comparison })
+                let table = Table::deserialize(map)?;
+                Ok(ProtocolSpec {
+                    name: table.name,
+                    comparison: table.comparison,
+                    verify_every_mib: table.verify_every_mib.map(NonZeroU16::get),
+                })
             }
         }
         deserializer.deserialize_any(Either)
@@ -110,7 +120,7 @@ mod tests {
         for name in Protocol::ALL {
             let want = ProtocolSpec {
                 name,
-                comparison: Comparison::Auto,
+                ..ProtocolSpec::default()
             };
             assert_eq!(read(&format!("protocol = \"{name}\"")), Ok(want));
             assert_eq!(read(&format!("[protocol]\nname = \"{name}\"")), Ok(want));
@@ -118,14 +128,18 @@ mod tests {
         assert_eq!(
             read("[protocol]\ncomparison = \"few-rounds\""),
             Ok(ProtocolSpec {
-                name: Protocol::Rep3,
-                comparison: Comparison::FewRounds
+                comparison: Comparison::FewRounds,
+                ..ProtocolSpec::default()
             })
         );
+        let proofs = "[protocol]\nname = \"rep3-malicious\"\nverify_every_mib = ";
+        let proofs = |mib: &str| read(&format!("{proofs}{mib}"));
+        assert_eq!(proofs("64").unwrap().verify_every_mib, Some(64));
         for bad in [
             "protocol = \"rep4\"",
             "protocol = 3",
             "[protocol]\nrounding = 1",
+            "[protocol]\nname = \"rep3-malicious\"\nverify_every_mib = 0",
         ] {
             assert!(read(bad).is_err(), "{bad}");
         }

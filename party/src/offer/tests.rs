@@ -5,6 +5,7 @@ use tacit_api::sign::sign_job;
 
 use super::*;
 use crate::config::OwnedModel;
+use crate::incidents::Incident;
 use crate::journal::Entry;
 use crate::own_model::OwnModel;
 use crate::test_job::job_toml;
@@ -446,4 +447,29 @@ fn batches_do_not_wait_for_longer_than_links_may_be_silent() {
     assert_eq!(most(limit.as_millis() as u64 + 1, 60_000), Some(limit));
     // No waiting is short enough for links that are given up after two seconds.
     assert_eq!(most(0, 2000), Some(ms(0)));
+}
+
+#[test]
+fn who_cheated_does_not_compute_with_us_before_it_is_understood() {
+    let trial = Trial::new();
+    let job = trial.offer(&job_toml(""));
+    let north = &trial.parties[0];
+    let accepted = consider(north, &job).unwrap();
+    let incident = Incident {
+        job: "f00d".into(),
+        attempt: 1,
+        computing: accepted.seats.computing().to_vec(),
+        found: "the proof of run 3".into(),
+        suspects: vec!["west".into()],
+    };
+    let path = north.incidents.keep(&incident).unwrap();
+    assert!(refusal(north, &job).contains("job f00d"));
+    assert!(refusal(&trial.restarted(|_| ()), &job).contains("job f00d"));
+    // Others, and a party that contributes to them, go on.
+    let others = job_toml("").replace("\"south\"]", "\"east\"]");
+    consider(north, &trial.offer(&others)).unwrap();
+    std::fs::write(&path, "job =").unwrap();
+    assert!(refusal(north, &job).contains("finds the reason in my log"));
+    std::fs::remove_file(path).unwrap();
+    consider(north, &job).unwrap();
 }
