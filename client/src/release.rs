@@ -163,6 +163,7 @@ pub fn loss(
 #[cfg(test)]
 mod tests {
     use tacit_api::sign::sign_job;
+    use tacit_protocols::release::Copies;
 
     use super::*;
     use crate::fixture::{Consortium, consortium};
@@ -233,6 +234,60 @@ mod tests {
         assert!(error(&release, &id).contains("nothing came from south"));
         release.job = None;
         assert!(error(&release, &id).contains("without its job"));
+    }
+
+    /// A party that lies about a share it gives, of the result or of an epoch's loss, is one of the two that are named.
+    #[test]
+    fn copies_that_differ_make_no_result() {
+        let c = consortium();
+        let toml = format!(
+            "protocol = \"rep3-malicious\"\n{}",
+            tacit_examples::BREAST_CANCER.jobs[0]
+        );
+        let signed = sign_job(&c.analyst.identity, &c.roster, &toml, None).unwrap();
+        let (id, job) = (job_id(&signed), JobSpec::parse(&toml).unwrap());
+        let analyst = c.roster.member("analyst").unwrap();
+        // A sharing of zeros, with the copies of the next party; the liar changes one word of what it gives.
+        let shares = |label: &str, len: usize, liar: Option<(usize, usize)>| {
+            let sealed = (c.parties.iter().enumerate()).map(|(me, party)| {
+                let share = |j: usize| vec![[1, 2, u64::MAX - 2][j % 3]; len];
+                let salt = |j: usize| [j as u64 % 3; 2];
+                let release = tacit_protocols::Release {
+                    own: share(me),
+                    copies: Some(Copies {
+                        next: share(me + 1),
+                        salts: [salt(me), salt(me + 1)],
+                    }),
+                };
+                let mut words = release.words(me);
+                if let Some((_, word)) = liar.filter(|&(party, _)| party == me) {
+                    words[word] ^= 1;
+                }
+                seal::seal(party, &c.roster, analyst, &id, 1, label, &words).unwrap()
+            });
+            sealed.collect::<Vec<_>>()
+        };
+        let label = seal::loss_label(1);
+        let opened = |shares| loss(&c.analyst, &id, &job, 1, shares);
+        assert_eq!(opened(&shares(&label, 1, None)).unwrap(), 0.0);
+        let release = |liar| Release {
+            job: Some(signed.clone()),
+            shares: shares(RESULT, 37, liar),
+        };
+        assert!(open(&c.analyst, &id, &release(None)).is_ok());
+        for liar in 0..3 {
+            // A share and a hash.
+            for (of_loss, of_result) in [(0, 30), (6, 42)] {
+                let errors = [
+                    opened(&shares(&label, 1, Some((liar, of_loss)))).unwrap_err(),
+                    open(&c.analyst, &id, &release(Some((liar, of_result)))).unwrap_err(),
+                ];
+                for error in errors.map(|e| e.to_string()) {
+                    assert!(error.contains(&job.compute[liar]), "{error}");
+                    assert!(error.contains("different copies"), "{error}");
+                }
+            }
+        }
     }
 
     #[test]

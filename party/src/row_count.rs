@@ -2,14 +2,18 @@
 //!
 //! Without padding, contributors announce their numbers to the computing parties, who need them as shapes. With padding,
 //! everybody contributes as many rows as the job says and shares the weight of each, 1 or 0, first; the computing parties
-//! open the sum of all weights alone: the weights that are counted are those that train. That each is 0 or 1 is not
-//! checked, so a contributor that lies about its weights can still fill the room that others leave. Contributors that do not compute are told the total.
+//! open the sum of all weights: the weights that are counted are those that train. Contributors that do not compute are told
+//! the total.
+//!
+//! That each weight is 0 or 1 is checked on shares: of w as an integer mod 2^64, w(w-1) is opened, which is 0 for these two alone
+//! (w and w-1 have no factor in common, so 2^64 divides one of them) and tells nothing else of an honest contributor. 24 bytes
+//! and 1 round a row, and the opening with that of the sum.
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tacit_api::job::JobSpec;
 use tacit_mpc::net::Transport;
-use tacit_mpc::{Error, PartyId};
+use tacit_mpc::{Bilinear, Error, PartyId};
 use tacit_nn::Layout;
 use tacit_protocols::Replicated;
 use tacit_protocols::rep3::contribute;
@@ -62,7 +66,7 @@ pub(crate) fn announce(
     rows: &Rows,
 ) -> Result<usize, TrainError> {
     if let Some(weights) = &rows.weights {
-        contribute::send(net, &encode(weights, job.training.fraction_bits)?)?;
+        contribute::send(net, &encode(weights, 0)?)?;
     } else {
         send_to_computing(net, rows.len())?;
     }
@@ -93,7 +97,10 @@ pub(crate) fn collect<E: Replicated>(
     rows: Option<&Rows>,
 ) -> Result<RowCounts<E::Value>, TrainError> {
     match job.data.pad_rows {
-        Some(bound) => collect_weights(engine, net, seats, rows, bound),
+        Some(bound) => {
+            let fraction_bits = job.training.fraction_bits;
+            collect_weights(engine, net, seats, rows, bound, fraction_bits)
+        }
         None => collect_numbers(net, seats, job, rows),
     }
 }
@@ -104,31 +111,41 @@ fn collect_weights<E: Replicated>(
     seats: &Seats,
     rows: Option<&Rows>,
     bound: usize,
+    fraction_bits: u32,
 ) -> Result<RowCounts<E::Value>, TrainError> {
-    let each = vec![bound; seats.contributors().len()];
+    let contributors = seats.contributors();
+    let each = vec![bound; contributors.len()];
     let own = rows.and_then(|rows| rows.weights.as_ref());
+    // As integers: the word 1 is the number 2^-f.
+    let unit = (-f64::from(fraction_bits)).exp2();
+    let own = own.map(|weights| weights * unit);
     let shapes = each.iter().map(|&rows| vec![rows, 1]);
-    let weights = exchange(engine, net, seats, own, shapes)?;
-    let total = open_count(engine, &weights)?;
+    let words = exchange(engine, net, seats, own.as_ref(), shapes)?;
+    let total = open_count(engine, &words, unit)?.map_err(|row| TrainError::Weight {
+        contributor: contributors[row / bound],
+    })?;
     Ok(RowCounts {
         each,
         total,
-        weights: Some(weights),
+        weights: Some(engine.linear(&[(1 << fraction_bits, &words)], 0.0)?),
     })
 }
 
-/// Opens how many of the rows with these weights are real.
-pub(crate) fn open_count<E: Replicated>(
+/// Opens how many of these weights, integers times `unit`, are 1, or a row of which the weight is neither 0 nor 1.
+fn open_count<E: Replicated>(
     engine: &mut E,
-    weights: &E::Value,
-) -> Result<usize, TrainError> {
-    let most = engine.shape(weights).iter().product();
-    let sum = engine.layout(&Layout::Sum { axis: 0 }, weights)?;
-    let sum = engine.open(&[&sum])?.iter().map(|x| x.sum()).sum::<f64>();
-    if sum.fract() != 0.0 || !(0.0..=most as f64).contains(&sum) {
-        return Err(TrainError::Weights { most });
-    }
-    Ok(sum as usize)
+    words: &E::Value,
+    unit: f64,
+) -> Result<Result<usize, usize>, TrainError> {
+    let squares = engine.product(Bilinear::Mul, words, words)?;
+    let wrong = engine.linear(&[(1, &squares), (-1, words)], 0.0)?;
+    let sum = engine.layout(&Layout::Sum { axis: 0 }, words)?;
+    let opened = engine.open(&[&wrong, &sum])?;
+    Ok(match opened[0].iter().position(|&wrong| wrong != 0.0) {
+        Some(row) => Err(row),
+        // Exact: so many ones.
+        None => Ok((opened[1].sum() / unit) as usize),
+    })
 }
 
 fn collect_numbers<V>(
@@ -178,7 +195,8 @@ fn compare(net: &dyn Transport, each: &[usize]) -> Result<(), TrainError> {
     });
     let own = Bytes::copy_from_slice(&hash.finalize());
     let others = || (0..COMPUTING).filter(|&peer| peer != net.me());
-    others().try_for_each(|peer| net.send(peer, own.clone()))?;
+    // Who is gone already has found a difference, and its hash tells it.
+    let sent: Vec<_> = others().map(|peer| net.send(peer, own.clone())).collect();
     for peer in others() {
         if net.recv(peer)? != own {
             let what =
@@ -186,7 +204,7 @@ fn compare(net: &dyn Transport, each: &[usize]) -> Result<(), TrainError> {
             return Err(Error::PeerMisbehaved { peer, what }.into());
         }
     }
-    Ok(())
+    Ok(sent.into_iter().collect::<Result<_, _>>()?)
 }
 
 /// A computing party tells the contributors that do not compute.

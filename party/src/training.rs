@@ -13,7 +13,7 @@
 //!
 //! The script is the same by every protocol: contributors that compute input their rows into the engine, those that do not
 //! share them to the three, who compare what each two of them got. By `rep3-malicious` whatever leaves the engine (the number
-//! of padded rows, losses, results) has been proved by then.
+//! of padded rows, that each is padding or none, losses, results) has been proved by then.
 
 use std::sync::Arc;
 
@@ -56,11 +56,11 @@ pub(crate) enum TrainError {
     /// A contributor heard different totals.
     #[error("the computing parties state different numbers of rows")]
     Totals,
-    /// The contributors' weights are not 0 and 1.
-    #[error("the weights of the contributors' rows do not add up to a number from 0 to {most}")]
-    Weights {
-        /// The number of these rows, padding included.
-        most: usize,
+    /// A contributor's rows are neither real nor padding.
+    #[error("party {contributor} shares a row whose weight is neither 0 nor 1")]
+    Weight {
+        /// Its index.
+        contributor: PartyId,
     },
     /// The contributors bring too many rows.
     #[error(
@@ -77,6 +77,7 @@ impl TrainError {
     pub(crate) fn culprit(&self) -> Option<PartyId> {
         match self {
             Self::Broadcast(error) => error.culprit(),
+            Self::Weight { contributor } => Some(*contributor),
             _ => self.protocol().and_then(tacit_mpc::Error::culprit),
         }
     }
@@ -99,7 +100,7 @@ impl TrainError {
             Self::Engine(_)
             | Self::Policy(_)
             | Self::Totals
-            | Self::Weights { .. }
+            | Self::Weight { .. }
             | Self::TooManyRows { .. } => None,
         }
     }

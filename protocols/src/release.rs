@@ -2,17 +2,20 @@
 //!
 //! Semi-honest: P_i gives its re-randomised share x_i, and x = x_0 + x_1 + x_2.
 //!
-//! Malicious with abort: index j is held by P_j and P_{j-1}. P_j gives x_j and P_{j-1} gives SHA-256(j ‖ n ‖ x_j), and the
-//! recipient takes x only where the copies of all three indices agree. One of the two holders of each index is honest, so a
-//! party that lies about either of its copies is noticed, and can do no more than that: the recipient refuses. With all three
-//! parts the hash tells the recipient nothing that it does not get anyway, and nobody else sees it. With two parts it is a way to
-//! try values: of a result as short as a loss two parts tell, where semi-honest takes all three. 32 bytes a party more.
+//! Malicious with abort: index j is held by P_j and P_{j-1}. P_j gives x_j and r_j, P_{j-1} gives SHA-256(j ‖ n ‖ r_j ‖ x_j), and
+//! the recipient takes x only where the copies of all three indices agree. One of the two holders of each index is honest, so a
+//! party that lies about either of its copies is noticed, and can do no more than that: the recipient refuses. The salt
+//! r_j = F(k_j, label), 128 bits that only these two know, makes the hash say nothing about x_j to whoever has not the part of
+//! P_j: as few as two parts tell nothing of a result, be it as short as one number. With all three the hash tells nothing that
+//! the recipient does not get anyway. 48 bytes a party more.
 
 use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// Words of a hash.
 const DIGEST: usize = 4;
+/// Words of a salt.
+pub(crate) const SALT: usize = 2;
 
 /// What one party gives to a recipient: its shares of a result, in two's complement fixed point, re-randomised. Wiped when it
 /// is dropped.
@@ -20,8 +23,17 @@ const DIGEST: usize = 4;
 pub struct Release {
     /// Its own shares: those of the three parties add up to the result.
     pub own: Vec<u64>,
-    /// Where a party may cheat: the next party's shares, which this one holds too.
-    pub next: Option<Vec<u64>>,
+    /// Where a party may cheat: what the recipient compares.
+    pub copies: Option<Copies>,
+}
+
+/// What the recipient compares shares by.
+#[derive(Clone, Default, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+pub struct Copies {
+    /// The next party's shares, which this one holds too.
+    pub next: Vec<u64>,
+    /// The salts of the hashes of the own and of the next party's shares.
+    pub salts: [[u64; SALT]; 2],
 }
 
 impl std::fmt::Debug for Release {
@@ -40,7 +52,7 @@ pub enum ReleaseError {
     Length([usize; 3]),
     /// Two parties state different copies of a share: one of them lies.
     #[error(
-        "parties {} and {} state different copies of one share: one of them cheats, and the result is not to be believed",
+        "party {} and party {} state different copies of one share: one of them cheats, and the result is not to be believed",
         .0[0], .0[1]
     )]
     Copies([usize; 2]),
@@ -51,17 +63,20 @@ impl Release {
     pub fn push_public(&mut self, me: usize, words: &[u64]) {
         let part = |of: usize| words.iter().map(move |&w| if of == 0 { w } else { 0 });
         self.own.extend(part(me));
-        if let Some(next) = &mut self.next {
-            next.extend(part((me + 1) % 3));
+        if let Some(copies) = &mut self.copies {
+            copies.next.extend(part((me + 1) % 3));
         }
     }
 
-    /// What is sealed to the recipient, who reads it by [`combined`]: the shares, and the hash of the other copy where there
-    /// is one.
+    /// What is sealed to the recipient, who reads it by [`combined`]: the shares, and where there are copies the own salt and
+    /// the hash of the next party's shares.
     #[must_use]
     pub fn words(&self, me: usize) -> Vec<u64> {
-        let hash = self.next.as_ref().map(|next| digest((me + 1) % 3, next));
-        [&self.own[..], hash.as_ref().map_or(&[], |h| &h[..])].concat()
+        let Some(Copies { next, salts }) = &self.copies else {
+            return self.own.clone();
+        };
+        let hash = digest((me + 1) % 3, &salts[1], next);
+        [&self.own[..], &salts[0], &hash].concat()
     }
 }
 
@@ -71,14 +86,14 @@ impl Release {
 /// [`ReleaseError`]: there is no result then.
 pub fn combined(parts: [&[u64]; 3], copies: bool) -> Result<Vec<u64>, ReleaseError> {
     let lengths = parts.map(<[u64]>::len);
-    let n = lengths[0].checked_sub(if copies { DIGEST } else { 0 });
+    let n = lengths[0].checked_sub(if copies { SALT + DIGEST } else { 0 });
     let n = n.filter(|_| lengths == [lengths[0]; 3]);
     let n = n.ok_or(ReleaseError::Length(lengths))?;
     let mut sum = vec![0u64; n];
     for (j, part) in parts.iter().enumerate() {
         let before = (j + 2) % 3;
-        let (own, _) = part.split_at(n);
-        if copies && digest(j, own)[..] != parts[before][n..] {
+        let (own, rest) = part.split_at(n);
+        if copies && digest(j, &rest[..SALT], own)[..] != parts[before][n + SALT..] {
             return Err(ReleaseError::Copies([before, j]));
         }
         let words = sum.iter_mut().zip(own);
@@ -87,13 +102,13 @@ pub fn combined(parts: [&[u64]; 3], copies: bool) -> Result<Vec<u64>, ReleaseErr
     Ok(sum)
 }
 
-/// SHA-256 of an index, a number of words and the words.
-fn digest(index: usize, words: &[u64]) -> [u64; DIGEST] {
+/// SHA-256 of an index, a number of words, a salt and the words.
+fn digest(index: usize, salt: &[u64], words: &[u64]) -> [u64; DIGEST] {
     let mut hash = Sha256::new()
-        .chain_update(b"tacit release v1")
+        .chain_update(b"tacit release v2")
         .chain_update([index as u8])
         .chain_update((words.len() as u64).to_le_bytes());
-    for word in words {
+    for word in salt.iter().chain(words) {
         hash.update(word.to_le_bytes());
     }
     let hash: [u8; 32] = hash.finalize().into();
@@ -114,7 +129,10 @@ mod tests {
         [0, 1, 2].map(|me| {
             let mut release = Release {
                 own: share(me),
-                next: copies.then(|| share((me + 1) % 3)),
+                copies: copies.then(|| Copies {
+                    next: share((me + 1) % 3),
+                    salts: [me, (me + 1) % 3].map(|j| [j as u64; SALT]),
+                }),
             };
             release.push_public(me, &[9, u64::MAX]);
             release.words(me)
@@ -145,6 +163,25 @@ mod tests {
             };
             assert!(suspects.contains(&liar), "{suspects:?} without {liar}");
         }
+    }
+
+    /// Of a short result two parts are no way to try values: the hash of the third share is salted by what only the third part
+    /// tells.
+    #[test]
+    fn a_hash_depends_on_a_salt_that_its_sender_keeps() {
+        let part = |salt: u64| {
+            let copies = Copies {
+                next: vec![7],
+                salts: [[1; SALT], [salt; SALT]],
+            };
+            let own = vec![5];
+            let copies = Some(copies);
+            Release { own, copies }.words(0)
+        };
+        let (a, b) = (part(2), part(3));
+        assert_eq!(a[..1 + SALT], [5, 1, 1]);
+        assert_eq!(a[..1 + SALT], b[..1 + SALT]);
+        assert_ne!(a[1 + SALT..], b[1 + SALT..]);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use ndarray::ArrayD;
-use tacit_mpc::Session;
+use tacit_mpc::{Bilinear, Session};
 use tacit_nn::{Engine, Result};
 
 use crate::malicious::MaliciousEngine;
@@ -41,6 +41,12 @@ pub trait Replicated: Engine {
     /// # Errors
     /// Two parties hold different copies: one of them lies, or the sender does. Or a link or peer failed.
     fn adopt(&mut self, received: &[Received]) -> Result<Vec<Self::Value>>;
+
+    /// f(x, y) without rounding, as words mod 2^64: 24 bytes and 1 round a value of the result.
+    ///
+    /// # Errors
+    /// The shapes do not fit, or a link or peer failed.
+    fn product(&mut self, f: Bilinear, x: &Self::Value, y: &Self::Value) -> Result<Self::Value>;
 
     /// From now on truncations in these nodes of a graph give the floor, without a coin (requirement R9).
     fn round_exactly(&mut self, nodes: BTreeSet<usize>);
@@ -81,6 +87,10 @@ impl Replicated for Rep3Engine {
         Self::adopt(self, received)
     }
 
+    fn product(&mut self, f: Bilinear, x: &Self::Value, y: &Self::Value) -> Result<Self::Value> {
+        Self::product(self, f, x, y)
+    }
+
     fn round_exactly(&mut self, nodes: BTreeSet<usize>) {
         Self::round_exactly(self, nodes);
     }
@@ -112,6 +122,10 @@ impl Replicated for MaliciousEngine {
 
     fn adopt(&mut self, received: &[Received]) -> Result<Vec<Self::Value>> {
         Self::adopt(self, received)
+    }
+
+    fn product(&mut self, f: Bilinear, x: &Self::Value, y: &Self::Value) -> Result<Self::Value> {
+        Self::product(self, f, x, y)
     }
 
     fn round_exactly(&mut self, nodes: BTreeSet<usize>) {

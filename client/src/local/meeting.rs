@@ -16,7 +16,7 @@ use tacit_protocols::release::combined;
 /// A party is missing, or what they give does not fit together.
 pub(crate) fn put_together(parts: &[Release]) -> Result<Vec<u64>> {
     let invalid = |why: String| Error::Invalid(why);
-    let copies = parts.iter().any(|part| part.next.is_some());
+    let copies = parts.iter().any(|part| part.copies.is_some());
     let words: Vec<Vec<u64>> = (parts.iter().enumerate())
         .map(|(party, part)| part.words(party))
         .collect();
@@ -70,13 +70,15 @@ impl<K: Ord + Copy> Meeting<K> {
 
 #[cfg(test)]
 mod tests {
+    use tacit_protocols::release::Copies;
+
     use super::*;
 
     #[test]
     fn who_comes_last_gets_the_result() {
         let part = |word: u64| Release {
             own: vec![word],
-            next: None,
+            copies: None,
         };
         let meeting = Meeting::default();
         assert_eq!(meeting.bring("x", 2, part(5)).unwrap(), None);
@@ -86,7 +88,10 @@ mod tests {
         assert!(put_together(&[part(1), part(2)]).is_err());
         let lies = |me: u64| Release {
             own: vec![me],
-            next: Some(vec![(me + 1) % 2]),
+            copies: Some(Copies {
+                next: vec![(me + 1) % 2],
+                ..Copies::default()
+            }),
         };
         assert!(put_together(&[0, 1, 2].map(lies)).is_err());
     }

@@ -5,7 +5,8 @@ use std::num::Wrapping;
 use std::rc::Rc;
 
 use ndarray::ArrayD;
-use tacit_mpc::{Session, Tensor};
+use tacit_mpc::prss::Purpose;
+use tacit_mpc::{R64, Session, Strand, Tensor};
 use tacit_nn::{Error, Result, fixed};
 
 use super::bilinear::Rounding;
@@ -22,7 +23,7 @@ use super::proved::Proved;
 use super::settings::Settings;
 use super::shared::{Shared, share_chunks};
 use super::value::{EngineId, Kind, Value, failed};
-use crate::release::Release;
+use crate::release::{Copies, Release, SALT};
 use crate::rep3::Rep3;
 use crate::rep3::contribute::{Received, agreed};
 
@@ -266,11 +267,26 @@ impl MaliciousEngine {
             reshare(c, x).await
         };
         let fresh = share_chunks(&self.session, &self.log, &[n], fresh).map_err(failed)?;
+        let salts = self.session.fan_out(SALT, async |strand: Strand<'_>| {
+            let (label, n) = (strand.next_gate()?, strand.chunk().len());
+            let salt = |key| strand.draw(key, label, Purpose::Release, n);
+            Ok((salt(me)?, salt(me + 1)?))
+        });
+        let (own, next): (Vec<_>, Vec<_>) = (salts.map_err(failed)?.into_iter())
+            .map(|(_, salts)| salts)
+            .unzip();
+        let salt = |chunks: Vec<Vec<R64>>| {
+            let mut words = chunks.into_iter().flatten();
+            [(); SALT].map(|()| words.next().map_or(0, |w| w.0))
+        };
         self.prove()?;
         let words = |x: &Tensor| x.iter().map(|w| w.0).collect();
         Ok(Release {
             own: words(&fresh.own),
-            next: Some(words(&fresh.next)),
+            copies: Some(Copies {
+                next: words(&fresh.next),
+                salts: [salt(own), salt(next)],
+            }),
         })
     }
 

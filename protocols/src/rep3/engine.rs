@@ -266,7 +266,7 @@ impl Rep3Engine {
         let own = words.into_iter().zip(masks).map(|(w, m)| (w + m).0);
         Ok(Release {
             own: own.collect(),
-            next: None,
+            copies: None,
         })
     }
 }
