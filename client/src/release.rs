@@ -268,7 +268,8 @@ mod tests {
             sealed.collect::<Vec<_>>()
         };
         let label = seal::loss_label(1);
-        let opened = |shares| loss(&c.analyst, &id, &job, 1, shares);
+        let opened =
+            |shares: &[tacit_api::proto::SealedShare]| loss(&c.analyst, &id, &job, 1, shares);
         assert_eq!(opened(&shares(&label, 1, None)).unwrap(), 0.0);
         let release = |liar| Release {
             job: Some(signed.clone()),

@@ -262,8 +262,11 @@ fn released_shares_agree_and_add_up() {
         e.release(&[&v, &y]).unwrap()
     });
     for j in 0..3 {
-        let copy = releases[(j + 2) % 3].next.as_ref();
-        assert_eq!(Some(&releases[j].own), copy, "index {j}");
+        let copies = |p: usize| releases[p % 3].copies.as_ref().unwrap();
+        assert_eq!(releases[j].own, copies(j + 2).next, "index {j}");
+        // The salt of an index is known to its two holders, and another for each index.
+        assert_eq!(copies(j).salts[0], copies(j + 2).salts[1], "index {j}");
+        assert_ne!(copies(j).salts[0], copies(j).salts[1], "index {j}");
     }
     for k in 0..200 {
         let word = releases.iter().fold(0u64, |s, r| s.wrapping_add(r.own[k]));

@@ -45,20 +45,22 @@ fn r1_a_node_run_twice_in_one_invocation_is_refused() {
     );
 }
 
-#[test]
-fn r5_the_same_graph_called_again_sends_no_message_again() {
+/// What is public and said in every run alike has `public` bytes.
+fn no_message_is_sent_again<E: Secure>(public: usize) {
     let wire = Arc::new(Mutex::new(Wire::new()));
     simulate_seeded(recording(&wire), 1, |session| {
-        let mut e = Rep3Engine::new(session, 18).unwrap();
+        let mut e = E::start(session, 18).unwrap();
         let values = step_inputs(&mut e);
         let g = training_step();
         let first = run(&g, &mut e, &values).unwrap();
-        run(&g, &mut e, &values).unwrap();
-        first.len()
+        let second = run(&g, &mut e, &values).unwrap();
+        e.open(&first[0]).unwrap();
+        e.open(&second[1]).unwrap();
     });
     let wire = wire.lock().unwrap();
     let mut seen = HashMap::new();
-    for (key, body) in wire.iter().filter(|(_, b)| b.len() >= 8) {
+    let masked = |b: &[u8]| b.len() >= 8 && b.len() != public;
+    for (key, body) in wire.iter().filter(|(_, b)| masked(b)) {
         if let Some(other) = seen.insert(body.clone(), key) {
             panic!("{key:?} and {other:?} carry the same bytes");
         }
@@ -67,7 +69,12 @@ fn r5_the_same_graph_called_again_sends_no_message_again() {
 }
 
 #[test]
-fn r6_every_schedule_of_a_graph_sends_the_same_messages() {
+fn r5_the_same_graph_called_again_sends_no_message_again() {
+    no_message_is_sent_again::<Rep3Engine>(usize::MAX);
+    no_message_is_sent_again::<MaliciousEngine>(72);
+}
+
+fn every_schedule_sends_the_same<E: Secure>() {
     let mut g = Graph::new();
     let (x, y, w) = (g.input(&[6, 4]), g.input(&[6, 1]), g.input(&[4, 1]));
     // Each of these adds one node, the last one of the graph then.
@@ -98,7 +105,7 @@ fn r6_every_schedule_of_a_graph_sends_the_same_messages() {
     let runs = [forward, backward].map(|order| {
         let wire = Arc::new(Mutex::new(Wire::new()));
         simulate_seeded(recording(&wire), 1, |session| {
-            let mut engine = Rep3Engine::new(session, 18).unwrap();
+            let mut engine = E::start(session, 18).unwrap();
             let values = step_inputs(&mut engine);
             run_in_order(&g, &order, &mut engine, &values).unwrap();
         });
@@ -106,6 +113,12 @@ fn r6_every_schedule_of_a_graph_sends_the_same_messages() {
     });
     assert!(runs[0].len() > 60);
     assert_eq!(runs[0], runs[1]);
+}
+
+#[test]
+fn r6_every_schedule_of_a_graph_sends_the_same_messages() {
+    every_schedule_sends_the_same::<Rep3Engine>();
+    every_schedule_sends_the_same::<MaliciousEngine>();
 }
 
 #[test]
