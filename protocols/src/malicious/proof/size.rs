@@ -3,7 +3,7 @@
 use std::ops::AddAssign;
 
 use super::super::log::Entry;
-use super::dots::HALF;
+use super::dot_rows::HALF;
 use super::fold::{BLOCKS, LAST};
 use super::strength::SIGMA;
 use super::{bits, pages, words};
