@@ -70,13 +70,10 @@ impl std::fmt::Display for Net {
 /// Measures and prints.
 pub fn run(args: &Args) -> Result<()> {
     args.protocol.available()?;
+    let on_shares = [Protocol::Rep3, Protocol::Rep3Malicious];
     ensure!(
-        args.protocol != Protocol::Rep3Malicious,
-        "bench does not measure rep3-malicious yet: choose --protocol rep3"
-    );
-    ensure!(
-        args.protocol == Protocol::Rep3,
-        "{} sends nothing that could be measured: choose --protocol rep3",
+        on_shares.contains(&args.protocol),
+        "{} sends nothing that could be measured: choose --protocol rep3 or rep3-malicious",
         args.protocol
     );
     let all = Op::value_variants();
@@ -85,6 +82,7 @@ pub fn run(args: &Args) -> Result<()> {
     println!("{}", Entry::heading());
     for &op in ops {
         let task = Task {
+            protocol: args.protocol,
             op,
             size: asked_size(op, args.size),
             runs: args.runs.into(),
@@ -99,6 +97,9 @@ pub fn run(args: &Args) -> Result<()> {
         };
         let entry = Entry::new(task, args.net, &parties);
         println!("{}", entry.row());
+        if let Some(proof) = entry.proof_row() {
+            println!("{proof}");
+        }
         results.push(entry);
     }
     if args.json {

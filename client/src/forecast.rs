@@ -9,6 +9,8 @@ use tacit_mpc::net::MemNet;
 use tacit_mpc::simulate::simulate;
 use tacit_mpc::{Bilinear, kernels};
 use tacit_nn::{Engine, Graph, fixed, program};
+use tacit_protocols::cost::{self, Prices};
+use tacit_protocols::malicious;
 use tacit_protocols::rep3::{CostEngine, CostValue, Depth, Forecast, Rates, Rep3Engine, calibrate};
 
 use crate::local::{Given, Settings};
@@ -17,8 +19,9 @@ use crate::usage::{Scope, cpu_seconds};
 /// What is expected of one party, or of all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Expected {
-    /// Processor seconds.
-    pub(crate) cpu_seconds: f64,
+    /// Processor seconds, where they can be told.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) cpu_seconds: Option<f64>,
     /// The longest chain of messages.
     pub(crate) rounds: u64,
     /// Payload bytes sent.
@@ -27,9 +30,9 @@ pub(crate) struct Expected {
 
 impl Expected {
     /// What a party that works at these rates is expected to take.
-    pub(crate) fn of(forecast: &Forecast, rates: &Rates) -> Self {
+    pub(crate) fn of(forecast: &Forecast, rates: Option<&Rates>) -> Self {
         Self {
-            cpu_seconds: rates.seconds(&forecast.work),
+            cpu_seconds: rates.map(|rates| rates.seconds(&forecast.work)),
             rounds: forecast.cost.rounds,
             bytes: forecast.cost.bytes,
         }
@@ -38,7 +41,7 @@ impl Expected {
     /// The work of both, the longer chain.
     pub(crate) fn and(self, other: Self) -> Self {
         Self {
-            cpu_seconds: self.cpu_seconds + other.cpu_seconds,
+            cpu_seconds: self.cpu_seconds.zip(other.cpu_seconds).map(|(x, y)| x + y),
             rounds: self.rounds.max(other.rounds),
             bytes: self.bytes + other.bytes,
         }
@@ -101,13 +104,8 @@ pub(crate) fn measured(e: &mut Rep3Engine, scope: Scope) -> tacit_nn::Result<Rat
     Ok(rates)
 }
 
-/// A run of three threads of this process on these inputs, as [`crate::local::run`] does it.
-pub(crate) fn on_this_machine(
-    graph: &Graph,
-    inputs: &[Given],
-    settings: Settings,
-) -> Result<Expected> {
-    let mut cost = CostEngine::new(settings.fraction_bits, Depth::from(settings.comparison));
+/// What is counted of a run on these inputs, as [`crate::local::run`] does it.
+fn count<P: Prices>(cost: &mut cost::CostEngine<P>, graph: &Graph, inputs: &[Given]) -> Result<()> {
     let mut values = vec![CostValue::shared(&[]); inputs.len()];
     for owner in 0..3 {
         for (x, value) in inputs.iter().zip(&mut values) {
@@ -116,17 +114,41 @@ pub(crate) fn on_this_machine(
             }
         }
     }
-    let outputs = tacit_nn::run(graph, &mut cost, &values)?;
-    outputs.iter().try_for_each(|x| cost.release(&[x]))?;
+    let outputs = tacit_nn::run(graph, cost, &values)?;
+    Ok(cost.release(&outputs.iter().collect::<Vec<_>>())?)
+}
+
+/// The same for a run that is proved: how long its proofs take is not told.
+pub(crate) fn proved(graph: &Graph, inputs: &[Given], fraction_bits: u32) -> Result<Expected> {
+    let mut cost = malicious::CostEngine::new(fraction_bits)?;
+    count(&mut cost, graph, inputs)?;
+    let parties = cost
+        .forecast()
+        .iter()
+        .map(|party| Expected::of(party, None));
+    Ok(parties.reduce(Expected::and).unwrap_or_default())
+}
+
+/// A run of three threads of this process on these inputs, as [`crate::local::run`] does it.
+pub(crate) fn on_this_machine(
+    graph: &Graph,
+    inputs: &[Given],
+    settings: Settings,
+) -> Result<Expected> {
+    let mut cost = CostEngine::new(settings.fraction_bits, Depth::from(settings.comparison));
+    count(&mut cost, graph, inputs)?;
     let nets = MemNet::mesh(3).into_iter().map(|net| Arc::new(net) as _);
     let rates = simulate(nets.collect(), |session| {
         let mut e = Rep3Engine::new(session, fixed::FRACTION_BITS)?;
         measured(&mut e, Scope::Thread)
     });
-    let mut all = Expected::default();
+    let mut all = Expected {
+        cpu_seconds: Some(0.0),
+        ..Expected::default()
+    };
     for (forecast, rates) in cost.forecast().iter().zip(rates) {
         let rates = rates?.map_err(|e: tacit_nn::Error| anyhow!(e))?;
-        all = all.and(Expected::of(forecast, &rates));
+        all = all.and(Expected::of(forecast, Some(&rates)));
     }
     Ok(all)
 }
@@ -163,11 +185,14 @@ mod tests {
                 (want.rounds, want.bytes),
                 "{comparison}"
             );
-            assert!(want.cpu_seconds > 0.0);
+            assert!(want.cpu_seconds.is_some_and(|seconds| seconds > 0.0));
             (run.rounds, run.bytes)
         });
         // Two comparisons one after the other; 64 bits more for each of 192 values.
         assert_eq!(runs[0].0 - runs[1].0, 2);
         assert_eq!(runs[1].1 - runs[0].1, 2 * 192 * 8);
+        let want = proved(&g, &inputs, 18).unwrap();
+        let run = run(Protocol::Rep3Malicious, &g, &inputs, 18, None).unwrap();
+        assert_eq!((run.rounds, run.bytes), (want.rounds, want.bytes));
     }
 }

@@ -45,6 +45,7 @@ pub fn infer(args: &Args) -> Result<()> {
     let (protocol, settings) = (args.work.protocol, args.work.settings());
     let expected = match protocol {
         Protocol::Rep3 => Some(forecast::on_this_machine(graph, given, settings)?),
+        Protocol::Rep3Malicious => Some(forecast::proved(graph, given, settings.fraction_bits)?),
         _ => None,
     };
     if let Some(expected) = &expected {
@@ -84,9 +85,12 @@ pub fn infer(args: &Args) -> Result<()> {
 
 /// For people, before the run.
 fn forecast_line(expected: &Expected) -> String {
+    let cpu = expected
+        .cpu_seconds
+        .map(|s| format!("{s:.3} s of processor time, "));
     format!(
-        "forecast: {:.3} s of processor time, {} rounds, {}",
-        expected.cpu_seconds,
+        "forecast: {}{} rounds, {}",
+        cpu.unwrap_or_default(),
         expected.rounds,
         text::bytes(expected.bytes)
     )

@@ -48,6 +48,30 @@ fn three_processes_find_the_rounds_and_bytes_of_the_specification() {
     }
 }
 
+/// What is measured is what was forecast, and proofs are told as a part of it.
+#[test]
+fn a_run_that_is_proved_costs_what_was_forecast_and_its_proofs_are_told_apart() {
+    let protocol = ["--protocol", "rep3-malicious"];
+    for (op, size, net) in [("relu", "7680", "loopback"), ("mlp", "3", "mem")] {
+        let asked = ["--op", op, "--size", size, "--net", net];
+        let [entry] = &bench(&[&protocol[..], &asked[..]].concat())[..] else {
+            panic!("one operation")
+        };
+        assert_eq!(entry["protocol"], "rep3-malicious");
+        let number = |of: &Value, field: &str| of[field].as_f64().unwrap();
+        let (proof, forecast) = (&entry["proof"], &entry["forecast"]);
+        for field in ["rounds", "bytes"] {
+            assert_eq!(entry[field], forecast[field], "{op} {field}");
+        }
+        for field in ["seconds", "cpu_seconds", "rounds", "bytes"] {
+            let (part, all) = (number(proof, field), number(entry, field));
+            assert!(0.0 < part && part < all, "{op} {field}: {part} of {all}");
+        }
+        assert!(forecast.get("cpu_seconds").is_none(), "{forecast}");
+        assert!(number(entry, "max_abs_error") < 1e-3, "{entry}");
+    }
+}
+
 #[test]
 fn a_network_that_is_not_here_takes_the_same_rounds_and_longer() {
     let [wan] = &bench(&["--op", "mul", "--size", "300", "--net", "wan"])[..] else {
@@ -82,13 +106,17 @@ fn the_training_of_the_demo_stays_far_below_its_budget() {
 
 #[test]
 fn without_an_operation_all_are_measured() {
-    let results = bench(&["--net", "mem", "--size", "8"]);
-    let names: Vec<_> = results
-        .iter()
-        .filter_map(|entry| entry["op"].as_str())
-        .collect();
-    assert_eq!(names.len(), 21);
-    assert!(names.contains(&"mul_trunc") && names.contains(&"logistic-regression"));
+    for protocol in ["rep3", "rep3-malicious"] {
+        let results = bench(&["--protocol", protocol, "--net", "mem", "--size", "8"]);
+        let names: Vec<_> = results
+            .iter()
+            .filter_map(|entry| entry["op"].as_str())
+            .collect();
+        assert_eq!(names.len(), 21);
+        assert!(names.contains(&"mul_trunc") && names.contains(&"logistic-regression"));
+        let right = |entry: &Value| entry["max_abs_error"].as_f64().unwrap() < 0.1;
+        assert!(results.iter().all(right), "{results:?}");
+    }
 }
 
 #[test]

@@ -44,6 +44,14 @@ pub trait Prices {
     /// last `shift` bits, or as words.
     fn products(&mut self, terms: &[Term<'_>], shape: &[usize], shift: Option<u32>) -> Result<()>;
 
+    /// Everything computed so far is proved, where that is how it is done.
+    ///
+    /// # Errors
+    /// None that a build which passes its tests could have.
+    fn prove(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// A program on tensors of so many values, and what it refuses.
     fn map(&mut self, program: &Program, n: usize) -> Result<()>;
 
@@ -129,6 +137,14 @@ impl<P: Prices> CostEngine<P> {
     /// None that a build which passes its tests could have.
     pub fn release(&mut self, values: &[&Value]) -> Result<()> {
         self.prices.release(values.iter().map(|x| x.len()).sum())
+    }
+
+    /// As the engine's proof, where it has one.
+    ///
+    /// # Errors
+    /// None that a build which passes its tests could have.
+    pub fn prove(&mut self) -> Result<()> {
+        self.prices.prove()
     }
 
     /// As the engine's `product`: words that are not rounded.

@@ -49,7 +49,7 @@ mod truncate;
 mod value;
 
 pub use cost::CostEngine;
-pub use engine::MaliciousEngine;
+pub use engine::{MaliciousEngine, ProofWatch, Proving};
 pub use failure::Failures;
 pub use proved::Proved;
 pub use value::{ForeignValue, Value};

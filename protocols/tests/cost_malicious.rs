@@ -163,7 +163,7 @@ proptest! {
         e.begin_node(9);
         e.map(&as_number(), &[&y[2]]).unwrap();
         let logged = e.logged_bytes();
-        e.prove();
+        e.prove().unwrap();
         let got = simulate_seeded(mem(), 1, |session| {
             let mut e = MaliciousEngine::new(session, f).unwrap();
             if exact { e.round_exactly([7].into()); }
@@ -215,7 +215,7 @@ fn products_cost_what_was_forecast() {
             let (a, b) = (value(&x, x_public), value(&y, y_public));
             cost.bilinear(f, &a, &b, 0.25).unwrap();
             cost.product(f, &a, &b).unwrap();
-            cost.prove();
+            cost.prove().unwrap();
             let got = simulate_seeded(mem(), 1, |session| {
                 let mut e = MaliciousEngine::new(session, 18).unwrap();
                 let mut value = |shape: &[usize], public| match public {

@@ -8,7 +8,10 @@ use ndarray::{ArrayD, IxDyn};
 use tacit_mpc::{Bilinear, conv::Conv};
 use tacit_nn::program::{self, Instr, Scaled};
 use tacit_nn::{Engine, Graph, Program, Result, fixed};
-use tacit_protocols::rep3::{CostEngine, CostValue, Rep3Engine, Value};
+use tacit_protocols::Replicated;
+use tacit_protocols::cost::{CostEngine, Prices, Value as CostValue};
+use tacit_protocols::malicious::{self, MaliciousEngine};
+use tacit_protocols::rep3::{self, Rep3Engine};
 
 /// Values in a row of a softmax.
 const CLASSES: usize = 10;
@@ -23,12 +26,23 @@ pub trait Words: Engine {
 }
 
 impl Words for Rep3Engine {
-    fn product(&mut self, f: Bilinear, x: &Value, y: &Value) -> Result<Value> {
+    fn product(&mut self, f: Bilinear, x: &rep3::Value, y: &rep3::Value) -> Result<rep3::Value> {
         Self::product(self, f, x, y)
     }
 }
 
-impl Words for CostEngine {
+impl Words for MaliciousEngine {
+    fn product(
+        &mut self,
+        f: Bilinear,
+        x: &malicious::Value,
+        y: &malicious::Value,
+    ) -> Result<malicious::Value> {
+        Self::product(self, f, x, y)
+    }
+}
+
+impl<P: Prices> Words for CostEngine<P> {
     fn product(&mut self, f: Bilinear, x: &CostValue, y: &CostValue) -> Result<CostValue> {
         Self::product(self, f, x, y)
     }
@@ -139,7 +153,7 @@ impl Gate {
     }
 
     /// Makes the shared inputs what the gate takes; not measured.
-    pub fn prepared(self, e: &mut Rep3Engine, x: Vec<Value>) -> Result<Vec<Value>> {
+    pub fn prepared<E: Replicated>(self, e: &mut E, x: Vec<E::Value>) -> Result<Vec<E::Value>> {
         if self != Self::And {
             return Ok(x);
         }
@@ -194,7 +208,7 @@ impl Gate {
     }
 
     /// Makes an output of [`Self::run`] a value that can be opened.
-    pub fn openable(self, e: &mut Rep3Engine, y: &Value) -> Result<Value> {
+    pub fn openable<E: Replicated>(self, e: &mut E, y: &E::Value) -> Result<E::Value> {
         if !matches!(self, Self::Less | Self::And) {
             return Ok(y.clone());
         }

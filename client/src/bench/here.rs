@@ -1,5 +1,6 @@
 //! Three parties as threads of this process, over memory or a simulated network.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,12 +16,8 @@ pub(super) fn mem(task: Task) -> Result<Vec<Findings>> {
     let nets = MemNet::mesh(3).into_iter().map(|net| Arc::new(net) as _);
     let start = Instant::now();
     let found = simulate(nets.collect(), |session| {
-        measure(
-            session,
-            task,
-            &|| start.elapsed().as_secs_f64(),
-            Scope::Thread,
-        )
+        let clock = Rc::new(move || start.elapsed().as_secs_f64());
+        measure(session, task, clock, Scope::Thread)
     });
     every(found)
 }
@@ -33,8 +30,9 @@ pub(super) fn simulated(task: Task, profile: Profile) -> Result<Vec<Findings>> {
     let sims: Vec<_> = sims.collect();
     let nets = sims.iter().map(|sim| Arc::clone(sim) as Arc<dyn Transport>);
     let found = simulate(nets.collect(), |session| {
-        let sim = &sims[session.me()];
-        measure(session, task, &|| sim.seconds(), Scope::Thread)
+        let sim = Arc::clone(&sims[session.me()]);
+        let clock = Rc::new(move || sim.seconds());
+        measure(session, task, clock, Scope::Thread)
     });
     every(found)
 }

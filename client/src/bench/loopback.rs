@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdout, Stdio};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,7 @@ use tacit_party::net::{Connector, Deadlines, Limits, Listener, Peer, Registry, S
 use tokio::net::TcpListener;
 
 use super::measure::{Findings, Task, measure};
-use crate::local::Comparison;
+use crate::local::{Comparison, Protocol};
 use crate::process::{Leashed, end_with_stdin};
 use crate::usage::Scope;
 
@@ -36,6 +37,9 @@ pub struct ChildArgs {
     /// This party's index
     #[arg(long)]
     me: usize,
+    /// How the parties compute
+    #[arg(long)]
+    protocol: Protocol,
     /// The operation
     #[arg(long)]
     op: super::Op,
@@ -60,6 +64,7 @@ pub(super) fn run(task: Task) -> Result<Vec<Findings>> {
             "bench-party",
             &format!("--dir={}", directory.path().display()),
             &format!("--me={me}"),
+            &format!("--protocol={}", task.protocol),
             &format!("--op={}", task.op),
             &format!("--size={}", task.size),
             &format!("--runs={}", task.runs),
@@ -155,17 +160,18 @@ pub(super) fn child(args: &ChildArgs) -> Result<()> {
     let prss = agree(&*net, &binding)?;
     let kernels: Arc<dyn Kernels> = Arc::from(kernels::cpu());
     let task = Task {
+        protocol: args.protocol,
         op: args.op,
         size: args.size,
         runs: args.runs,
         comparison: args.comparison,
     };
     let start = Instant::now();
-    let clock = || start.elapsed().as_secs_f64();
+    let clock = Rc::new(move || start.elapsed().as_secs_f64());
     let found: Findings = measure(
         Session::new(net, prss, kernels),
         task,
-        &clock,
+        clock,
         Scope::Process,
     )?;
     say(&serde_json::to_string(&found)?)

@@ -1,17 +1,23 @@
 //! One party's side of a measurement.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use ndarray::{ArrayD, IxDyn};
 use serde::{Deserialize, Serialize};
 use tacit_mpc::{Cost, Session};
 use tacit_nn::{Error, Result, fixed};
-use tacit_protocols::rep3::{CostEngine, CostValue, Depth, Rates, Rep3Engine, Value};
+use tacit_protocols::Replicated;
+use tacit_protocols::cost::{self, Prices, Value as CostValue};
+use tacit_protocols::malicious::{self, MaliciousEngine, Proving};
+use tacit_protocols::rep3::{CostEngine, Depth, Rates, Rep3Engine};
 
-use super::gate::Gate;
+use super::gate::{Gate, Words};
 use super::network::Network;
 use super::op::Op;
 use super::training::Training;
 use crate::forecast::{Expected, measured};
-use crate::local::Comparison;
+use crate::local::{Comparison, Protocol};
 use crate::usage::{Scope, cpu_seconds, peak_memory_bytes};
 
 /// What one run cost one party.
@@ -30,7 +36,25 @@ pub(super) struct Sample {
     pub(super) header_bytes: u64,
     /// Messages sent.
     pub(super) messages: u64,
+    /// Of all that, what proofs took.
+    pub(super) proof: Proof,
 }
+
+/// What proofs took one party.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Proof {
+    /// Seconds of the clock.
+    pub(super) seconds: f64,
+    /// Processor time.
+    pub(super) cpu_seconds: f64,
+    /// Rounds.
+    pub(super) rounds: u64,
+    /// Payload bytes sent.
+    pub(super) bytes: u64,
+}
+
+/// Tells seconds: those of the wall or of a simulated network.
+pub(super) type Clock = Rc<dyn Fn() -> f64>;
 
 /// What one party found out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -50,6 +74,8 @@ pub(super) struct Findings {
 /// What is run, how large and how often.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Task {
+    /// How the parties compute.
+    pub(super) protocol: Protocol,
     /// The operation.
     pub(super) op: Op,
     /// Its size.
@@ -60,62 +86,132 @@ pub(super) struct Task {
     pub(super) comparison: Comparison,
 }
 
-/// Runs `task` in `session`. Time is what `clock` says, in seconds: that of the wall or of a simulated network.
+/// An engine that is measured. Where it proves what it computes, the proof belongs to the run.
+trait Measured: Words + Replicated {
+    /// Proves what was computed.
+    fn prove(&mut self) -> Result<()>;
+}
+
+impl Measured for Rep3Engine {
+    fn prove(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Measured for MaliciousEngine {
+    fn prove(&mut self) -> Result<()> {
+        Self::prove(self).map(drop)
+    }
+}
+
+/// Runs `task` in `session`. Time is what `clock` says.
 pub(super) fn measure(
     session: Session,
     task: Task,
-    clock: &dyn Fn() -> f64,
+    clock: Clock,
     scope: Scope,
 ) -> Result<Findings> {
-    let depth = Depth::from(task.comparison);
-    let mut engine = Rep3Engine::with_depth(session, fixed::FRACTION_BITS, depth)?;
-    let rates = measured(&mut engine, scope)?;
-    let mut party = Party {
-        engine,
-        rates,
-        cost: CostEngine::new(fixed::FRACTION_BITS, depth),
-        forecast: None,
-        runs: task.runs,
-        clock,
-        scope,
-        samples: Vec::new(),
-    };
-    let (max_abs_error, accuracy) = match task.op {
-        Op::Gate(gate) => (party.gate(gate, task.size)?, None),
-        Op::Network(network) => (party.network(network, task.size)?, None),
-        Op::LogisticRegression => party.training()?,
-    };
-    Ok(Findings {
-        samples: party.samples,
-        forecast: party.forecast,
-        peak_memory_bytes: peak_memory_bytes(),
-        max_abs_error,
-        accuracy,
+    let f = fixed::FRACTION_BITS;
+    let proofs = Rc::new(Cell::new(Proof::default()));
+    match task.protocol {
+        Protocol::Rep3Malicious => {
+            let mut engine = MaliciousEngine::new(session, f)?;
+            engine.watch_proofs(watch(&proofs, &clock, scope));
+            let mut party = Party::new(engine, malicious::CostEngine::new(f)?, clock, scope);
+            (party.runs, party.proofs) = (task.runs, proofs);
+            party.findings(task)
+        }
+        _ => {
+            let depth = Depth::from(task.comparison);
+            let mut engine = Rep3Engine::with_depth(session, f, depth)?;
+            let rates = measured(&mut engine, scope)?;
+            let mut party = Party::new(engine, CostEngine::new(f, depth), clock, scope);
+            (party.runs, party.rates) = (task.runs, Some(rates));
+            party.findings(task)
+        }
+    }
+}
+
+/// Adds up what proofs take.
+fn watch(proofs: &Rc<Cell<Proof>>, clock: &Clock, scope: Scope) -> Box<malicious::ProofWatch> {
+    let (proofs, clock) = (Rc::clone(proofs), Rc::clone(clock));
+    let mut began = (0.0, 0.0, Cost::default());
+    Box::new(move |session, proving| {
+        let now = (clock(), cpu_seconds(scope), session.cost());
+        if proving == Proving::Begins {
+            began = now;
+            return;
+        }
+        let sum = proofs.get();
+        proofs.set(Proof {
+            seconds: sum.seconds + now.0 - began.0,
+            cpu_seconds: sum.cpu_seconds + now.1 - began.1,
+            rounds: sum.rounds + now.2.rounds - began.2.rounds,
+            bytes: sum.bytes + now.2.bytes - began.2.bytes,
+        });
     })
 }
 
-struct Party<'a> {
-    engine: Rep3Engine,
-    rates: Rates,
-    cost: CostEngine,
+struct Party<E, P> {
+    engine: E,
+    rates: Option<Rates>,
+    cost: cost::CostEngine<P>,
     forecast: Option<Expected>,
     runs: usize,
-    clock: &'a dyn Fn() -> f64,
+    clock: Clock,
     scope: Scope,
     samples: Vec<Sample>,
+    /// What proofs took so far.
+    proofs: Rc<Cell<Proof>>,
 }
 
-impl Party<'_> {
+impl<E: Measured, P: Prices> Party<E, P> {
+    fn new(engine: E, cost: cost::CostEngine<P>, clock: Clock, scope: Scope) -> Self {
+        Self {
+            engine,
+            rates: None,
+            cost,
+            forecast: None,
+            runs: 0,
+            clock,
+            scope,
+            samples: Vec::new(),
+            proofs: Rc::default(),
+        }
+    }
+
+    fn findings(mut self, task: Task) -> Result<Findings> {
+        let (max_abs_error, accuracy) = match task.op {
+            Op::Gate(gate) => (self.gate(gate, task.size)?, None),
+            Op::Network(network) => (self.network(network, task.size)?, None),
+            Op::LogisticRegression => self.training()?,
+        };
+        Ok(Findings {
+            samples: self.samples,
+            forecast: self.forecast,
+            peak_memory_bytes: peak_memory_bytes(),
+            max_abs_error,
+            accuracy,
+        })
+    }
+
+    /// The value, opened to all.
+    fn reveal(&mut self, x: &E::Value) -> Result<ArrayD<f64>> {
+        let opened = self.engine.open(&[x])?.pop();
+        opened.ok_or_else(|| Error::Invalid("an opening gave nothing".into()))
+    }
+
     /// Counts what `work` will cost on shared inputs like these.
     fn foretell(
         &mut self,
         inputs: &[ArrayD<f64>],
-        work: impl Fn(&mut CostEngine, &[CostValue]) -> Result<()>,
+        work: impl Fn(&mut cost::CostEngine<P>, &[CostValue]) -> Result<()>,
     ) -> Result<()> {
         let shared = inputs.iter().map(|x| CostValue::shared(x.shape()));
         work(&mut self.cost, &shared.collect::<Vec<_>>())?;
+        self.cost.prove()?;
         let me = self.engine.session().me();
-        self.forecast = Some(Expected::of(&self.cost.forecast()[me], &self.rates));
+        self.forecast = Some(Expected::of(&self.cost.forecast()[me], self.rates.as_ref()));
         Ok(())
     }
 
@@ -127,11 +223,11 @@ impl Party<'_> {
             let mine = (self.engine.session().me() == owner).then_some(x);
             self.engine.input(owner, x.shape(), mine)
         });
-        let shares = shares.collect::<Result<Vec<Value>>>()?;
+        let shares = shares.collect::<Result<Vec<E::Value>>>()?;
         let shares = gate.prepared(&mut self.engine, shares)?;
         let results = self.timed(|e| gate.run(e, &shares))?;
         let number = gate.openable(&mut self.engine, &results[0])?;
-        let opened = self.engine.reveal(&number)?;
+        let opened = self.reveal(&number)?;
         Ok(distance(&opened, &gate.plain(&plain)))
     }
 
@@ -143,7 +239,7 @@ impl Party<'_> {
         let results = self.timed(|e| tacit_nn::run(&graph, e, &shares))?;
         let mut error = 0f64;
         for (share, plain) in results.iter().zip(Network::in_plaintext(&graph, &inputs)?) {
-            error = error.max(distance(&self.engine.reveal(share)?, &plain));
+            error = error.max(distance(&self.reveal(share)?, &plain));
         }
         Ok(error)
     }
@@ -154,28 +250,32 @@ impl Party<'_> {
         let released = self.timed(|e| training.on_shares(e))?;
         let mut error = 0f64;
         for ((_, share), plain) in released.model.iter().zip(training.in_plaintext()?) {
-            error = error.max(distance(&self.engine.reveal(share)?, &plain));
+            error = error.max(distance(&self.reveal(share)?, &plain));
         }
         let accuracy = released.metrics.iter().find(|(name, _)| name == "accuracy");
-        let accuracy = accuracy.map(|(_, share)| self.engine.reveal(share));
+        let accuracy = accuracy.map(|(_, share)| self.reveal(share));
         let accuracy = accuracy.transpose()?.and_then(|a| a.first().copied());
         Ok((error, accuracy))
     }
 
     /// Runs `work` as often as asked, and once before; what the last run gave.
-    fn timed<T>(&mut self, mut work: impl FnMut(&mut Rep3Engine) -> Result<T>) -> Result<T> {
+    fn timed<T>(&mut self, mut work: impl FnMut(&mut E) -> Result<T>) -> Result<T> {
         let mut last = work(&mut self.engine)?;
+        self.engine.prove()?;
         for _ in 0..self.runs {
             drop(last);
             self.meet()?;
+            self.proofs.take();
             let before = (self.engine.session().cost(), cpu_seconds(self.scope));
             let start = (self.clock)();
             last = work(&mut self.engine)?;
+            self.engine.prove()?;
             let seconds = (self.clock)() - start;
             let cost = self.engine.session().cost();
             self.samples.push(Sample {
                 seconds,
                 cpu_seconds: cpu_seconds(self.scope) - before.1,
+                proof: self.proofs.get(),
                 ..difference(cost, before.0)
             });
         }
@@ -189,7 +289,7 @@ impl Party<'_> {
         for owner in 0..3 {
             let mine = (self.engine.session().me() == owner).then_some(&ready);
             let share = self.engine.input(owner, &[1], mine)?;
-            self.engine.reveal(&share)?;
+            self.engine.open(&[&share])?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use clap::ValueEnum;
 use ndarray::{ArrayD, IxDyn};
 use tacit_mpc::{Bilinear, conv::Conv};
 use tacit_nn::{Clear, Edge, Engine, Graph, Result, gradients};
-use tacit_protocols::rep3::{Rep3Engine, Value};
+use tacit_protocols::Replicated;
 
 /// Step of the descent that is measured.
 const LEARNING_RATE: f64 = 0.125;
@@ -48,7 +48,7 @@ impl Network {
     }
 
     /// The inputs, shared by their owners.
-    pub(super) fn share(e: &mut Rep3Engine, inputs: &[ArrayD<f64>]) -> Result<Vec<Value>> {
+    pub(super) fn share<E: Replicated>(e: &mut E, inputs: &[ArrayD<f64>]) -> Result<Vec<E::Value>> {
         let shares = inputs.iter().enumerate().map(|(k, x)| {
             let owner = k.min(1);
             let mine = (e.session().me() == owner).then_some(x);
@@ -171,7 +171,7 @@ mod tests {
 
     use tacit_mpc::net::{MemNet, Transport};
     use tacit_mpc::simulate::simulate;
-    use tacit_protocols::rep3::{CostEngine, CostValue as Shape, Depth};
+    use tacit_protocols::rep3::{CostEngine, CostValue as Shape, Depth, Rep3Engine};
 
     use super::*;
 

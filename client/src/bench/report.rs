@@ -3,13 +3,14 @@
 use serde::Serialize;
 
 use super::Net;
-use super::measure::{Findings, Sample, Task};
+use super::measure::{Findings, Proof, Sample, Task};
 use crate::forecast::Expected;
+use crate::local::Protocol;
 
 /// The result of one benchmark: a median over its runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Entry {
-    protocol: &'static str,
+    protocol: String,
     op: String,
     size: usize,
     /// Values of the result, where they are that many.
@@ -32,6 +33,9 @@ pub(super) struct Entry {
     offline_bytes: u64,
     header_bytes: u64,
     messages: u64,
+    /// Of all that, what proofs take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proof: Option<Proof>,
     /// Of the largest process.
     peak_memory_bytes: u64,
     max_abs_error: f64,
@@ -52,7 +56,7 @@ impl Entry {
             values.get(values.len() / 2).copied().unwrap_or_default()
         };
         Self {
-            protocol: "rep3",
+            protocol: task.protocol.to_string(),
             op: task.op.to_string(),
             size: task.size,
             values: task.op.values(task.size),
@@ -70,6 +74,12 @@ impl Entry {
             offline_bytes: 0,
             header_bytes: count(|s| s.header_bytes),
             messages: count(|s| s.messages),
+            proof: (task.protocol == Protocol::Rep3Malicious).then(|| Proof {
+                seconds: middle(|s| s.proof.seconds),
+                cpu_seconds: middle(|s| s.proof.cpu_seconds),
+                rounds: count(|s| s.proof.rounds),
+                bytes: count(|s| s.proof.bytes),
+            }),
             peak_memory_bytes: parties
                 .iter()
                 .map(|p| p.peak_memory_bytes)
@@ -109,7 +119,8 @@ impl Entry {
             self.seconds,
             self.cpu_seconds,
             self.forecast
-                .map_or_else(|| "-".into(), |f| format!("{:.6}", f.cpu_seconds)),
+                .and_then(|f| f.cpu_seconds)
+                .map_or_else(|| "-".into(), |s| format!("{s:.6}")),
             self.rounds,
             self.bytes,
             self.bytes_per_value()
@@ -118,6 +129,20 @@ impl Entry {
             self.peak_memory_bytes as f64 / f64::from(1 << 20),
             self.max_abs_error,
         )
+    }
+
+    /// What of it proofs take, as a line below [`Self::row`].
+    pub(super) fn proof_row(&self) -> Option<String> {
+        let Proof {
+            seconds,
+            cpu_seconds,
+            rounds,
+            bytes,
+        } = self.proof?;
+        Some(format!(
+            "{:20} {:>9} {:>9} {seconds:>11.6} {cpu_seconds:>11.6} {:>11} {rounds:>7} {bytes:>13}",
+            "  of it proofs", "", "", ""
+        ))
     }
 
     /// Bytes of all parties a value of the result; none for a network or a training.
@@ -139,6 +164,12 @@ fn combine<'a>(parties: impl Iterator<Item = &'a Sample>) -> Sample {
         bytes: all.bytes + party.bytes,
         header_bytes: all.header_bytes + party.header_bytes,
         messages: all.messages + party.messages,
+        proof: Proof {
+            seconds: all.proof.seconds.max(party.proof.seconds),
+            cpu_seconds: all.proof.cpu_seconds + party.proof.cpu_seconds,
+            rounds: all.proof.rounds.max(party.proof.rounds),
+            bytes: all.proof.bytes + party.proof.bytes,
+        },
     })
 }
 
@@ -178,6 +209,7 @@ mod tests {
     fn the_slowest_party_counts_and_the_middle_run() {
         let task = Task {
             op: Op::Gate(Gate::Mul),
+            protocol: Protocol::Rep3,
             size: 10,
             runs: 3,
             comparison: Comparison::FewBytes,

@@ -6,7 +6,7 @@ use tacit_api::job::JobSpec;
 use tacit_nn::train::{Data, Released, Split, TrainSpec, train};
 use tacit_nn::{Engine, Plain};
 use tacit_party::train_job;
-use tacit_protocols::rep3::{Rep3Engine, Value};
+use tacit_protocols::Replicated;
 
 /// Rows and job, known to every party here: what they are does not change what the training costs.
 pub(super) struct Training {
@@ -39,7 +39,10 @@ impl Training {
     }
 
     /// Each party shares a third of the rows, then all train. What they would seal is made, but not opened.
-    pub(super) fn on_shares(&self, e: &mut Rep3Engine) -> tacit_nn::Result<Released<Value>> {
+    pub(super) fn on_shares<E: Replicated>(
+        &self,
+        e: &mut E,
+    ) -> tacit_nn::Result<Released<E::Value>> {
         let data = Data {
             x: contribute(e, &self.x)?,
             y: contribute(e, &self.y)?,
@@ -71,7 +74,7 @@ impl Training {
 }
 
 /// Every party shares a third of the rows.
-fn contribute(e: &mut Rep3Engine, rows: &ArrayD<f64>) -> tacit_nn::Result<Value> {
+fn contribute<E: Replicated>(e: &mut E, rows: &ArrayD<f64>) -> tacit_nn::Result<E::Value> {
     let n = rows.shape()[0];
     let parts = (0..3).map(|owner| {
         let part = rows.slice_axis(Axis(0), Slice::from(owner * n / 3..(owner + 1) * n / 3));
@@ -79,6 +82,6 @@ fn contribute(e: &mut Rep3Engine, rows: &ArrayD<f64>) -> tacit_nn::Result<Value>
         let mine = (e.session().me() == owner).then_some(&part);
         e.input(owner, part.shape(), mine)
     });
-    let parts = parts.collect::<tacit_nn::Result<Vec<Value>>>()?;
+    let parts = parts.collect::<tacit_nn::Result<Vec<E::Value>>>()?;
     e.concat(0, &parts.iter().collect::<Vec<_>>())
 }

@@ -65,11 +65,6 @@ impl CostEngine {
         self.prices.size
     }
 
-    /// As [`super::MaliciousEngine::prove`].
-    pub fn prove(&mut self) {
-        self.prices.prove();
-    }
-
     /// Of what each party has spent, what proofs took.
     #[must_use]
     pub fn proofs(&self) -> [Cost; 3] {
@@ -148,7 +143,7 @@ impl Prices {
         }
     }
 
-    fn prove(&mut self) {
+    fn price_proof(&mut self) {
         self.ready();
         let before = self.parties.map(|p| p.cost);
         let lengths = std::mem::take(&mut self.lengths);
@@ -177,7 +172,7 @@ impl Prices {
     /// After a node.
     fn bound(&mut self) {
         if self.size > self.verify_every {
-            self.prove();
+            self.price_proof();
         }
     }
 }
@@ -239,6 +234,11 @@ impl cost::Prices for Prices {
         Ok(())
     }
 
+    fn prove(&mut self) -> Result<()> {
+        self.price_proof();
+        Ok(())
+    }
+
     fn begin_node(&mut self, exact: bool) {
         self.rounding = Rounding::of(exact);
     }
@@ -260,8 +260,7 @@ impl cost::Prices for Prices {
     fn release(&mut self, n: usize) -> Result<()> {
         self.ready();
         self.pass(n, async |c| reshare(c, zeros(c.len())).await.map(drop))?;
-        self.prove();
-        Ok(())
+        cost::Prices::prove(self)
     }
 
     fn products(&mut self, terms: &[Term<'_>], shape: &[usize], shift: Option<u32>) -> Result<()> {

@@ -43,6 +43,19 @@ pub struct MaliciousEngine {
     /// Nodes whose roundings are to be exact, and whether the present one is.
     pub(super) exact_nodes: BTreeSet<usize>,
     pub(super) rounding: Rounding,
+    watch: Option<Box<ProofWatch>>,
+}
+
+/// Who is told when a proof begins and when it has ended well.
+pub type ProofWatch = dyn FnMut(&Session, Proving);
+
+/// Where a proof is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proving {
+    /// Nothing of it was sent yet.
+    Begins,
+    /// Everybody was convinced.
+    Ended,
 }
 
 impl std::fmt::Debug for MaliciousEngine {
@@ -93,6 +106,7 @@ impl MaliciousEngine {
             agreed: false,
             exact_nodes: BTreeSet::new(),
             rounding: Rounding::Masked,
+            watch: None,
         })
     }
 
@@ -107,6 +121,11 @@ impl MaliciousEngine {
     #[must_use]
     pub fn logged_bytes(&self) -> usize {
         self.log.size()
+    }
+
+    /// Tells `watch` of every proof from now on, those between nodes among them.
+    pub fn watch_proofs(&mut self, watch: Box<ProofWatch>) {
+        self.watch = Some(watch);
     }
 
     /// Counts failed proofs in `failures` from now on: a party's engines share one.
@@ -225,9 +244,13 @@ impl MaliciousEngine {
             log,
             fraction_bits,
             id,
+            watch,
             ..
         } = self;
+        let mut tell = |proving| watch.iter_mut().for_each(|watch| watch(session, proving));
+        tell(Proving::Begins);
         let checked = check(session, log).map_err(failed)?;
+        tell(Proving::Ended);
         Ok(Proved {
             session,
             fraction_bits: *fraction_bits,
@@ -293,7 +316,16 @@ impl MaliciousEngine {
     /// After a node: proves what is logged if it is too much to keep.
     pub(super) fn bound(&mut self) -> Result<()> {
         if self.log.size() > self.verify_every {
-            verify(&self.session, &self.log).map_err(failed)?;
+            let Self {
+                session,
+                log,
+                watch,
+                ..
+            } = self;
+            let mut tell = |proving| watch.iter_mut().for_each(|watch| watch(session, proving));
+            tell(Proving::Begins);
+            verify(session, log).map_err(failed)?;
+            tell(Proving::Ended);
         }
         Ok(())
     }
