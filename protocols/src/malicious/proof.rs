@@ -4,26 +4,31 @@
 //! verifier accepts with probability at most
 //!     3·2^-σ + 3/2^54.5 + 1/p + Σ_levels (2k-2)/(p-k) + 2k/(p-2k-1)  <=  2^-46.3   (σ = 48, p > 2^60),
 //! the terms being: binary combinations of matrices from both sides and of relations; a prime that divides a wrong statement;
-//! the combination θ; the levels of the fold. AND gates: (2 + Σ (2k-2) + 2k)/2^64 < 2^-54. A session has one cheater and ends with
-//! its first failed proof, so the bound is for a session; silence after the first coin counts as a failure.
+//! the combination θ; the levels of the fold. AND gates: (7 + 2·6 + Σ (2k-2) + 2k)/2^64 < 2^-54, where two
+//! levels are cubes (`cubes.rs`). A session has one cheater and ends with its first failed proof, so the bound is for a session;
+//! silence after the first coin counts as a failure.
 //!
 //! **What a verifier learns**: before the last level only what draws of the two other parties mask; at the last level u(r) or
 //! v(r), masked by the node of its own, and the share of q(r) that follows from them. Tests measure both.
 //!
-//! The recursive fold is Boneh et al. (CRYPTO 2019) and Boyle et al. (CCS 2019). The way from Z_2^64 to a field is **new, not
+//! The recursive fold is Boneh et al. (CRYPTO 2019) and Boyle et al. (CCS 2019). The cubes before it are a sum-check on the same
+//! shares, **new in this place**. The way from Z_2^64 to a field is **new, not
 //! peer reviewed** (protocols-malicious, sections 3 to 5 and 12): combinations with binary coefficients are formed over the
 //! integers; their quotients by 2^64 are committed to as bits; then a random prime is drawn, and everything is proved modulo it.
 //! The order of these steps is kept by types: a [`challenge::Coin`] is tossed after a witness of what must be fixed before, and
 //! a prime is made from the coin that came after the quotients.
 //!
-//! Bytes a party: 48 for a coin, of which there are 2 + levels; 16σ for quotients; 8·(2k-2) a level and field, 8·2k for the last,
-//! 32 a field for the end. Rounds: 3 + 2·levels + 1.
+//! Bytes a party: 48 for a coin, of which there are 2 + levels; 16σ for quotients; 8·(2k-2) a level and field, 8·26 for a cube,
+//! 8·2k for the last, 32 a field for the end. Rounds: 3 + 2·levels + 1.
 
 mod binary;
 mod bit_kernels;
+#[cfg(target_arch = "x86_64")]
+mod bit_vectors;
 mod bits;
 mod challenge;
 mod combinations;
+mod cubes;
 mod dot_rows;
 #[cfg(target_arch = "x86_64")]
 mod dot_vectors;
@@ -68,9 +73,9 @@ pub(super) use size::Lengths;
 
 use super::circuit::Circuit;
 use super::log::{Entry, Log};
-use challenge::{Coin, Fixed, toss};
+use challenge::{Fixed, toss};
 use field::Field;
-use fold::{Claim, Fold, Last, Level, Nodes};
+use fold::{Last, Level, Nodes};
 use prime::Prime;
 
 /// A log that is closed: every message that it is about was sent, received, and had the right length.
@@ -87,6 +92,15 @@ struct Polynomials {
 }
 
 impl Fixed for Polynomials {}
+
+impl Polynomials {
+    /// One proof's part, from `at` on.
+    fn of(&self, level: &Level, at: &mut usize) -> [&[u64]; 2] {
+        let range = *at..*at + level.values.len();
+        *at = range.end;
+        [&self.left[range.clone()], &self.right[range]]
+    }
+}
 
 /// Proves everything logged and checks the proofs of the others. Nothing that was computed may be given out before.
 ///
@@ -128,7 +142,7 @@ async fn prove(c: &Circuit<'_>, relations: &Relations) -> Result<()> {
     let parts = parts::parts(&relations.0, &combinations, kernels)?;
     let quotients = quotients::exchange(c, &combinations, &parts).await?;
     let coin = toss(c, &quotients).await?;
-    let mut bits = bits::claim(&relations.0, &coin);
+    let mut bits = bits::proof(&relations.0, &coin);
     let prime = Prime::random(&coin);
     let mut words = (!parts.is_empty())
         .then(|| words::claim(prime, c.me(), parts, quotients, &combinations, &coin));
@@ -150,30 +164,21 @@ async fn prove(c: &Circuit<'_>, relations: &Relations) -> Result<()> {
         let polynomials = exchange(c, label, &levels).await?;
         let coin = toss(c, &polynomials).await?;
         let mut at = 0;
+        let words_of = |attempt: usize| coin.words("fold", attempt << 16 | number, 4);
         if let (Some(fold), Some(level)) = (&mut words, &word_level) {
-            let end = absorb(
-                fold,
-                prime,
-                level,
-                &polynomials,
-                &mut at,
-                &coin,
-                number,
-                &nodes[0],
-            );
+            let r = level.challenge(prime, |attempt| {
+                let words = words_of(attempt);
+                [words[0], words[1]]
+            });
+            #[cfg(test)]
+            guess::learn(r);
+            let [left, right] = polynomials.of(level, &mut at);
+            let end = fold.absorb(level, left, right, r, &nodes[0]);
             ends.extend(end.map(|last| (Wire::Words(prime), last)));
         }
-        if let (Some(fold), Some(level)) = (&mut bits, &bit_level) {
-            let end = absorb(
-                fold,
-                binary::Binary,
-                level,
-                &polynomials,
-                &mut at,
-                &coin,
-                number,
-                &nodes[1],
-            );
+        if let (Some(proof), Some(level)) = (&mut bits, &bit_level) {
+            let shares = polynomials.of(level, &mut at);
+            let end = proof.absorb(level, shares, words_of, &nodes[1]);
             ends.extend(end.map(|last| (Wire::Bits, last)));
         }
     }
@@ -299,35 +304,6 @@ fn not_reduced(peer: usize) -> Error {
         peer,
         what: "it sent a number of a proof that is not reduced".into(),
     }
-}
-
-/// One proof's part of a level's polynomials, and its challenge.
-#[expect(clippy::too_many_arguments, reason = "what a level is about")]
-fn absorb<F: Field, C: Claim<F>>(
-    fold: &mut Fold<F, C>,
-    f: F,
-    level: &Level,
-    polynomials: &Polynomials,
-    at: &mut usize,
-    coin: &Coin<Polynomials>,
-    number: usize,
-    nodes: &Nodes,
-) -> Option<Last> {
-    let range = *at..*at + level.values.len();
-    *at = range.end;
-    let r = level.challenge(f, |attempt| {
-        let words = coin.words("fold", attempt << 16 | number, 4);
-        [words[0], words[1]]
-    });
-    #[cfg(test)]
-    guess::learn(r);
-    fold.absorb(
-        level,
-        &polynomials.left[range.clone()],
-        &polynomials.right[range],
-        r,
-        nodes,
-    )
 }
 
 /// The verifiers of each proof exchange what they have and both check. Nothing else is sent before.

@@ -19,6 +19,21 @@ impl BinarySum {
     }
 }
 
+impl Binary {
+    /// x ← x·y, element by element.
+    pub(super) fn scale(self, x: &mut [u64], y: &[u64]) {
+        #[cfg(target_arch = "x86_64")]
+        let (x, y) = if vectors::found() {
+            // SAFETY: the features were found.
+            let done = unsafe { vectors::scale(x, y) };
+            (&mut x[done..], &y[done..])
+        } else {
+            (x, y)
+        };
+        x.iter_mut().zip(y).for_each(|(x, &y)| *x = self.mul(*x, y));
+    }
+}
+
 /// How polynomials over GF(2) are multiplied.
 trait Polynomials: Copy {
     /// Whether this is the processor's instruction.
@@ -98,9 +113,12 @@ impl<P: Polynomials> Field for P {
 
     #[cfg(target_arch = "x86_64")]
     fn gram(self, u: &[u64], v: &[u64], k: usize, out: &mut [BinarySum]) {
-        if k == 16 && vectors::found() {
+        if (k == 8 || k == 16) && vectors::found() {
             // SAFETY: the features were found.
-            return unsafe { vectors::gram_of_sixteen(u, v, out) };
+            return match k {
+                8 => unsafe { vectors::gram_of_eight(u, v, out) },
+                _ => unsafe { vectors::gram_of_sixteen(u, v, out) },
+            };
         }
         if !P::INSTRUCTION && x86::found() {
             // SAFETY: the feature was found.
@@ -111,6 +129,13 @@ impl<P: Polynomials> Field for P {
 
     #[cfg(target_arch = "x86_64")]
     fn combine(self, blocks: &[u64], coefficients: &[u64], out: &mut Vec<u64>) {
+        if let Ok(coefficients) = coefficients.try_into()
+            && vectors::found()
+        {
+            let blocks = blocks.as_chunks().0;
+            // SAFETY: the features were found.
+            return unsafe { vectors::combine_eight(blocks, coefficients, out) };
+        }
         if let Ok(coefficients) = coefficients.try_into()
             && vectors::found()
         {
@@ -229,7 +254,16 @@ mod tests {
                 Binary.combine(u, &c[..k], &mut fast);
                 kernels::combine(Binary, u, &c[..k], &mut plain);
                 prop_assert_eq!(fast, plain);
+                let (mut fast, mut plain) = (u.to_vec(), u.to_vec());
+                Binary.scale(&mut fast, &v);
+                plain.iter_mut().zip(&v).for_each(|(x, &y)| *x = Binary.mul(*x, y));
+                prop_assert_eq!(fast, plain);
             }
+            let n = u.len().min(13);
+            let mut odd = u[..n].to_vec();
+            Binary.scale(&mut odd, &c[..n]);
+            let want: Vec<u64> = u.iter().zip(&c).take(n).map(|(&u, &c)| Binary.mul(u, c)).collect();
+            prop_assert_eq!(odd, want);
         }
     }
 }

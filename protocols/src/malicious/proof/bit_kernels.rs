@@ -1,63 +1,147 @@
-//! Loops over conjunctions, 64 to a word, that never write a gate down as a field element of its own.
+//! Loops over blocks of conjunctions that never write a gate down as a field element of its own.
 //!
-//! Byte c of a word stands for eight gates of one weight τ_c. A sum Σ τ_c·bit_l(c) is a product of matrices over GF(2), and so is
-//! the fold of a byte to Σ_l κ_l·bit_l: where the processor multiplies eight by eight bits (GFNI), one instruction does 4,096
-//! conjunctions. What every variant gives is the same; time depends on lengths alone.
+//! A block has 64 rows of 512 bits. The 64 bits of a column are a cube of six variables, and all of them have the weight τ of
+//! their column: what is summed over columns is a product of matrices over GF(2), and so is the fold of a column to Σ_b κ_b·bit_b.
+//! Where the processor multiplies eight by eight bits (GFNI), one instruction does 4,096 conjunctions. What every variant gives
+//! is the same; time depends on lengths alone.
 
-use super::binary::{Binary, BinarySum};
-use super::combinations::subset_sums;
-use super::field::Field;
+use tacit_mpc::kernels::vectorised;
 
-/// Gates of one weight: a byte.
-pub(super) const K: usize = 8;
+#[cfg(target_arch = "x86_64")]
+use super::bit_vectors;
 
-/// The operands of gates at both indices, words of one count.
+/// Rows of a block: bits of a column.
+pub(super) const ROWS: usize = 64;
+/// Words of a row.
+const WIDTH: usize = 8;
+/// Columns of a block.
+pub(super) const COLUMNS: usize = 64 * WIDTH;
+/// Words of a block.
+pub(super) const WORDS: usize = ROWS * WIDTH;
+/// Sums of a cube: 3^6.
+pub(super) const CUBE: usize = 729;
+
+/// 512 bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(align(64))]
+pub(super) struct Row(pub(super) [u64; WIDTH]);
+
+/// 64 bits of each of 512 columns.
+pub(super) type Block = [Row; ROWS];
+
+/// The operands of gates at both indices.
 #[derive(Clone, Copy)]
 pub(super) struct Gates<'a> {
     /// First factors at this party's own index and at the next.
-    pub(super) x: [&'a [u64]; 2],
+    pub(super) x: [&'a Block; 2],
     /// Second factors.
-    pub(super) y: [&'a [u64]; 2],
+    pub(super) y: [&'a Block; 2],
 }
 
-impl<'a> Gates<'a> {
-    /// Some of the words.
-    pub(super) fn part(&self, range: std::ops::Range<usize>) -> Self {
-        let cut = |v: [&'a [u64]; 2]| v.map(|v| &v[range.clone()]);
-        Self {
-            x: cut(self.x),
-            y: cut(self.y),
-        }
-    }
-}
-
-/// A map from bytes to field elements: Σ_l κ_l·bit_l.
-pub(super) struct Linear {
-    values: [u64; 1 << K],
-    /// Eight by eight bits for each byte of the result.
+/// Sums over all columns of τ times bits of so many kinds.
+pub(super) struct Sums {
+    sums: Vec<u64>,
+    /// Sums of eight kinds each, as the vector kernels leave them.
     #[cfg(target_arch = "x86_64")]
-    matrices: [u64; 8],
+    raw: Vec<bit_vectors::Raw>,
+    /// Room for the rows of a cube.
+    #[cfg(target_arch = "x86_64")]
+    cube: Vec<Row>,
 }
 
-impl Linear {
-    pub(super) fn new(kappa: &[u64; K]) -> Self {
+/// The weights of the columns of a block.
+pub(super) struct Weights {
+    tau: [u64; COLUMNS],
+    #[cfg(target_arch = "x86_64")]
+    vectors: Option<Box<bit_vectors::Weights>>,
+}
+
+impl Weights {
+    pub(super) fn new(tau: [u64; COLUMNS]) -> Self {
         Self {
-            values: subset_sums(kappa, |x, y| x ^ y),
             #[cfg(target_arch = "x86_64")]
-            matrices: x86::matrices(kappa),
+            // SAFETY: the features were found.
+            vectors: bit_vectors::found().then(|| unsafe { bit_vectors::weights(&tau) }),
+            tau,
         }
     }
 
-    /// Of the bytes of a word.
-    fn of(&self, word: u64) -> [u64; K] {
-        word.to_le_bytes().map(|b| self.values[usize::from(b)])
+    /// τ, column by column.
+    pub(super) fn tau(&self) -> &[u64; COLUMNS] {
+        &self.tau
     }
 }
 
-/// Both factors folded: plain the first, weighted the second.
-pub(super) struct Folds {
-    pub(super) plain: Linear,
-    pub(super) weighted: Linear,
+impl Sums {
+    /// Of `kinds` kinds of bits.
+    pub(super) fn new(kinds: usize) -> Self {
+        Self {
+            sums: vec![0; kinds],
+            #[cfg(target_arch = "x86_64")]
+            raw: vec![[Row::default(); 8]; kinds.div_ceil(8)],
+            #[cfg(target_arch = "x86_64")]
+            cube: Vec::new(),
+        }
+    }
+
+    /// Adds Σ τ·bit for every row.
+    pub(super) fn add_rows(&mut self, rows: &Block, weights: &Weights) {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(weights) = &weights.vectors {
+            // SAFETY: weights are made where the features were found.
+            return unsafe { bit_vectors::rows(rows, weights, &mut self.raw) };
+        }
+        self.add_portable(rows, weights);
+    }
+
+    /// Adds Σ τ·(x_e·y'_e + x'_e·y_e) of the bits at this index and, primed, the next, for every e of {0, 1, ∞}^6 as the digits of
+    /// a number, least significant first: what a polynomial of degree 1 in each of six variables is at 0, at 1, and the sum of both.
+    pub(super) fn add_cubes(&mut self, gates: &Gates<'_>, weights: &Weights) {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(weights) = &weights.vectors {
+            // SAFETY: weights are made where the features were found.
+            return unsafe {
+                {
+                    self.cube.resize(CUBE.next_multiple_of(8), Row::default());
+                    bit_vectors::cubes(gates, &mut self.cube);
+                    bit_vectors::rows(&self.cube, weights, &mut self.raw);
+                }
+            };
+        }
+        self.add_cubes_portable(gates, weights);
+    }
+
+    fn add_portable(&mut self, rows: &[Row], weights: &Weights) {
+        vectorised(|| {
+            for (sum, row) in self.sums.iter_mut().zip(rows) {
+                for (word, tau) in row.0.iter().zip(weights.tau.as_chunks::<64>().0) {
+                    let bits = tau.iter().enumerate();
+                    *sum ^= bits.fold(0, |s, (i, tau)| s ^ (tau & all(*word, i)));
+                }
+            }
+        });
+    }
+
+    fn add_cubes_portable(&mut self, gates: &Gates<'_>, weights: &Weights) {
+        let ([x0, x1], [y0, y1]) = (gates.x.map(cube), gates.y.map(cube));
+        let both = |e: usize| -> Row {
+            let [x0, x1, y0, y1] = [&x0, &x1, &y0, &y1].map(|rows| rows[e].0);
+            Row(std::array::from_fn(|k| (x0[k] & y1[k]) ^ (x1[k] & y0[k])))
+        };
+        let rows: Vec<Row> = (0..CUBE).map(both).collect();
+        self.add_portable(&rows, weights);
+    }
+
+    /// The sums.
+    pub(super) fn finish(self) -> Vec<u64> {
+        let mut sums = self.sums;
+        #[cfg(target_arch = "x86_64")]
+        for (sums, raw) in sums.chunks_mut(8).zip(&self.raw) {
+            let raw = bit_vectors::sums(raw);
+            sums.iter_mut().zip(raw).for_each(|(s, r)| *s ^= r);
+        }
+        sums
+    }
 }
 
 /// All ones where the bit is set.
@@ -65,305 +149,59 @@ fn all(word: u64, bit: usize) -> u64 {
     0u64.wrapping_sub(word >> bit & 1)
 }
 
-/// out_l += Σ τ_c·(bit l of byte c), over all words, for τ byte by byte.
-pub(super) fn sums(words: &[u64], tau: &[[u64; K]], out: &mut [u64; K]) {
-    #[cfg(target_arch = "x86_64")]
-    if x86::found() {
-        // SAFETY: the features were found.
-        return unsafe { x86::sums(words, tau, out) };
+/// The rows of a block at all points of {0, 1, ∞}^6.
+fn cube(block: &Block) -> Vec<Row> {
+    let mut rows = block.to_vec();
+    let mut stride = 1;
+    for _ in 0..6 {
+        let third = |pair: &[Row]| -> Vec<Row> {
+            let (zeros, ones) = pair.split_at(stride);
+            let sums = zeros.iter().zip(ones);
+            let sums = sums.map(|(z, o)| Row(std::array::from_fn(|k| z.0[k] ^ o.0[k])));
+            pair.iter().copied().chain(sums).collect()
+        };
+        rows = rows.chunks(2 * stride).flat_map(third).collect();
+        stride *= 3;
     }
-    sums_portable(words, tau, out);
+    rows
 }
 
-fn sums_portable(words: &[u64], tau: &[[u64; K]], out: &mut [u64; K]) {
-    for (word, tau) in words.iter().zip(tau) {
-        for (byte, tau) in word.to_le_bytes().into_iter().zip(tau) {
-            for (l, out) in out.iter_mut().enumerate() {
-                *out ^= tau & all(byte.into(), l);
-            }
+/// A map from columns to field elements: Σ_b κ_b·bit_b.
+pub(super) struct Linear {
+    kappa: [u64; ROWS],
+    #[cfg(target_arch = "x86_64")]
+    matrices: [[u64; 8]; 8],
+}
+
+impl Linear {
+    pub(super) fn new(kappa: [u64; ROWS]) -> Self {
+        Self {
+            #[cfg(target_arch = "x86_64")]
+            matrices: bit_vectors::matrices(&kappa),
+            kappa,
         }
     }
-}
 
-/// out_jl += Σ τ_c·(x_j·y'_l + x'_j·y_l) of the bits of byte c at this index and, primed, the next.
-pub(super) fn pairs(gates: &Gates<'_>, tau: &[[u64; K]], out: &mut [[u64; K]; K]) {
-    #[cfg(target_arch = "x86_64")]
-    if x86::found() {
-        // SAFETY: the features were found.
-        return unsafe { x86::pairs(gates, tau, out) };
+    /// Of every column.
+    pub(super) fn of(&self, block: &Block, out: &mut [u64; COLUMNS]) {
+        #[cfg(target_arch = "x86_64")]
+        if bit_vectors::found() {
+            // SAFETY: the features were found.
+            return unsafe { bit_vectors::linear(block, &self.matrices, out) };
+        }
+        self.of_portable(block, out);
     }
-    pairs_portable(gates, tau, out);
-}
 
-fn pairs_portable(gates: &Gates<'_>, tau: &[[u64; K]], out: &mut [[u64; K]; K]) {
-    tacit_mpc::kernels::vectorised(|| {
-        for (h, tau) in tau.iter().enumerate() {
-            let bytes = |v: &[&[u64]; 2]| v.map(|v| v[h].to_le_bytes());
-            let (x, y) = (bytes(&gates.x), bytes(&gates.y));
-            for (c, &tau) in tau.iter().enumerate() {
-                let half = |y: u8| -> [u64; K] { std::array::from_fn(|l| tau & all(y.into(), l)) };
-                let (y0, y1) = (half(y[0][c]), half(y[1][c]));
-                for (j, out) in out.iter_mut().enumerate() {
-                    let (x0, x1) = (all(x[0][c].into(), j), all(x[1][c].into(), j));
-                    for (l, out) in out.iter_mut().enumerate() {
-                        *out ^= (x0 & y1[l]) ^ (x1 & y0[l]);
-                    }
+    fn of_portable(&self, block: &Block, out: &mut [u64; COLUMNS]) {
+        out.fill(0);
+        vectorised(|| {
+            for (row, kappa) in block.iter().zip(self.kappa) {
+                for (word, out) in row.0.iter().zip(out.as_chunks_mut::<64>().0) {
+                    let bits = out.iter_mut().enumerate();
+                    bits.for_each(|(i, out)| *out ^= kappa & all(*word, i));
                 }
             }
-        }
-    });
-}
-
-/// The elements (a, a', b, b') that the bytes of word h fold to: a of x, b of y times τ.
-fn folded(gates: &Gates<'_>, h: usize, tau: &[u64; K], folds: &Folds) -> [[u64; K]; 4] {
-    let weighted = |y: u64| {
-        let mut b = folds.weighted.of(y);
-        b.iter_mut()
-            .zip(tau)
-            .for_each(|(b, &t)| *b = Binary.mul(*b, t));
-        b
-    };
-    let [x0, x1] = gates.x.map(|x| folds.plain.of(x[h]));
-    let [y0, y1] = gates.y.map(|y| weighted(y[h]));
-    [x0, x1, y0, y1]
-}
-
-/// Adds to the sums of [`kernels::gram`] those of (a, b') and (b, a'), every word's bytes being a block.
-pub(super) fn gram(gates: &Gates<'_>, tau: &[[u64; K]], folds: &Folds, out: &mut [BinarySum]) {
-    #[cfg(target_arch = "x86_64")]
-    if x86::found() {
-        // SAFETY: the features were found.
-        return unsafe { x86::gram(gates, tau, folds, out) };
-    }
-    gram_portable(gates, tau, folds, out);
-}
-
-fn gram_portable(gates: &Gates<'_>, tau: &[[u64; K]], folds: &Folds, out: &mut [BinarySum]) {
-    for (h, tau) in tau.iter().enumerate() {
-        let [a, a_next, b, b_next] = folded(gates, h, tau, folds);
-        Binary.gram(&a, &b_next, K, out);
-        Binary.gram(&b, &a_next, K, out);
-    }
-}
-
-/// Writes Σ_j c_j·(element j) of every word for a, a', b and b'.
-pub(super) fn combine(
-    gates: &Gates<'_>,
-    tau: &[[u64; K]],
-    folds: &Folds,
-    coefficients: &[u64; K],
-    out: [&mut [u64]; 4],
-) {
-    #[cfg(target_arch = "x86_64")]
-    if x86::found() {
-        // SAFETY: the features were found.
-        return unsafe { x86::combine(gates, tau, folds, coefficients, out) };
-    }
-    combine_portable(gates, tau, folds, coefficients, out);
-}
-
-fn combine_portable(
-    gates: &Gates<'_>,
-    tau: &[[u64; K]],
-    folds: &Folds,
-    coefficients: &[u64; K],
-    out: [&mut [u64]; 4],
-) {
-    for (h, tau) in tau.iter().enumerate() {
-        let elements = folded(gates, h, tau, folds);
-        for (k, elements) in elements.into_iter().enumerate() {
-            out[k][h] = Binary.dot(elements, coefficients.iter().copied());
-        }
-    }
-}
-
-/// The same by products of eight by eight bits (GFNI) and of eight polynomials (VPCLMULQDQ).
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    use std::arch::x86_64::{
-        __m512i, _mm512_gf2p8affine_epi64_epi8, _mm512_maskz_mov_epi8, _mm512_permutexvar_epi8,
-        _mm512_set1_epi8, _mm512_set1_epi64, _mm512_setzero_si512, _mm512_test_epi8_mask,
-        _mm512_unpackhi_epi64, _mm512_unpacklo_epi64, _mm512_xor_si512,
-    };
-
-    use super::super::vectors::{self, products, reduced, vector, words};
-    use super::{BinarySum, Folds, Gates, K};
-
-    /// Whether the processor has the instructions.
-    pub(super) fn found() -> bool {
-        vectors::found()
-            && is_x86_feature_detected!("gfni")
-            && is_x86_feature_detected!("avx512vbmi")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("avx512vl")
-    }
-
-    /// Byte k has bit k, and bit 7 - k: times a matrix of bits they transpose it, its rows taken from the last.
-    const STRAIGHT: i64 = 0x8040_2010_0804_0201u64 as i64;
-    const TURNED: i64 = 0x0102_0408_1020_4080;
-
-    /// Byte c of word o for byte o of word c.
-    const TRANSPOSED: [u8; 64] = {
-        let mut index = [0; 64];
-        let mut k = 0;
-        while k < 64 {
-            index[k] = (k % 8 * 8 + k / 8) as u8;
-            k += 1;
-        }
-        index
-    };
-
-    /// The bytes of each word in reverse.
-    const REVERSED: [u8; 64] = {
-        let mut index = [0; 64];
-        let mut k = 0;
-        while k < 64 {
-            index[k] = (k / 8 * 8 + 7 - k % 8) as u8;
-            k += 1;
-        }
-        index
-    };
-
-    /// Row i of matrix o: bit 8o + i of all κ_l, in the order of the instruction.
-    pub(super) fn matrices(kappa: &[u64; K]) -> [u64; 8] {
-        std::array::from_fn(|o| {
-            let row = |i: usize| {
-                let bits = kappa.iter().enumerate();
-                bits.fold(0u64, |row, (l, k)| row | (k >> (8 * o + i) & 1) << l)
-            };
-            (0..8).fold(0, |m, i| m | row(i) << (8 * (7 - i)))
-        })
-    }
-
-    /// Byte p: bit p of all τ_c, the last lowest.
-    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,gfni")]
-    #[inline]
-    fn columns(tau: &[u64; K]) -> __m512i {
-        let bytes = _mm512_permutexvar_epi8(vector(&TRANSPOSED), vector(tau));
-        _mm512_gf2p8affine_epi64_epi8::<0>(_mm512_set1_epi64(STRAIGHT), bytes)
-    }
-
-    /// Word l's bits: bit l of every byte.
-    #[target_feature(enable = "avx512f,avx512bw")]
-    #[inline]
-    fn bits(v: __m512i) -> [u64; K] {
-        std::array::from_fn(|l| _mm512_test_epi8_mask(v, _mm512_set1_epi8((1u8 << l) as i8)))
-    }
-
-    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,gfni")]
-    pub(super) fn sums(input: &[u64], tau: &[[u64; K]], out: &mut [u64; K]) {
-        let (groups, rest) = input.as_chunks::<8>();
-        let mut sum = _mm512_setzero_si512();
-        for (group, tau) in groups.iter().zip(tau.as_chunks::<8>().0) {
-            let turned = _mm512_set1_epi64(TURNED);
-            let group = words(_mm512_gf2p8affine_epi64_epi8::<0>(turned, vector(group)));
-            for (&matrix, tau) in group.iter().zip(tau) {
-                let matrix = _mm512_set1_epi64(matrix as i64);
-                let product = _mm512_gf2p8affine_epi64_epi8::<0>(columns(tau), matrix);
-                sum = _mm512_xor_si512(sum, product);
-            }
-        }
-        out.iter_mut().zip(bits(sum)).for_each(|(o, s)| *o ^= s);
-        super::sums_portable(rest, &tau[input.len() - rest.len()..], out);
-    }
-
-    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,gfni")]
-    pub(super) fn pairs(gates: &Gates<'_>, tau: &[[u64; K]], out: &mut [[u64; K]; K]) {
-        let whole = tau.len() / 8 * 8;
-        let mut sums = [_mm512_setzero_si512(); K];
-        // Bit c of byte j for bit j of byte c.
-        let transposed = |group: &[u64; 8]| {
-            let bytes = _mm512_permutexvar_epi8(vector(&REVERSED), vector(group));
-            let straight = _mm512_set1_epi64(STRAIGHT);
-            words(_mm512_gf2p8affine_epi64_epi8::<0>(straight, bytes))
-        };
-        let [x0, x1] = gates.x.map(|x| x.as_chunks::<8>().0);
-        for (g, (x0, x1)) in x0.iter().zip(x1).enumerate() {
-            let masks = transposed(x0).into_iter().zip(transposed(x1));
-            for (h, (mask, next)) in (8 * g..).zip(masks) {
-                // Word j: the bytes of y whose x has bit j.
-                let half =
-                    |mask: u64, y: u64| _mm512_maskz_mov_epi8(mask, _mm512_set1_epi64(y as i64));
-                let both = _mm512_xor_si512(half(mask, gates.y[1][h]), half(next, gates.y[0][h]));
-                let turned = _mm512_set1_epi64(TURNED);
-                let matrices = words(_mm512_gf2p8affine_epi64_epi8::<0>(turned, both));
-                let columns = columns(&tau[h]);
-                for (sum, matrix) in sums.iter_mut().zip(matrices) {
-                    let matrix = _mm512_set1_epi64(matrix as i64);
-                    let product = _mm512_gf2p8affine_epi64_epi8::<0>(columns, matrix);
-                    *sum = _mm512_xor_si512(*sum, product);
-                }
-            }
-        }
-        for (out, sum) in out.iter_mut().zip(sums) {
-            out.iter_mut().zip(bits(sum)).for_each(|(o, s)| *o ^= s);
-        }
-        super::pairs_portable(&gates.part(whole..tau.len()), &tau[whole..], out);
-    }
-
-    #[target_feature(enable = "avx512f,avx512vbmi,gfni")]
-    #[inline]
-    fn fold(word: u64, matrices: &[u64; 8]) -> __m512i {
-        let word = _mm512_set1_epi64(word as i64);
-        let bytes = _mm512_gf2p8affine_epi64_epi8::<0>(word, vector(matrices));
-        _mm512_permutexvar_epi8(vector(&TRANSPOSED), bytes)
-    }
-
-    /// a, a', b and b' of word h.
-    #[target_feature(enable = "avx512f,avx512vbmi,gfni,vpclmulqdq")]
-    #[inline]
-    fn folded(gates: &Gates<'_>, h: usize, tau: &[u64; K], folds: &Folds) -> [__m512i; 4] {
-        let tau = vector(tau);
-        let weighted = |y: u64| {
-            let [even, odd] = products(fold(y, &folds.weighted.matrices), tau);
-            reduced(
-                _mm512_unpacklo_epi64(even, odd),
-                _mm512_unpackhi_epi64(even, odd),
-            )
-        };
-        [
-            fold(gates.x[0][h], &folds.plain.matrices),
-            fold(gates.x[1][h], &folds.plain.matrices),
-            weighted(gates.y[0][h]),
-            weighted(gates.y[1][h]),
-        ]
-    }
-
-    #[target_feature(enable = "avx512f,avx512vbmi,gfni,vpclmulqdq")]
-    pub(super) fn gram(gates: &Gates<'_>, tau: &[[u64; K]], folds: &Folds, out: &mut [BinarySum]) {
-        let mut sums = vectors::none();
-        for (h, tau) in tau.iter().enumerate() {
-            let [a, a_next, b, b_next] = folded(gates, h, tau, folds);
-            vectors::within(&mut sums, a, b_next);
-            vectors::within(&mut sums, b, a_next);
-        }
-        vectors::finish(&sums, K, 0, out);
-    }
-
-    #[target_feature(enable = "avx512f,avx512vbmi,gfni,vpclmulqdq")]
-    pub(super) fn combine(
-        gates: &Gates<'_>,
-        tau: &[[u64; K]],
-        folds: &Folds,
-        coefficients: &[u64; K],
-        mut out: [&mut [u64]; 4],
-    ) {
-        let c = vector(coefficients);
-        let dots = |h: usize| vectors::dots(folded(gates, h, &tau[h], folds), c);
-        let n = tau.len();
-        for h in (0..n).step_by(2) {
-            let first = dots(h);
-            let second = if h + 1 < n { dots(h + 1) } else { first };
-            let result = words(reduced(
-                _mm512_unpacklo_epi64(first, second),
-                _mm512_unpackhi_epi64(first, second),
-            ));
-            for (out, pair) in out.iter_mut().zip(result.as_chunks::<2>().0) {
-                let count = 2.min(n - h);
-                out[h..h + count].copy_from_slice(&pair[..count]);
-            }
-        }
+        });
     }
 }
 
@@ -371,79 +209,87 @@ mod x86 {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::kernels;
     use super::*;
 
-    fn word() -> impl Strategy<Value = u64> {
-        prop_oneof![4 => any::<u64>(), 1 => Just(0), 1 => Just(u64::MAX), 1 => Just(1 << 63)]
+    fn stream(seed: u64) -> impl FnMut() -> u64 {
+        let mut x = seed;
+        move || {
+            x = x.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let z = (x ^ x >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            let z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+            z ^ z >> 31
+        }
     }
 
-    fn eight() -> impl Strategy<Value = [u64; K]> {
-        prop::array::uniform8(word())
+    /// Rows of random bits, of zeros and of ones.
+    fn block(next: &mut impl FnMut() -> u64) -> Block {
+        std::array::from_fn(|_| match next() % 8 {
+            0 => Row::default(),
+            1 => Row([u64::MAX; WIDTH]),
+            _ => Row(std::array::from_fn(|_| next())),
+        })
+    }
+
+    fn bit(block: &Block, b: usize, h: usize) -> u64 {
+        block[b].0[h / 64] >> (h % 64) & 1
+    }
+
+    /// A column at a point of {0, 1, ∞}^6.
+    fn at(block: &Block, e: usize, h: usize) -> u64 {
+        let digit = |i: u32| e / 3usize.pow(i) % 3;
+        let counts = |b: &usize| (0..6).all(|i| digit(i) == 2 || digit(i) == *b >> i & 1);
+        (0..ROWS)
+            .filter(counts)
+            .fold(0, |s, b| s ^ bit(block, b, h))
     }
 
     proptest! {
-        /// All four loops by the processor's instructions, the portable ones, and the definition; lengths that are no multiples.
+        #![proptest_config(ProptestConfig { failure_persistence: None, max_shrink_iters: 0, ..ProptestConfig::with_cases(4) })]
+
+        /// All three loops by the processor's instructions, the portable ones, and the definition.
         #[test]
-        fn every_variant_gives_what_the_definition_gives(
-            gates in prop::collection::vec((word(), word(), word(), word(), eight()), 0..21),
-            plain in eight(),
-            weighted in eight(),
-            coefficients in eight(),
-        ) {
-            let column = |f: fn(&(u64, u64, u64, u64, [u64; K])) -> u64| -> Vec<u64> { gates.iter().map(f).collect() };
-            let (x0, x1, y0, y1) = (column(|g| g.0), column(|g| g.1), column(|g| g.2), column(|g| g.3));
-            let tau: Vec<[u64; K]> = gates.iter().map(|g| g.4).collect();
-            let gates = Gates { x: [&x0, &x1], y: [&y0, &y1] };
-            let bit = |w: u64, c: usize, l: usize| w >> (8 * c + l) & 1;
-            let every = || (0..tau.len()).flat_map(|h| (0..K).map(move |c| (h, c)));
-
-            let want: [u64; K] = std::array::from_fn(|l| every().fold(0, |s, (h, c)| s ^ (tau[h][c] * bit(x0[h], c, l))));
-            let (mut fast, mut portable) = ([0; K], [0; K]);
-            sums(&x0, &tau, &mut fast);
-            sums_portable(&x0, &tau, &mut portable);
-            prop_assert_eq!(fast, want);
-            prop_assert_eq!(portable, want);
-
-            let want: [[u64; K]; K] = std::array::from_fn(|j| std::array::from_fn(|l| every().fold(0, |s, (h, c)| {
-                let both = bit(x0[h], c, j) & bit(y1[h], c, l) ^ bit(x1[h], c, j) & bit(y0[h], c, l);
-                s ^ (tau[h][c] * both)
-            })));
-            let (mut fast, mut portable) = ([[0; K]; K], [[0; K]; K]);
-            pairs(&gates, &tau, &mut fast);
-            pairs_portable(&gates, &tau, &mut portable);
-            prop_assert_eq!(fast, want);
-            prop_assert_eq!(portable, want);
-
-            let folds = Folds { plain: Linear::new(&plain), weighted: Linear::new(&weighted) };
-            let element = |word: u64, c: usize, kappa: &[u64; K]| (0..K).fold(0, |s, l| s ^ (kappa[l] * bit(word, c, l)));
-            let a = |x: &[u64], h: usize, c: usize| element(x[h], c, &plain);
-            let b = |y: &[u64], h: usize, c: usize| Binary.mul(element(y[h], c, &weighted), tau[h][c]);
-            let m = |j: usize, l: usize| (0..tau.len()).fold(0, |s, h| {
-                s ^ Binary.mul(a(&x0, h, j), b(&y1, h, l)) ^ Binary.mul(b(&y0, h, j), a(&x1, h, l))
-            });
-            let (mut fast, mut portable) = (vec![BinarySum::default(); K * K], vec![BinarySum::default(); K * K]);
-            gram(&gates, &tau, &folds, &mut fast);
-            gram_portable(&gates, &tau, &folds, &mut portable);
-            let (fast, portable) = (kernels::symmetric(Binary, fast, K), kernels::symmetric(Binary, portable, K));
-            prop_assert_eq!(&fast, &portable);
-            for j in 0..K {
-                prop_assert_eq!(fast[j * K + j], m(j, j));
-                for l in j + 1..K {
-                    prop_assert_eq!(fast[j * K + l] ^ fast[l * K + j], m(j, l) ^ m(l, j));
+        fn every_variant_gives_what_the_definition_gives(seed in any::<u64>()) {
+            let mut next = stream(seed);
+            let (mut cubes, mut rows) = ([0, 1].map(|_| Sums::new(CUBE)), [0, 1].map(|_| Sums::new(ROWS)));
+            let (mut want_cubes, mut want_rows) = (vec![0; CUBE], vec![0; ROWS]);
+            for _ in 0..2 {
+                let blocks = [(); 4].map(|()| block(&mut next));
+                let [x, x_next, y, y_next] = &blocks;
+                let gates = Gates { x: [x, x_next], y: [y, y_next] };
+                let weights = Weights::new(std::array::from_fn(|_| next()));
+                cubes[0].add_cubes(&gates, &weights);
+                cubes[1].add_cubes_portable(&gates, &weights);
+                rows[0].add_rows(gates.x[0], &weights);
+                rows[1].add_portable(gates.x[0], &weights);
+                // A few of the points, the last among them.
+                for (e, want) in want_cubes.iter_mut().enumerate().step_by(13) {
+                    for (h, tau) in weights.tau().iter().enumerate() {
+                        let at = |b: &Block| at(b, e, h);
+                        let both = at(x) & at(y_next) ^ at(x_next) & at(y);
+                        *want ^= tau * both;
+                    }
                 }
-            }
+                for (b, want) in want_rows.iter_mut().enumerate() {
+                    let tau = weights.tau().iter().enumerate();
+                    *want = tau.fold(*want, |s, (h, tau)| s ^ (tau * bit(x, b, h)));
+                }
 
-            let n = tau.len();
-            let mut outs = [0, 1].map(|_| [0; 4].map(|_| vec![0; n]));
-            let [fast, portable] = &mut outs;
-            combine(&gates, &tau, &folds, &coefficients, fast.each_mut().map(|v| &mut v[..]));
-            combine_portable(&gates, &tau, &folds, &coefficients, portable.each_mut().map(|v| &mut v[..]));
-            prop_assert_eq!(&outs[0], &outs[1]);
-            let dot = |e: &dyn Fn(usize) -> u64| (0..K).fold(0, |s, c| s ^ Binary.mul(coefficients[c], e(c)));
-            for h in 0..n {
-                let want = [dot(&|c| a(&x0, h, c)), dot(&|c| a(&x1, h, c)), dot(&|c| b(&y0, h, c)), dot(&|c| b(&y1, h, c))];
-                prop_assert_eq!(outs[0].each_ref().map(|v| v[h]), want);
+                let kappa: [u64; ROWS] = std::array::from_fn(|_| next());
+                let linear = Linear::new(kappa);
+                let (mut fast, mut portable) = ([1; COLUMNS], [2; COLUMNS]);
+                linear.of(y, &mut fast);
+                linear.of_portable(y, &mut portable);
+                let want: [u64; COLUMNS] = std::array::from_fn(|h| (0..ROWS).fold(0, |s, b| s ^ (kappa[b] * bit(y, b, h))));
+                prop_assert_eq!(fast, want);
+                prop_assert_eq!(portable, want);
+            }
+            let [fast, portable] = cubes.map(Sums::finish);
+            prop_assert_eq!(&fast, &portable);
+            for e in (0..CUBE).step_by(13) {
+                prop_assert_eq!(fast[e], want_cubes[e], "{}", e);
+            }
+            for rows in rows {
+                prop_assert_eq!(&rows.finish(), &want_rows);
             }
         }
     }

@@ -99,7 +99,7 @@ pub(super) struct Nodes {
 
 /// A level before its challenge.
 pub(super) struct Level {
-    /// Block length; the number of entries at the last level.
+    /// Block length; the number of entries at the last level; 0 where there are no blocks.
     pub(super) k: usize,
     last: bool,
     /// q(1), q(2), … of this party's own proof.
@@ -107,6 +107,15 @@ pub(super) struct Level {
 }
 
 impl Level {
+    /// A level whose polynomial is not one of a line.
+    pub(super) fn of_cube(values: Vec<u64>) -> Self {
+        Self {
+            k: 0,
+            last: false,
+            values,
+        }
+    }
+
     /// Points at which q is known, 0 among them.
     fn points(&self) -> usize {
         self.values.len() + 1

@@ -90,6 +90,7 @@ impl Lengths {
         let halves = self.halves.into_iter().max().unwrap_or(0) + 2 * 2 * SIGMA;
         let (factors, levels) = (self.factors, 0);
         (self.words > 0).then_some(Claim {
+            cubes: 0,
             factors,
             halves,
             // C and D are bits, of which both levels make `halves`.
@@ -99,20 +100,14 @@ impl Lengths {
     }
 
     fn of_bits(self) -> Option<Claim> {
-        let bytes = words_to_bytes(self.gates);
-        let short = 2 * bytes <= LAST;
         (self.gates > 0).then_some(Claim {
-            factors: bytes * bits::FIRST,
+            cubes: 2,
+            factors: bits::columns(self.gates),
             halves: 0,
-            blocks: vec![bits::FIRST; if short { 1 } else { 2 }],
+            blocks: vec![bits::THIRD],
             levels: 0,
         })
     }
-}
-
-/// Blocks of a level of AND gates.
-fn words_to_bytes(words: usize) -> usize {
-    8 * words
 }
 
 /// Words that each party draws for the masking points of a level: of two fields, four times two words.
@@ -120,6 +115,8 @@ const NODES: usize = 16;
 
 /// A claim on its way through the levels.
 struct Claim {
+    /// Levels of cubes before all others: they make bits elements.
+    cubes: usize,
     /// Elements of each of A and B.
     factors: usize,
     /// Of C and D, as they are once they are written down.
@@ -139,6 +136,13 @@ struct Level {
 
 impl Claim {
     fn level(&self) -> Option<Level> {
+        if self.cubes > 0 {
+            return Some(Level {
+                k: 1,
+                values: bits::FIRST,
+                last: false,
+            });
+        }
         let written = self.blocks.is_empty();
         let all = 2 * self.factors + self.halves;
         let (k, last) = match self.blocks.first() {
@@ -159,6 +163,10 @@ impl Claim {
     }
 
     fn absorb(&mut self, Level { k, last, .. }: Level) {
+        if self.cubes > 0 {
+            self.cubes -= 1;
+            return;
+        }
         if last {
             self.levels = usize::MAX;
             return;

@@ -32,7 +32,7 @@ pub(super) fn words(v: __m512i) -> [u64; 8] {
 /// low + X^64·high in the field.
 #[target_feature(enable = "avx512f")]
 #[inline]
-pub(super) fn reduced(low: __m512i, high: __m512i) -> __m512i {
+fn reduced(low: __m512i, high: __m512i) -> __m512i {
     let xor3 = |a, b, c| _mm512_xor_si512(a, _mm512_xor_si512(b, c));
     let overflow = xor3(
         _mm512_srli_epi64::<63>(high),
@@ -47,7 +47,7 @@ pub(super) fn reduced(low: __m512i, high: __m512i) -> __m512i {
 /// The products of four pairs, of the even and of the odd elements.
 #[target_feature(enable = "avx512f,vpclmulqdq")]
 #[inline]
-pub(super) fn products(u: __m512i, v: __m512i) -> [__m512i; 2] {
+fn products(u: __m512i, v: __m512i) -> [__m512i; 2] {
     [
         _mm512_clmulepi64_epi128::<0x00>(u, v),
         _mm512_clmulepi64_epi128::<0x11>(u, v),
@@ -57,7 +57,7 @@ pub(super) fn products(u: __m512i, v: __m512i) -> [__m512i; 2] {
 /// Lane v: Σ c_j·(element j) of vector v, before the reduction.
 #[target_feature(enable = "avx512f,vpclmulqdq")]
 #[inline]
-pub(super) fn dots(vectors: [__m512i; 4], c: __m512i) -> __m512i {
+fn dots(vectors: [__m512i; 4], c: __m512i) -> __m512i {
     let [x, y, z, w] = vectors.map(|v| {
         let [even, odd] = products(v, c);
         _mm512_xor_si512(even, odd)
@@ -76,12 +76,12 @@ pub(super) fn dots(vectors: [__m512i; 4], c: __m512i) -> __m512i {
 }
 
 /// Sums of products of element j of one vector by element j + d of another, by d: those of even j, those of odd j.
-pub(super) type Sums<const D: usize = 5> = [[__m512i; 2]; D];
+type Sums<const D: usize = 5> = [[__m512i; 2]; D];
 
 /// No products.
 #[target_feature(enable = "avx512f")]
 #[inline]
-pub(super) fn none<const D: usize>() -> Sums<D> {
+fn none<const D: usize>() -> Sums<D> {
     [[_mm512_setzero_si512(); 2]; D]
 }
 
@@ -103,7 +103,7 @@ fn turned<const D: i32>(x: __m512i) -> __m512i {
 /// The products u_j·v_j, and (u_j + u_l)·(v_j + v_l) for l = j + d, d = 1, …, 4.
 #[target_feature(enable = "avx512f,vpclmulqdq")]
 #[inline]
-pub(super) fn within(sums: &mut Sums, u: __m512i, v: __m512i) {
+fn within(sums: &mut Sums, u: __m512i, v: __m512i) {
     let with = _mm512_xor_si512;
     add(&mut sums[0], u, v);
     add(
@@ -153,7 +153,7 @@ fn sum(sums: &[__m512i; 2], j: usize) -> u128 {
 }
 
 /// Adds the sums of [`within`] to those of [`kernels::gram`] with blocks of k, for the elements from `first` on.
-pub(super) fn finish(sums: &Sums, k: usize, first: usize, out: &mut [BinarySum]) {
+fn finish(sums: &Sums, k: usize, first: usize, out: &mut [BinarySum]) {
     for (d, sums) in sums.iter().enumerate() {
         // At distance four every pair comes twice.
         let count = if d == 4 { LANES / 2 } else { LANES };
@@ -162,6 +162,16 @@ pub(super) fn finish(sums: &Sums, k: usize, first: usize, out: &mut [BinarySum])
             out[pair].add(sum(sums, j));
         }
     }
+}
+
+/// [`kernels::gram`] for blocks of eight.
+#[target_feature(enable = "avx512f,vpclmulqdq")]
+pub(super) fn gram_of_eight(u: &[u64], v: &[u64], out: &mut [BinarySum]) {
+    let mut sums = none();
+    for (u, v) in u.as_chunks::<LANES>().0.iter().zip(v.as_chunks().0) {
+        within(&mut sums, vector(u), vector::<[u64; LANES]>(v));
+    }
+    finish(&sums, LANES, 0, out);
 }
 
 /// [`kernels::gram`] for blocks of sixteen.
@@ -197,6 +207,44 @@ pub(super) fn gram_of_sixteen(u: &[u64], v: &[u64], out: &mut [BinarySum]) {
     }
 }
 
+/// [`kernels::combine`] for eight coefficients.
+#[target_feature(enable = "avx512f,vpclmulqdq")]
+pub(super) fn combine_eight(blocks: &[[u64; LANES]], c: &[u64; LANES], out: &mut Vec<u64>) {
+    let (c, zero) = (vector(c), [0; LANES]);
+    for group in blocks.chunks(LANES) {
+        let dots = [0, 4].map(|first| {
+            let block = |k: usize| vector(group.get(first + k).unwrap_or(&zero));
+            dots([block(0), block(1), block(2), block(3)], c)
+        });
+        append(dots, group.len(), out);
+    }
+}
+
+/// Appends so many sums of products: lane v those of block v and of block v + 4.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn append(dots: [__m512i; 2], count: usize, out: &mut Vec<u64>) {
+    let result = words(reduced(
+        _mm512_unpacklo_epi64(dots[0], dots[1]),
+        _mm512_unpackhi_epi64(dots[0], dots[1]),
+    ));
+    out.extend((0..count).map(|k| result[k % 4 * 2 + k / 4]));
+}
+
+/// x ← x·y for whole vectors of elements; how many.
+#[target_feature(enable = "avx512f,vpclmulqdq")]
+pub(super) fn scale(x: &mut [u64], y: &[u64]) -> usize {
+    let x = x.as_chunks_mut::<LANES>().0;
+    for (x, y) in x.iter_mut().zip(y.as_chunks::<LANES>().0) {
+        let [even, odd] = products(vector(x), vector(y));
+        *x = words(reduced(
+            _mm512_unpacklo_epi64(even, odd),
+            _mm512_unpackhi_epi64(even, odd),
+        ));
+    }
+    LANES * x.len()
+}
+
 /// [`kernels::combine`] for sixteen coefficients.
 #[target_feature(enable = "avx512f,vpclmulqdq")]
 pub(super) fn combine_sixteen(
@@ -220,10 +268,6 @@ pub(super) fn combine_sixteen(
             });
             _mm512_xor_si512(halves[0], halves[1])
         });
-        let result = words(reduced(
-            _mm512_unpacklo_epi64(dots[0], dots[1]),
-            _mm512_unpackhi_epi64(dots[0], dots[1]),
-        ));
-        out.extend((0..group.len()).map(|k| result[k % 4 * 2 + k / 4]));
+        append(dots, group.len(), out);
     }
 }
