@@ -40,6 +40,8 @@ pub enum Purpose {
     LeftNode = 10,
     /// The masking node of a proof on its prover's side of the right verifier.
     RightNode = 11,
+    /// The salt of a hash that a recipient compares a share by.
+    Salt = 12,
 }
 
 /// Blocks drawn from one key at most (R2). A session that needs more renews its keys

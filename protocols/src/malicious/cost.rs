@@ -18,7 +18,7 @@ use tacit_nn::{Program, Result};
 
 use super::bilinear::{Rounding, sum_of_chunk, zero_sum};
 use super::circuit::Circuit;
-use super::engine::{VERIFY_EVERY, precision, reshare};
+use super::engine::{VERIFY_EVERY, precision, reshare, salts_of};
 use super::input::input;
 use super::log::{Entry, Log};
 use super::pair::Pair;
@@ -27,6 +27,7 @@ use super::proof::Lengths;
 use super::settings;
 use super::value::failed;
 use crate::cost::{self, Term, Wires, arrive};
+use crate::release::SALT;
 use crate::rep3::Forecast;
 
 /// Counts rounds, messages and bytes of a graph on [`super::MaliciousEngine`], and refuses what that refuses. Processor time is
@@ -260,6 +261,7 @@ impl cost::Prices for Prices {
     fn release(&mut self, n: usize) -> Result<()> {
         self.ready();
         self.pass(n, async |c| reshare(c, zeros(c.len())).await.map(drop))?;
+        self.pass(SALT, async |c| salts_of(c).await.map(drop))?;
         cost::Prices::prove(self)
     }
 

@@ -5,12 +5,11 @@ use std::num::Wrapping;
 use std::rc::Rc;
 
 use ndarray::ArrayD;
-use tacit_mpc::prss::Purpose;
-use tacit_mpc::{R64, Session, Strand, Tensor};
+use tacit_mpc::{Purpose, R64, Session, Tensor};
 use tacit_nn::{Error, Result, fixed};
 
 use super::bilinear::Rounding;
-use super::circuit::Circuit;
+use super::circuit::{Circuit, for_each_chunk};
 use super::failure::Failures;
 use super::input::input;
 use super::log::Log;
@@ -88,6 +87,13 @@ pub(super) async fn reshare(c: &Circuit<'_>, x: Words) -> tacit_mpc::Result<Word
     let one = Some(Rc::new(vec![Wrapping(1); c.len()]));
     let one = c.joint(0, c.len(), one);
     product(c, &[(x, one)], Support::Full).await
+}
+
+/// The salts of this party's two indices, F(k_j, label): nobody else knows both keys.
+pub(super) async fn salts_of(c: &Circuit<'_>) -> tacit_mpc::Result<[Vec<R64>; 2]> {
+    let label = c.strand.next_gate()?;
+    let salt = |j| c.strand.draw(j, label, Purpose::Salt, c.len());
+    Ok([salt(c.me())?, salt(c.me() + 1)?])
 }
 
 impl MaliciousEngine {
@@ -290,25 +296,23 @@ impl MaliciousEngine {
             reshare(c, x).await
         };
         let fresh = share_chunks(&self.session, &self.log, &[n], fresh).map_err(failed)?;
-        let salts = self.session.fan_out(SALT, async |strand: Strand<'_>| {
-            let (label, n) = (strand.next_gate()?, strand.chunk().len());
-            let salt = |key| strand.draw(key, label, Purpose::Release, n);
-            Ok((salt(me)?, salt(me + 1)?))
-        });
-        let (own, next): (Vec<_>, Vec<_>) = (salts.map_err(failed)?.into_iter())
-            .map(|(_, salts)| salts)
-            .unzip();
-        let salt = |chunks: Vec<Vec<R64>>| {
-            let mut words = chunks.into_iter().flatten();
-            [(); SALT].map(|()| words.next().map_or(0, |w| w.0))
-        };
+        let mut salts = [[0; SALT]; 2];
+        let draw = async |c: &Circuit<'_>| salts_of(c).await;
+        for_each_chunk(&self.session, &self.log, SALT, draw, |chunk, drawn| {
+            for (salt, words) in salts.iter_mut().zip(drawn) {
+                let part = salt[chunk.start..chunk.end].iter_mut();
+                part.zip(words).for_each(|(salt, word)| *salt = word.0);
+            }
+            Ok(())
+        })
+        .map_err(failed)?;
         self.prove()?;
         let words = |x: &Tensor| x.iter().map(|w| w.0).collect();
         Ok(Release {
             own: words(&fresh.own),
             copies: Some(Copies {
                 next: words(&fresh.next),
-                salts: [salt(own), salt(next)],
+                salts,
             }),
         })
     }
