@@ -3,11 +3,12 @@
 use std::num::Wrapping;
 use std::rc::Rc;
 
+use tacit_mpc::kernels::vectorised;
 use tacit_mpc::wire::{append, append_planes, packed_len, unpack, unpack_planes};
 use tacit_mpc::{Chunk, Label, PartyId, R64, Result, Session, Strand};
 
 use super::log::Log;
-use super::pair::{Pair, joint};
+use super::pair::{Pair, Share, joint};
 
 /// A strand and the log of what it must prove.
 pub(crate) struct Circuit<'s> {
@@ -34,8 +35,10 @@ pub(crate) fn for_each_chunk<T>(
 
 /// The words cut to multiples of 2^(64 - `bits`).
 pub(crate) fn top(mut words: Vec<R64>, bits: u32) -> Vec<R64> {
-    let mask = Wrapping(u64::MAX << (64 - bits));
-    words.iter_mut().for_each(|w| *w &= mask);
+    if bits < 64 {
+        let mask = Wrapping(u64::MAX << (64 - bits));
+        vectorised(|| words.iter_mut().for_each(|w| *w &= mask));
+    }
     words
 }
 
@@ -62,7 +65,7 @@ impl Circuit<'_> {
     }
 
     /// The sharing of a vector that P_j and P_{j-1} both know, `Some` there.
-    pub(crate) fn joint<W: Copy + Default>(
+    pub(crate) fn joint<W: Share>(
         &self,
         j: PartyId,
         n: usize,
@@ -111,7 +114,8 @@ impl Circuit<'_> {
             if bits == 64 {
                 append(words, 64, out);
             } else {
-                let low: Vec<R64> = words.iter().map(|w| w >> (64 - bits) as usize).collect();
+                let low = words.iter().map(|w| w >> (64 - bits) as usize);
+                let low: Vec<R64> = vectorised(|| low.collect());
                 append(&low, bits, out);
             }
         })
@@ -129,7 +133,9 @@ impl Circuit<'_> {
         let bytes = self.strand.recv(from % 3, label, len).await?;
         let mut words = vec![R64::default(); n];
         unpack(&bytes, bits, &mut words);
-        words.iter_mut().for_each(|w| *w <<= (64 - bits) as usize);
+        if bits < 64 {
+            vectorised(|| words.iter_mut().for_each(|w| *w <<= (64 - bits) as usize));
+        }
         Ok(words)
     }
 

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use tacit_mpc::{PartyId, R64, Result};
 
 use super::circuit::Circuit;
-use super::pair::{Bits, Words, joint_beside};
+use super::pair::{Bits, Share, Words, joint_beside};
 use super::product::{Support, product, product_top};
 use crate::rep3::bits::to_words;
 
@@ -17,7 +17,7 @@ use crate::rep3::bits::to_words;
 /// for the bit as 0 or 1 modulo 2^64.
 pub(crate) async fn to_arithmetic(c: &Circuit<'_>, bit: &Bits, bits: u32) -> Result<Words> {
     let (n, me, d, up) = (c.len(), c.me(), c.dealer(), (64 - bits) as usize);
-    let zero = Rc::new(vec![R64::default(); n]);
+    let zero = R64::zeros(n);
     let share = |j: PartyId, up: usize| {
         let words = |plane: &Rc<Vec<u64>>| {
             let mut words = to_words(plane, n);

@@ -5,11 +5,13 @@
 //! together. Values that are multiples of 2^(64 - bits) take `bits` bits each.
 
 use std::ops::{BitXor, Sub};
+use std::rc::Rc;
 
+use tacit_mpc::kernels::vectorised;
 use tacit_mpc::{Label, PartyId, Purpose, R64, Result};
 
 use super::circuit::{Circuit, top};
-use super::pair::{Pair, Words};
+use super::pair::{Pair, Share, Words};
 
 /// P_d shares `n` words, given there.
 pub(crate) async fn input(
@@ -54,7 +56,6 @@ async fn share(
     x: Option<&[R64]>,
     hide: impl Fn(R64, R64) -> R64,
 ) -> Result<Words> {
-    let zero = || vec![R64::default(); n];
     let mask = |j: PartyId| {
         Ok::<_, tacit_mpc::Error>(top(c.strand.draw(j, label, Purpose::Input, n)?, bits))
     };
@@ -62,12 +63,18 @@ async fn share(
         0 => {
             let next = mask(d + 1)?;
             let x = x.unwrap_or_default().iter();
-            let own: Vec<R64> = x.zip(&next).map(|(&x, &m)| hide(x, m)).collect();
+            let own: Vec<R64> = vectorised(|| x.zip(&next).map(|(&x, &m)| hide(x, m)).collect());
             c.send_top(d + 2, label, &own, bits)?;
             Ok(Pair::new(own, next))
         }
-        1 => Ok(Pair::new(mask(d + 1)?, zero())),
-        _ => Ok(Pair::new(zero(), c.recv_top(d, label, n, bits).await?)),
+        1 => Ok(Pair {
+            own: Rc::new(mask(d + 1)?),
+            next: R64::zeros(n),
+        }),
+        _ => Ok(Pair {
+            own: R64::zeros(n),
+            next: Rc::new(c.recv_top(d, label, n, bits).await?),
+        }),
     }
 }
 

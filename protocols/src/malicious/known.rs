@@ -13,7 +13,7 @@ use std::rc::Rc;
 use tacit_mpc::{R64, Result};
 
 use super::circuit::Circuit;
-use super::pair::{Pair, Words, joint_beside};
+use super::pair::{Pair, Share, Words, joint_beside};
 use super::product::{Support, product};
 use super::split::Split;
 use super::truncate::truncate_known;
@@ -101,7 +101,7 @@ pub(crate) async fn look_up(
 ) -> Result<Words> {
     let (n, me, d) = (c.len(), c.me(), c.dealer());
     let share = word.part(first, table.len().trailing_zeros());
-    let zero = Rc::new(vec![R64::default(); n]);
+    let zero = R64::zeros(n);
     let at = |j: usize| share.at(me, j);
     let mut turned = at(d + 1)
         .map(|gamma| turn(table, gamma))

@@ -1,7 +1,9 @@
 //! What one party holds of a shared vector: the two shares of its indices.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
+use tacit_mpc::kernels::vectorised;
 use tacit_mpc::{PartyId, R64};
 
 /// The data of index `me` and of index `me + 1`. It is immutable and counted, so that what is proved later is what was computed.
@@ -67,15 +69,80 @@ impl<T> Pair<T> {
     }
 }
 
+/// Elements of shares. Many shares are zero by their place: of each kind there is one vector of zeros, which is neither filled nor
+/// kept nor added more than once.
+pub(crate) trait Share: Copy + Default + 'static {
+    /// `n` zeros.
+    fn zeros(n: usize) -> Rc<Vec<Self>>;
+
+    /// Whether these are those of [`Self::zeros`]: other zeros count as any other words.
+    fn are_zeros(x: &Rc<Vec<Self>>) -> bool;
+}
+
+macro_rules! share {
+    ($($word:ty: $zeros:ident),*) => {$(
+        thread_local! {
+            static $zeros: RefCell<Rc<Vec<$word>>> = RefCell::default();
+        }
+
+        impl Share for $word {
+            fn zeros(n: usize) -> Rc<Vec<Self>> {
+                $zeros.with_borrow_mut(|zeros| {
+                    if zeros.len() != n {
+                        *zeros = Rc::new(vec![Self::default(); n]);
+                    }
+                    Rc::clone(zeros)
+                })
+            }
+
+            fn are_zeros(x: &Rc<Vec<Self>>) -> bool {
+                $zeros.with_borrow(|zeros| Rc::ptr_eq(x, zeros))
+            }
+        }
+    )*};
+}
+
+share!(R64: ZERO_WORDS, u64: ZERO_PLANES);
+
+/// x + y.
+fn sum(x: &Rc<Vec<R64>>, y: &Rc<Vec<R64>>) -> Rc<Vec<R64>> {
+    match [x, y].map(R64::are_zeros) {
+        [true, _] => Rc::clone(y),
+        [_, true] => Rc::clone(x),
+        _ => Rc::new(vectorised(|| {
+            x.iter().zip(&**y).map(|(x, y)| x + y).collect()
+        })),
+    }
+}
+
+/// x - y.
+pub(crate) fn difference(x: &Rc<Vec<R64>>, y: &Rc<Vec<R64>>) -> Rc<Vec<R64>> {
+    if R64::are_zeros(y) {
+        Rc::clone(x)
+    } else if Rc::ptr_eq(x, y) {
+        R64::zeros(x.len())
+    } else {
+        Rc::new(vectorised(|| {
+            x.iter().zip(&**y).map(|(x, y)| x - y).collect()
+        }))
+    }
+}
+
 impl Words {
     /// The sum.
     pub(crate) fn plus(&self, other: &Self) -> Self {
-        self.zip(other, |x, y| x.iter().zip(y).map(|(x, y)| x + y).collect())
+        Self {
+            own: sum(&self.own, &other.own),
+            next: sum(&self.next, &other.next),
+        }
     }
 
     /// The difference.
     pub(crate) fn minus(&self, other: &Self) -> Self {
-        self.zip(other, |x, y| x.iter().zip(y).map(|(x, y)| x - y).collect())
+        Self {
+            own: difference(&self.own, &other.own),
+            next: difference(&self.next, &other.next),
+        }
     }
 
     /// The multiple by a number that all parties know.
@@ -83,12 +150,19 @@ impl Words {
         if c.0 == 1 {
             return self.clone();
         }
-        self.each(|x| x.iter().map(|x| c * x).collect())
+        let times = |x: &Rc<Vec<R64>>| match R64::are_zeros(x) {
+            true => Rc::clone(x),
+            false => Rc::new(vectorised(|| x.iter().map(|x| c * x).collect())),
+        };
+        Self {
+            own: times(&self.own),
+            next: times(&self.next),
+        }
     }
 
     /// The same with a number that all parties know added to every word, at index 0.
     pub(crate) fn offset(&self, me: PartyId, c: R64) -> Self {
-        let add = |x: &Rc<Vec<R64>>| Rc::new(x.iter().map(|x| x + c).collect());
+        let add = |x: &Rc<Vec<R64>>| Rc::new(vectorised(|| x.iter().map(|x| x + c).collect()));
         match me {
             0 => Self {
                 own: add(&self.own),
@@ -128,13 +202,13 @@ impl Bits {
 
 /// The sharing of a vector that P_j and P_{j-1} both know (`Some` there): share j is the vector, the others are zero. No message,
 /// and nothing to lie about.
-pub(crate) fn joint<W: Copy + Default>(
+pub(crate) fn joint<W: Share>(
     me: PartyId,
     j: PartyId,
     n: usize,
     v: Option<Rc<Vec<W>>>,
 ) -> Pair<Vec<W>> {
-    joint_beside(me, j, &Rc::new(vec![W::default(); n]), v)
+    joint_beside(me, j, &W::zeros(n), v)
 }
 
 /// [`joint`] with the zeros given, for many vectors of one length.

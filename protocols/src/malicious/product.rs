@@ -6,15 +6,15 @@
 //! cheater knows. Exactly this error is E_i in the relation that the gate logs (protocols-malicious, section 2). One round;
 //! 24 bytes a word, 3 bits a bit.
 
-use std::num::Wrapping;
 use std::rc::Rc;
 
 use bytemuck::allocation::cast_vec;
+use tacit_mpc::kernels::vectorised;
 use tacit_mpc::{Label, PartyId, Purpose, R64, Result};
 
 use super::circuit::{Circuit, top};
 use super::log::{Entry, Rest};
-use super::pair::{Bits, Pair, Words};
+use super::pair::{Bits, Pair, Share, Words, difference};
 
 /// Which shares of the operands can be other than zero: where many cannot, masks and messages are left out. The relations stay
 /// the same, a missing mask being zero.
@@ -97,45 +97,59 @@ pub(crate) async fn product_top(
     let label = c.strand.next_gate()?;
     let n = terms.first().map_or(0, |(x, _)| x.own.len());
     let masks = masks(c, label, support, n, bits)?;
-    let mut z: Vec<R64> = masks
-        .own
-        .iter()
-        .zip(&*masks.next)
-        .map(|(a, b)| a - b)
-        .collect();
-    for (x, y) in terms {
-        let factors = x.own.iter().zip(&*x.next).zip(y.own.iter().zip(&*y.next));
-        z.iter_mut()
-            .zip(factors)
-            .for_each(|(z, ((&x0, &x1), (&y0, &y1)))| *z += x0 * (y0 + y1) + x1 * y0);
-    }
     let (me, next) = (c.me(), c.me() + 1);
+    // Whether both factors can be other than zero, of x and of y at this index or the next.
+    let meet = |[x, y]: [usize; 2]| {
+        !support.is_empty_at(false, me + x) && !support.is_empty_at(true, me + y)
+    };
+    let mut z = difference(&masks.own, &masks.next);
+    if support == Support::Full {
+        let z = Rc::make_mut(&mut z);
+        terms.iter().for_each(|(x, y)| add_all_products(z, x, y));
+    } else {
+        for (x, y) in terms {
+            for (at, x, y) in [
+                ([0, 0], &x.own, &y.own),
+                ([0, 1], &x.own, &y.next),
+                ([1, 0], &x.next, &y.own),
+            ] {
+                if meet(at) {
+                    add_products(&mut z, x, y);
+                }
+            }
+        }
+    }
     if support.sends(me) {
         c.send_top(me + 2, label, &z, bits)?;
     }
     let next = if support.sends(next) {
-        c.recv_top(next, label, n, bits).await?
+        Rc::new(c.recv_top(next, label, n, bits).await?)
     } else {
         // A silent party's summand is known to the party before it.
-        let mut next = masks.next.to_vec();
+        let mut next = Rc::clone(&masks.next);
         if let Support::Known(_) = support {
-            add_products(&mut next, terms, |p| &p.next);
+            for (x, y) in terms {
+                add_products(&mut next, &x.next, &y.next);
+            }
         }
         next
     };
-    let z = Pair::new(z, next);
-    let left = |at: fn(&Words) -> &Vec<R64>| {
-        let mut left: Vec<R64> = at(&masks)
-            .iter()
-            .zip(at(&z))
-            .map(|(&a, &z)| a - z)
-            .collect();
-        add_products(&mut left, terms, at);
-        left
-    };
+    let z = Pair { own: z, next };
+    let mut left = masks.minus(&z);
+    for (x, y) in terms {
+        if meet([0, 0]) {
+            add_products(&mut left.own, &x.own, &y.own);
+        }
+        if meet([1, 1]) {
+            add_products(&mut left.next, &x.next, &y.next);
+        }
+    }
     let rest = Rest {
-        left: Pair::new(left(|p| &p.own), left(|p| &p.next)),
-        right: masks.each(|a| a.iter().map(|&a| -a).collect()),
+        left,
+        right: Pair {
+            own: negated(masks.own),
+            next: negated(masks.next),
+        },
     };
     let terms = terms.to_vec();
     let entry = Entry::Products {
@@ -147,26 +161,47 @@ pub(crate) async fn product_top(
     Ok(z)
 }
 
-/// sum += Σ x_j·y_j at one index.
-fn add_products(sum: &mut [R64], terms: &[(Words, Words)], at: fn(&Words) -> &Vec<R64>) {
-    for (x, y) in terms {
-        let factors = at(x).iter().zip(at(y));
-        sum.iter_mut()
-            .zip(factors)
-            .for_each(|(s, (&x, &y))| *s += x * y);
+/// sum += x·y.
+fn add_products(sum: &mut Rc<Vec<R64>>, x: &[R64], y: &[R64]) {
+    let (sum, factors) = (Rc::make_mut(sum).iter_mut(), x.iter().zip(y));
+    vectorised(|| {
+        let terms = sum.zip(factors);
+        terms.for_each(|(s, (&x, &y))| *s += x * y);
+    });
+}
+
+/// sum += x_i·(y_i + y_{i+1}) + x_{i+1}·y_i.
+fn add_all_products(sum: &mut [R64], x: &Words, y: &Words) {
+    let factors = x.own.iter().zip(&*x.next).zip(y.own.iter().zip(&*y.next));
+    vectorised(|| {
+        let terms = sum.iter_mut().zip(factors);
+        terms.for_each(|(s, ((&x0, &x1), (&y0, &y1)))| *s += x0 * (y0 + y1) + x1 * y0);
+    });
+}
+
+/// -x, in its place.
+fn negated(mut x: Rc<Vec<R64>>) -> Rc<Vec<R64>> {
+    if !R64::are_zeros(&x) {
+        let x = Rc::make_mut(&mut x).iter_mut();
+        vectorised(|| x.for_each(|x| *x = -*x));
     }
+    x
 }
 
 /// The masks a_j at this party's indices; zero where they are left out.
 fn masks(c: &Circuit<'_>, label: Label, support: Support, n: usize, bits: u32) -> Result<Words> {
     let mask = |j: PartyId| {
         if support.masks(j) {
-            Ok::<_, tacit_mpc::Error>(top(c.strand.draw(j, label, Purpose::Zero, n)?, bits))
+            let words = top(c.strand.draw(j, label, Purpose::Zero, n)?, bits);
+            Ok::<_, tacit_mpc::Error>(Rc::new(words))
         } else {
-            Ok(vec![Wrapping(0); n])
+            Ok(R64::zeros(n))
         }
     };
-    Ok(Pair::new(mask(c.me())?, mask(c.me() + 1)?))
+    Ok(Pair {
+        own: mask(c.me())?,
+        next: mask(c.me() + 1)?,
+    })
 }
 
 /// x ∧ y bit by bit, planes of the chunk's length one after the other. 3 bits a bit, 1 round.
@@ -190,7 +225,7 @@ pub(crate) async fn and_between(
     let (x, y) = (without_tail(c, x), without_tail(c, y));
     let masks = bit_masks(c, label, support, words)?;
     let mut z = masks.own.to_vec();
-    tacit_mpc::kernels::vectorised(|| {
+    vectorised(|| {
         let factors = x.own.iter().zip(&*x.next).zip(y.own.iter().zip(&*y.next));
         let sums = z.iter_mut().zip(masks.next.iter());
         factors
@@ -208,7 +243,7 @@ pub(crate) async fn and_between(
     } else {
         Rc::clone(&left)
     };
-    tacit_mpc::kernels::vectorised(|| {
+    vectorised(|| {
         let operands = x.next.iter().zip(&*y.next).zip(&*next);
         let left = Rc::make_mut(&mut left).iter_mut();
         left.zip(operands)

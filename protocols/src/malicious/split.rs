@@ -12,12 +12,13 @@
 use std::num::Wrapping;
 use std::rc::Rc;
 
+use tacit_mpc::kernels::vectorised;
 use tacit_mpc::{PartyId, R64, Result};
 
 use super::circuit::Circuit;
 use super::input::{input_top, input_xor};
 use super::log::{BitDots, BitRelation, Entry, Weight};
-use super::pair::{Bits, Words};
+use super::pair::{Bits, Pair, Share, Words};
 use super::proof::RELATIONS;
 use crate::rep3::bits::to_bits;
 
@@ -67,8 +68,11 @@ impl Split {
         const { assert!(N < RELATIONS, "what a proof sums of one word fits 128 bits") };
         let (d, me, n) = (c.dealer(), c.me(), x.own.len());
         let up = Wrapping(1u64 << (64 - k));
-        let v = x.times(if sign == Sign::Plus { up } else { -up });
-        let known = || v.own.iter().zip(&*v.next).map(|(a, b)| a + b).collect();
+        let factor = if sign == Sign::Plus { up } else { -up };
+        let known = || {
+            let shares = x.own.iter().zip(&*x.next);
+            vectorised(|| shares.map(|(a, b)| factor * (a + b)).collect())
+        };
         let word: Option<Vec<R64>> = (me == d).then(known);
         let label = c.strand.next_gate()?;
         let shares = input_xor(c, label, d, n, k, word.as_deref()).await?;
@@ -78,10 +82,10 @@ impl Split {
             shares,
         };
         let less = |j: PartyId| {
-            let (v, share) = (v.at(me, j)?, split.shares.at(me, j)?);
-            Some(Rc::new(
-                v.iter().zip(&**share).map(|(v, s)| v - s).collect(),
-            ))
+            let words = x.at(me, j)?.iter().zip(&**split.shares.at(me, j)?);
+            Some(Rc::new(vectorised(|| {
+                words.map(|(x, s)| factor * x - s).collect()
+            })))
         };
         let mut relations = vec![BitRelation {
             weight: Weight { from: 0, up: 1 },
@@ -112,24 +116,31 @@ impl Split {
         let weigh = |w: R64| (w >> from as usize) << up as usize;
         let both = || {
             let shares = self.shares.own.iter().zip(&*self.shares.next);
-            shares.map(|(b, g)| weigh(b & g)).collect()
+            vectorised(|| shares.map(|(b, g)| weigh(b & g)).collect())
         };
         let word: Option<Vec<R64>> = (me == d).then(both);
         let e = input_top(c, d, n, 64 - up, word.as_deref()).await?;
         let negated = |j: PartyId| {
-            Some(Rc::new(
-                e.at(me, j)?.iter().map(|&e| -e).collect::<Vec<_>>(),
-            ))
+            let e = e.at(me, j)?.iter();
+            Some(Rc::new(vectorised(|| e.map(|&e| -e).collect::<Vec<_>>())))
         };
         let relation = BitRelation {
             weight: Weight { from, up },
             left: negated(d),
             right: negated(d + 1),
         };
-        let sum = self.shares.zip(&e, |share, e| {
-            let terms = share.iter().zip(e);
-            terms.map(|(&w, &e)| weigh(w) - TWO * e).collect()
-        });
+        let sum = |j: PartyId, share: &Rc<Vec<R64>>, e: &Rc<Vec<R64>>| {
+            if j % 3 == (d + 2) % 3 {
+                return R64::zeros(n);
+            }
+            let terms = share.iter().zip(&**e);
+            let sum = vectorised(|| terms.map(|(&w, &e)| weigh(w) - TWO * e).collect());
+            Rc::new(sum)
+        };
+        let sum = Pair {
+            own: sum(me, &self.shares.own, &e.own),
+            next: sum(me + 1, &self.shares.next, &e.next),
+        };
         Ok((sum, relation))
     }
 

@@ -19,6 +19,7 @@
 use std::num::Wrapping;
 use std::rc::Rc;
 
+use tacit_mpc::kernels::vectorised;
 use tacit_mpc::{R64, Result};
 
 use super::circuit::Circuit;
@@ -49,14 +50,22 @@ pub(super) async fn truncate_split(
         },
     );
     let (r, [high, top]) = Split::with_sums(c, x, 64, Sign::Minus, [high, top]).await?;
-    let start = common(c, x).map(|c| Rc::new(c.iter().map(|c| c + START).collect::<Vec<_>>()));
+    let start = common(c, x).map(|c| {
+        Rc::new(vectorised(|| {
+            c.iter().map(|c| c + START).collect::<Vec<_>>()
+        }))
+    });
     let part = |bits: u32| {
-        let shifted = |c: &Rc<Vec<R64>>| Rc::new(c.iter().map(|c| c >> bits as usize).collect());
+        let shifted = |c: &Rc<Vec<R64>>| {
+            Rc::new(vectorised(|| {
+                c.iter().map(|c| c >> bits as usize).collect()
+            }))
+        };
         c.joint(c.dealer() + 2, n, start.as_ref().map(shifted))
     };
     let terms = [(top.clone(), part(63))];
     let wrapped = product_top(c, &terms, Support::PairBySingle(c.dealer() + 2), p).await?;
-    let y = part(p).minus(&high).plus(&top).minus(&wrapped);
+    let y = top.minus(&high).minus(&wrapped).plus(&part(p));
     Ok((y.offset(c.me(), -(START >> p as usize)), r, start))
 }
 

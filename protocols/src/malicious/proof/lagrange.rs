@@ -11,16 +11,13 @@ pub(super) struct Points<F> {
 
 impl<F: Field> Points<F> {
     pub(super) fn new(f: F, n: usize) -> Self {
-        let weight = |j: usize| {
-            let product = (0..n)
-                .filter(|&m| m != j)
-                .fold(1, |w, m| f.mul(w, f.sub(f.point(j), f.point(m))));
-            f.inverse(product)
+        let product = |j: usize| {
+            let others = (0..n).filter(|&m| m != j);
+            others.fold(1, |w, m| f.mul(w, f.sub(f.point(j), f.point(m))))
         };
-        Self {
-            f,
-            weights: (0..n).map(weight).collect(),
-        }
+        let mut weights: Vec<u64> = (0..n).map(product).collect();
+        invert(f, &mut weights);
+        Self { f, weights }
     }
 
     /// L_0(r) … L_{n-1}(r): the polynomials of degree n - 1 that are 1 at one of the points and 0 at the others.
@@ -40,6 +37,21 @@ impl<F: Field> Points<F> {
             after = f.mul(after, distance(m));
         }
         values
+    }
+}
+
+/// Replaces numbers, none of which is zero, by their inverses, with one inversion for all (Montgomery, 1987).
+fn invert<F: Field>(f: F, x: &mut [u64]) {
+    // The products of those before each.
+    let mut all = 1;
+    let mut before = Vec::with_capacity(x.len());
+    for &x in &*x {
+        before.push(all);
+        all = f.mul(all, x);
+    }
+    let mut inverse = f.inverse(all);
+    for (x, before) in x.iter_mut().zip(before).rev() {
+        (*x, inverse) = (f.mul(inverse, before), f.mul(inverse, *x));
     }
 }
 

@@ -5,16 +5,20 @@
 
 use std::arch::x86_64::{
     __m512i, _mm512_add_epi64, _mm512_madd52hi_epu64, _mm512_madd52lo_epu64, _mm512_min_epu64,
-    _mm512_permutex2var_epi64, _mm512_set1_epi64, _mm512_setr_epi64, _mm512_setzero_si512,
-    _mm512_shuffle_i64x2, _mm512_slli_epi64, _mm512_srli_epi64, _mm512_sub_epi64,
+    _mm512_permutex2var_epi64, _mm512_reduce_add_epi64, _mm512_set1_epi64, _mm512_setr_epi64,
+    _mm512_setzero_si512, _mm512_shuffle_i64x2, _mm512_slli_epi64, _mm512_srli_epi64,
+    _mm512_sub_epi64,
 };
 
 use super::prime_sum::PrimeSum;
-use super::prime_vectors::{LANES, PART, Sum, add, finish, found};
+use super::prime_vectors::{LANES, PART, Sum, add, found};
 use super::vectors::{vector, words};
 
 /// Sums that do not wait for each other.
 const WIDE: usize = 4;
+
+/// Vectors of which the sums of limbs do not overflow when their lanes are added up.
+const DOT: usize = PART / LANES;
 
 /// A prime of 61 bits.
 #[derive(Clone, Copy)]
@@ -221,7 +225,7 @@ pub(super) fn dot(x: &[u64], y: &[u64], sum: &mut PrimeSum) -> usize {
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn dot_by_vectors(x: &[u64], y: &[u64], out: &mut PrimeSum) {
     let [x, y] = [x, y].map(|x| x.as_chunks::<LANES>().0);
-    for (x, y) in x.chunks(PART).zip(y.chunks(PART)) {
+    for (x, y) in x.chunks(DOT).zip(y.chunks(DOT)) {
         let mut sums = [[_mm512_setzero_si512(); 3]; WIDE];
         for (x, y) in x.chunks(WIDE).zip(y.chunks(WIDE)) {
             for (sum, (x, y)) in sums.iter_mut().zip(x.iter().zip(y)) {
@@ -234,7 +238,7 @@ fn dot_by_vectors(x: &[u64], y: &[u64], out: &mut PrimeSum) {
                 *limb = _mm512_add_epi64(*limb, other);
             }
         }
-        (0..LANES).for_each(|lane| finish(&sum, lane, out));
+        out.add_limbs(sum.map(|limb| _mm512_reduce_add_epi64(limb) as u64));
     }
 }
 
