@@ -210,7 +210,7 @@ fn serve(
     let terms = Terms {
         clients: service.clients.clone(),
         fraction_bits: service.fraction_bits,
-        comparison: job.protocol.comparison,
+        protocol: job.protocol,
         max_rows: service.max_rows,
         gather: Duration::from_millis(service.gather_ms),
         duration: Duration::from_secs(60 * service.minutes),

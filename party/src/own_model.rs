@@ -9,7 +9,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tacit_api::job::{Comparison, JobError, ServiceSpec, check_service};
+use tacit_api::job::{JobError, ProtocolSpec, ServiceSpec, check_service};
 use tacit_nn::onnx;
 
 use crate::config::OwnedModel;
@@ -138,7 +138,7 @@ impl OwnModel {
         let terms = Terms {
             clients: Vec::new(),
             fraction_bits: declared.fraction_bits,
-            comparison: Comparison::Auto,
+            protocol: ProtocolSpec::default(),
             max_rows: declared.max_rows,
             gather: Duration::ZERO,
             duration: Duration::ZERO,

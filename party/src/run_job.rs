@@ -104,6 +104,7 @@ impl JobError {
     fn cheating(&self) -> Option<(&str, &[PartyId])> {
         match self {
             Self::Train(error) => error.cheating(),
+            Self::Serve(error) => error.cheating(),
             _ => None,
         }
     }
@@ -288,6 +289,7 @@ fn attend(
                 binding: &binding,
                 terms: &terms,
                 keys: KEY_LIMITS,
+                failures: &party.failures,
             };
             let net: Arc<dyn Transport> = tls.clone();
             let mut reported = Instant::now();
@@ -309,7 +311,7 @@ fn attend(
             })?;
             return Ok(Finished {
                 rounds: tally.rounds,
-                result: Some(sealed(RESULT, &tally.words(seats.me()))?),
+                result: Some(sealed(RESULT, &tally.words(seats.me(), job.protocol.name))?),
                 job_id: id,
                 bytes_sent: tls.traffic().payload_bytes,
                 seconds: start.elapsed().as_secs_f64(),

@@ -27,11 +27,14 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tacit_api::job::Comparison;
+use tacit_api::job::{Protocol, ProtocolSpec};
 use tacit_mpc::keys::{self, Binding};
 use tacit_mpc::net::Transport;
 use tacit_mpc::{PartyId, Session, kernels, prss};
+use tacit_protocols::malicious::{Failures, MaliciousEngine};
+use tacit_protocols::release::Copies;
 use tacit_protocols::rep3::Rep3Engine;
+use tacit_protocols::{Release, Replicated};
 
 use crate::link_speed;
 use crate::net::{Caller, Connector, SessionId};
@@ -72,11 +75,22 @@ pub enum ServeError {
 impl ServeError {
     /// The party to blame, where there is one.
     pub(crate) fn culprit(&self) -> Option<PartyId> {
+        self.protocol().and_then(tacit_mpc::Error::culprit)
+    }
+
+    /// What was checked and who is suspected, where somebody cheated.
+    pub(crate) fn cheating(&self) -> Option<(&str, &[PartyId])> {
+        match self.protocol()? {
+            tacit_mpc::Error::CheckFailed { what, suspects } => Some((what, suspects)),
+            _ => None,
+        }
+    }
+
+    /// The error of the protocol, where it is one.
+    fn protocol(&self) -> Option<&tacit_mpc::Error> {
         match self {
-            Self::Protocol(error) => error.culprit(),
-            Self::Engine(tacit_nn::Error::Protocol(error)) => error
-                .downcast_ref::<tacit_mpc::Error>()
-                .and_then(tacit_mpc::Error::culprit),
+            Self::Protocol(error) => Some(error),
+            Self::Engine(tacit_nn::Error::Protocol(error)) => error.downcast_ref(),
             Self::Engine(_) | Self::Model(_) | Self::Structure { .. } | Self::Thread(_) => None,
         }
     }
@@ -89,8 +103,8 @@ pub struct Terms {
     pub clients: Vec<String>,
     /// Fractional bits of shared numbers.
     pub fraction_bits: u32,
-    /// The variant of comparisons.
-    pub comparison: Comparison,
+    /// How the parties compute.
+    pub protocol: ProtocolSpec,
     /// Rows of a batch at most, and of a question.
     pub max_rows: usize,
     /// How long a batch waits for more questions after its first.
@@ -143,10 +157,15 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// What the recipient of a service gets: party 0's words are the numbers, the others' are zeros.
-    pub(crate) fn words(&self, me: PartyId) -> Vec<u64> {
-        let words = [self.questions, self.rows, self.batches];
-        words.map(|w| if me == 0 { w } else { 0 }).to_vec()
+    /// What the recipient of a service gets: a sharing of what all parties know.
+    pub(crate) fn words(&self, me: PartyId, protocol: Protocol) -> Vec<u64> {
+        let copies = (protocol == Protocol::Rep3Malicious).then(Copies::default);
+        let mut release = Release {
+            own: Vec::new(),
+            copies,
+        };
+        release.push_public(me, &[self.questions, self.rows, self.batches]);
+        release.words(me)
     }
 }
 
@@ -159,6 +178,8 @@ pub(crate) struct Service<'a> {
     pub(crate) terms: &'a Terms,
     /// What keys give before they must have been renewed.
     pub(crate) keys: KeyLimits,
+    /// Sessions of this party that ended in a failed proof.
+    pub(crate) failures: &'a Failures,
 }
 
 /// What keys give before they must have been renewed. Half of it must be more than a batch takes ([`ModelError::Keys`]): they are
@@ -182,18 +203,41 @@ impl Service<'_> {
     pub(crate) fn run(
         &self,
         net: &Arc<dyn Transport>,
-        mut served: Served,
+        served: Served,
         observer: &mut dyn FnMut(Tally),
     ) -> Result<Tally, ServeError> {
         let mut agreed = keys::agree(&**net, self.binding)?;
         agreed.limit(self.keys.blocks);
         let mut session = Session::new(net.clone(), agreed, Arc::from(kernels::cpu()));
         session.limit_runs(self.keys.runs);
-        let comparison = link_speed::comparison(&**net, self.terms.comparison)?;
-        let mut engine = Rep3Engine::with_depth(session, self.terms.fraction_bits, comparison)?;
-        served.share_weights(&mut engine, self.terms)?;
+        let (protocol, f) = (self.terms.protocol, self.terms.fraction_bits);
+        match protocol.name {
+            Protocol::Rep3 => {
+                let comparison = link_speed::comparison(&**net, protocol.comparison)?;
+                let engine = Rep3Engine::with_depth(session, f, comparison)?;
+                self.run_by(engine, served, observer)
+            }
+            Protocol::Rep3Malicious => {
+                let mut engine = MaliciousEngine::new(session, f)?;
+                engine.count_failures(self.failures);
+                if let Some(mib) = protocol.verify_every_mib {
+                    engine.verify_every(usize::from(mib) << 20);
+                }
+                self.run_by(engine, served, observer)
+            }
+        }
+    }
+
+    fn run_by<E: Replicated>(
+        &self,
+        mut engine: E,
+        mut served: Served,
+        observer: &mut dyn FnMut(Tally),
+    ) -> Result<Tally, ServeError> {
+        let me = engine.session().me();
+        let weights = served.share_weights(&mut engine, self.terms)?;
         let greeting = served.greeting(self.terms);
-        let longest = message_len(net.me(), greeting.max_rows, &greeting.inputs) + 1024;
+        let longest = message_len(me, greeting.max_rows, &greeting.inputs) + 1024;
         let queue = Queue::new(Limits {
             questions: WAITING,
             bytes: BYTES,
@@ -205,7 +249,7 @@ impl Service<'_> {
             patience: PATIENCE,
         });
         let callers = Callers::new(
-            net.me(),
+            me,
             self.connector,
             self.session,
             &self.terms.clients,
@@ -223,15 +267,16 @@ impl Service<'_> {
             calls
                 .spawn_scoped(scope, take_calls)
                 .map_err(ServeError::Thread)?;
-            self.answer(&mut engine, &mut served, &queue, &callers, observer)
+            let mut model = (&mut served, &weights[..]);
+            self.answer(&mut engine, &mut model, &queue, &callers, observer)
         })
     }
 
     /// Batch after batch.
-    fn answer(
+    fn answer<E: Replicated>(
         &self,
-        engine: &mut Rep3Engine,
-        served: &mut Served,
+        engine: &mut E,
+        (served, weights): &mut (&mut Served, &[E::Value]),
         queue: &Queue<Arc<Caller>>,
         callers: &Callers<'_>,
         observer: &mut dyn FnMut(Tally),
@@ -279,15 +324,28 @@ impl Service<'_> {
                     renew = anybody;
                     // No batch is begun on keys of which half is used: the rest may not be enough for it.
                     let most = if renew { 0 } else { most };
-                    self.choose(engine, queue, &tickets, leads.then_some(&common), most)?
+                    self.choose(
+                        engine.session(),
+                        queue,
+                        &tickets,
+                        leads.then_some(&common),
+                        most,
+                    )?
                 }
             };
-            let batch = self.reserve(engine, queue, callers, &tickets)?;
+            let batch = self.reserve(engine.session(), queue, callers, &tickets)?;
             if batch.is_empty() {
                 continue;
             }
             let questions: Vec<&Question> = batch.iter().map(|(_, q, _)| q).collect();
-            let answers = served.answer(engine, &questions)?;
+            let answers = served.answer(engine, weights, &questions);
+            if let Err(error) = &answers {
+                let reason = format!("the service ends without an answer: {error}");
+                for (ticket, _, caller) in &batch {
+                    callers.tell(caller, ticket.number, Err(reason.clone()));
+                }
+            }
+            let answers = answers?;
             for ((ticket, question, caller), answer) in batch.iter().zip(answers) {
                 if answer.is_ok() {
                     tally.questions += 1;
@@ -305,7 +363,7 @@ impl Service<'_> {
     /// is 0.
     fn choose(
         &self,
-        engine: &Rep3Engine,
+        session: &Session,
         queue: &Queue<Arc<Caller>>,
         tickets: &[Ticket],
         common: Option<&Vec<bool>>,
@@ -328,7 +386,7 @@ impl Service<'_> {
             };
             tickets.iter().zip(common).map(mark).collect::<Vec<_>>()
         });
-        let marks = agree::mark(engine.session(), marks.as_deref(), tickets.len())?;
+        let marks = agree::mark(session, marks.as_deref(), tickets.len())?;
         let marked = tickets.iter().zip(&marks);
         let complete = |(&ticket, &mark): (&Ticket, &Mark)| (ticket, mark != Mark::Partial);
         queue.mark(marked.clone().map(complete));
@@ -339,7 +397,7 @@ impl Service<'_> {
     /// Takes the chosen questions out of the queue, and keeps those whose shares fit together at all parties.
     fn reserve(
         &self,
-        engine: &Rep3Engine,
+        session: &Session,
         queue: &Queue<Arc<Caller>>,
         callers: &Callers<'_>,
         tickets: &[Ticket],
@@ -349,15 +407,23 @@ impl Service<'_> {
         }
         let mut reserved = queue.reserve(tickets);
         let fingerprints = reserved.iter().map(|(t, (q, _))| (*t, q.fingerprints));
-        let fit = agree::confirm(engine.session(), tickets, &fingerprints.collect())?;
-        let batch = fit.into_iter().filter_map(|ticket| {
+        let confirmed = agree::confirm(session, tickets, &fingerprints.collect())?;
+        if self.terms.protocol.name == Protocol::Rep3Malicious {
+            agree::same(session, &confirmed.fit)?;
+        }
+        let batch = confirmed.fit.into_iter().filter_map(|ticket| {
             let (question, caller) = reserved.remove(&ticket)?;
             Some((ticket, question, caller))
         });
         let batch: Vec<_> = batch.collect();
         for (ticket, (_, caller)) in reserved {
-            let reason = "the parties did not get shares of this question that fit together";
-            callers.tell(&caller, ticket.number, Err(reason.into()));
+            let apart = confirmed.apart.get(&ticket);
+            let who = apart.map_or_else(String::new, |[p, q]| {
+                format!(": party {p} and party {q} hold different copies of a share")
+            });
+            let reason =
+                format!("the parties did not get shares of this question that fit together{who}");
+            callers.tell(&caller, ticket.number, Err(reason));
         }
         Ok(batch)
     }

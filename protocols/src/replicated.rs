@@ -4,13 +4,14 @@
 use std::collections::BTreeSet;
 
 use ndarray::ArrayD;
+use tacit_mpc::keys::Binding;
 use tacit_mpc::{Bilinear, Session};
 use tacit_nn::{Engine, Result};
 
 use crate::malicious::MaliciousEngine;
 use crate::release::Release;
-use crate::rep3::Rep3Engine;
 use crate::rep3::contribute::Received;
+use crate::rep3::{Rep3, Rep3Engine};
 
 /// An engine on shares x = x_0 + x_1 + x_2, of which P_i holds x_i and x_{i+1}.
 ///
@@ -65,6 +66,27 @@ pub trait Replicated: Engine {
     /// # Errors
     /// As for [`Self::open`].
     fn release(&mut self, values: &[&Self::Value]) -> Result<Release>;
+
+    /// The same for several recipients, each of whom gets values of its own. Where a party may cheat, one proof is for all.
+    ///
+    /// # Errors
+    /// As for [`Self::open`]: nobody gets anything then.
+    fn release_each(&mut self, recipients: &[Vec<&Self::Value>]) -> Result<Vec<Release>> {
+        recipients
+            .iter()
+            .map(|values| self.release(values))
+            .collect()
+    }
+
+    /// The sharing that somebody who does not compute sent, of which each two parties have compared what both must hold.
+    fn held(&self, shares: Rep3) -> Self::Value;
+
+    /// Renews the keys of the session, between two runs; shares stay as they are. Where a party may cheat, everything is
+    /// proved before.
+    ///
+    /// # Errors
+    /// A failed link, peer or proof.
+    fn renew_keys(&mut self, binding: &Binding) -> Result<()>;
 }
 
 impl Replicated for Rep3Engine {
@@ -101,6 +123,14 @@ impl Replicated for Rep3Engine {
 
     fn release(&mut self, values: &[&Self::Value]) -> Result<Release> {
         Self::release(self, values)
+    }
+
+    fn held(&self, shares: Rep3) -> Self::Value {
+        Self::Value::Numbers(shares)
+    }
+
+    fn renew_keys(&mut self, binding: &Binding) -> Result<()> {
+        Self::renew_keys(self, binding)
     }
 }
 
@@ -139,5 +169,17 @@ impl Replicated for MaliciousEngine {
 
     fn release(&mut self, values: &[&Self::Value]) -> Result<Release> {
         Self::release(self, values)
+    }
+
+    fn release_each(&mut self, recipients: &[Vec<&Self::Value>]) -> Result<Vec<Release>> {
+        Self::release_each(self, recipients)
+    }
+
+    fn held(&self, shares: Rep3) -> Self::Value {
+        Self::held(self, shares)
+    }
+
+    fn renew_keys(&mut self, binding: &Binding) -> Result<()> {
+        Self::renew_keys(self, binding)
     }
 }

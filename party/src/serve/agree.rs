@@ -11,6 +11,7 @@
 
 use std::collections::HashMap;
 
+use sha2::{Digest, Sha256};
 use tacit_mpc::{Error, Label, PartyId, Result, Session, Strand};
 use tacit_protocols::copies;
 
@@ -152,28 +153,100 @@ pub(crate) fn mark(session: &Session, own: Option<&[Mark]>, count: usize) -> Res
     marks.collect()
 }
 
-/// Which of the chosen questions fit together: all parties come to the same, in the given order.
+/// What came of [`confirm`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Confirmed {
+    /// The questions that fit together, in the given order.
+    pub(crate) fit: Vec<Ticket>,
+    /// Of the others, two parties that hold different copies of a share, where it is that.
+    pub(crate) apart: HashMap<Ticket, [PartyId; 2]>,
+}
+
+/// A question fits together; or it does not; or the two others than party k hold different copies: `APART` + k.
+const FITS: u8 = 1;
+const APART: u8 = 2;
+
+/// Which of the chosen questions fit together: all parties come to the same.
 ///
 /// # Errors
-/// A failed link or peer.
+/// A leader that would run what this party found not to fit together, or a failed link or peer.
 pub(crate) fn confirm(
     session: &Session,
     tickets: &[Ticket],
     here: &HashMap<Ticket, Fingerprints>,
-) -> Result<Vec<Ticket>> {
+) -> Result<Confirmed> {
     session.begin_run()?;
-    let mut mask: Vec<u8> = tickets
-        .iter()
-        .map(|t| u8::from(here.contains_key(t)))
-        .collect();
-    compare(session, tickets, here, &mut mask)?;
-    for theirs in answer(session, &mask)? {
-        mask.iter_mut().zip(theirs).for_each(|(m, a)| *m &= a);
+    let (me, own) = (session.me(), compare(session, tickets, here)?);
+    let mut all: [Vec<u8>; 3] = Default::default();
+    let answers = answer(session, &own)?;
+    all[me] = own;
+    if me == LEADER {
+        for (peer, answer) in [1, 2].into_iter().zip(answers) {
+            all[peer] = answer;
+        }
     }
-    let leads = session.me() == LEADER;
-    let mask = tell(session, leads.then_some(&mask), mask.len())?;
-    let fit = tickets.iter().zip(mask).filter(|&(_, m)| m == 1);
-    Ok(fit.map(|(&ticket, _)| ticket).collect())
+    let verdict = |at: usize| -> u8 {
+        let of = |party: PartyId| all[party].get(at).copied().unwrap_or(0);
+        let differ = |p: PartyId, q: PartyId| of(p) & HELD != 0 && of(p) >> q & 1 == 0;
+        let apart = |k: usize| {
+            let (p, q) = ((k + 1) % 3, (k + 2) % 3);
+            differ(p, q) || differ(q, p)
+        };
+        match (0..3).find(|&k| apart(k)) {
+            Some(k) => APART + k as u8,
+            None => u8::from((0..3).all(|p| of(p) & HELD != 0)),
+        }
+    };
+    let told = (me == LEADER).then(|| (0..tickets.len()).map(verdict).collect::<Vec<_>>());
+    let told = tell(session, told, tickets.len())?;
+    let mut confirmed = Confirmed::default();
+    for ((&ticket, verdict), &own) in tickets.iter().zip(told).zip(&all[me]) {
+        let differs = (0..3).find(|peer| own & HELD != 0 && own >> peer & 1 == 0);
+        match (verdict, differs) {
+            (FITS, None) if own & HELD != 0 => confirmed.fit.push(ticket),
+            (FITS, _) => {
+                return Err(leader(
+                    "it would run a question that I found not to fit together".into(),
+                ));
+            }
+            (_, Some(peer)) => {
+                confirmed.apart.insert(ticket, [me, peer]);
+            }
+            (APART.., None) => {
+                let k = usize::from(verdict - APART);
+                confirmed.apart.insert(ticket, [(k + 1) % 3, (k + 2) % 3]);
+            }
+            (_, None) => {}
+        }
+    }
+    Ok(confirmed)
+}
+
+/// Where a party may cheat: that the leader told both others the same batch. Two honest parties that ran different questions
+/// would compute on shares that do not fit together. 32 bytes a link and direction, 1 round.
+///
+/// # Errors
+/// A party was told another batch, or a failed link or peer.
+pub(crate) fn same(session: &Session, batch: &[Ticket]) -> Result<()> {
+    session.begin_run()?;
+    let mut hash = Sha256::new_with_prefix(b"tacit batch v1");
+    for ticket in batch {
+        hash.update(ticket.client.to_le_bytes());
+        hash.update(ticket.number.to_le_bytes());
+    }
+    let hash: copies::Hash = hash.finalize().into();
+    let alike = copies::compare(session, &[[hash; 3]])?.pop();
+    let Some(peer) = alike.and_then(|alike| alike.iter().position(|alike| !alike)) else {
+        return Ok(());
+    };
+    let mut suspects = vec![peer];
+    if peer != LEADER && session.me() != LEADER {
+        suspects.insert(0, LEADER);
+    }
+    Err(Error::CheckFailed {
+        what: format!("the next batch: party {peer} was told, or says so, another one than I"),
+        suspects,
+    })
 }
 
 fn leader(what: String) -> Error {
@@ -229,20 +302,27 @@ fn tell(session: &Session, own: Option<impl AsRef<[u8]>>, len: usize) -> Result<
     Ok(told.into_iter().flat_map(|(_, bytes)| bytes).collect())
 }
 
-/// Clears the bit of every question of which a peer holds something else than it should.
+/// The bit of a question that is here; below it one for each party that holds the same of it.
+const HELD: u8 = 8;
+
+/// What is here of each question, and with whom it agrees.
 fn compare(
     session: &Session,
     tickets: &[Ticket],
     here: &HashMap<Ticket, Fingerprints>,
-    mask: &mut [u8],
-) -> Result<()> {
-    // A question that is not here has no bit.
+) -> Result<Vec<u8>> {
     let ours = tickets.iter().map(|t| here.get(t).copied());
     let ours: Vec<Fingerprints> = ours.map(Option::unwrap_or_default).collect();
-    for (bit, alike) in mask.iter_mut().zip(copies::compare(session, &ours)?) {
-        *bit &= u8::from(alike == [true; 3]);
-    }
-    Ok(())
+    let alike = copies::compare(session, &ours)?;
+    let bits = tickets.iter().zip(alike).map(|(ticket, alike)| {
+        let bits = (0..3).map(|peer| u8::from(alike[peer]) << peer);
+        if here.contains_key(ticket) {
+            HELD | bits.sum::<u8>()
+        } else {
+            0
+        }
+    });
+    Ok(bits.collect())
 }
 
 /// The others answer the leader, who gets what they say.
@@ -348,7 +428,8 @@ mod tests {
             confirm(session, &chosen, &here.collect()).unwrap()
         });
         for party in found {
-            assert_eq!(party, [5, 9].map(ticket));
+            assert_eq!(party.fit, [5, 9].map(ticket));
+            assert!(party.apart.contains_key(&ticket(12)));
         }
     }
 }

@@ -12,6 +12,7 @@ use ndarray::{ArrayD, IxDyn};
 use tacit_mpc::net::{Error as LinkError, Transport};
 use tacit_mpc::{PartyId, Tensor};
 use tacit_nn::fixed;
+use tacit_protocols::release::{ReleaseError, combined};
 use tacit_protocols::rep3::contribute;
 
 use super::wire::{Answer, Ask, Greeting, Port};
@@ -40,6 +41,9 @@ pub enum AskError {
         /// What it did, as the end of a sentence about it.
         what: String,
     },
+    /// The parts of the answer do not make up one.
+    #[error(transparent)]
+    Answer(#[from] ReleaseError),
     /// The tensors do not fit the model.
     #[error("{0}")]
     Question(String),
@@ -228,13 +232,14 @@ impl Asker {
         })?;
         let widths = self.greeting.outputs.iter().map(Port::width);
         let total = rows * widths.sum::<usize>();
-        let mut sum = vec![Wrapping(0u64); total];
-        for (peer, words) in self.words(number, total)?.into_iter().enumerate() {
-            if words.len() != total {
-                let what = format!("answered with {} words instead of {total}", words.len());
-                return Err(AskError::Misbehaved { peer, what });
-            }
-            sum.iter_mut().zip(words).for_each(|(s, w)| *s += w);
+        let parts = self.words(number, total)?;
+        let sum = combined(parts.each_ref().map(|part| &part[..]), self.greeting.copies)?;
+        if sum.len() != total {
+            let what = format!(
+                "answered, with both others, {} words instead of {total}",
+                sum.len()
+            );
+            return Err(AskError::Misbehaved { peer: 0, what });
         }
         let mut rest = &sum[..];
         let mut outputs = Vec::with_capacity(self.greeting.outputs.len());
@@ -243,7 +248,7 @@ impl Asker {
             rest = later;
             let reals = words
                 .iter()
-                .map(|&w| fixed::decode(w, self.greeting.fraction_bits));
+                .map(|&w| fixed::decode(Wrapping(w), self.greeting.fraction_bits));
             let shape = [&[rows], &port.shape[..]].concat();
             let tensor = ArrayD::from_shape_vec(IxDyn(&shape), reals.collect());
             outputs.push(tensor.map_err(|e| AskError::Question(e.to_string()))?);

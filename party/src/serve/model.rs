@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ndarray::{ArrayD, IxDyn};
 use sha2::{Digest, Sha256};
+use tacit_api::job::Protocol;
 use tacit_mpc::{PartyId, prss};
 use tacit_nn::onnx::{self, Dim, Feed, Lowered, Model, Options, Source, Weights};
 use tacit_nn::provenance::rows_are_apart;
-use tacit_nn::{Engine, Layout, run};
-use tacit_protocols::rep3::{Rep3Engine, Value};
+use tacit_nn::{Layout, run};
+use tacit_protocols::Replicated;
 
 use super::inputs::{Kind, bounds_of};
 use super::model_error::ModelError;
@@ -21,8 +22,8 @@ use crate::net::MAX_FRAME;
 
 mod prove;
 
-/// Bytes of a frame that are not shares or words.
-const FRAMING: usize = 64;
+/// Bytes of a frame that are not shares or words: of an answer also its salt and hash.
+const FRAMING: usize = 128;
 /// Numbers of a tensor at most: what the engine can number the chunks of, and 2 GiB of one share of it.
 pub(super) const MOST_NUMBERS: usize = tacit_mpc::MAX_ELEMENTS;
 /// Graphs of a model whose rows see each other at most.
@@ -66,7 +67,7 @@ pub struct Served {
     graphs: HashMap<usize, Lowered>,
     /// The weights of the model by name, in the order of all its graphs; their values are here until they are shared.
     private: Vec<(String, ArrayD<f64>)>,
-    weights: Vec<Value>,
+    protocol: Protocol,
 }
 
 impl Served {
@@ -96,7 +97,7 @@ impl Served {
             structures: BTreeMap::new(),
             graphs: HashMap::new(),
             private: Vec::new(),
-            weights: Vec::new(),
+            protocol: terms.protocol.name,
         };
         let rows = fixed.unwrap_or(2);
         served.inputs = served
@@ -208,6 +209,7 @@ impl Served {
     fn keep(&mut self, rows: usize, lowered: Lowered) -> Result<(), ModelError> {
         let weights: Vec<Vec<usize>> = self.private.iter().map(|(_, w)| w.shape().into()).collect();
         let batch = Batch {
+            protocol: self.protocol,
             rows,
             fraction_bits: self.fraction_bits,
             inputs: &self.inputs,
@@ -245,6 +247,7 @@ impl Served {
             exact_rows: self.fixed.is_some(),
             bounds: self.bounds.clone(),
             kinds: self.kinds.clone(),
+            copies: self.protocol == Protocol::Rep3Malicious,
         }
     }
 
@@ -290,51 +293,53 @@ impl Served {
     }
 
     /// Compares with the others what is served; then the owner shares the weights, once for the whole service.
-    pub(super) fn share_weights(
-        &mut self,
-        engine: &mut Rep3Engine,
+    pub(super) fn share_weights<E: Replicated>(
+        &self,
+        engine: &mut E,
         terms: &Terms,
-    ) -> Result<(), ServeError> {
+    ) -> Result<Vec<E::Value>, ServeError> {
         structure::compare(engine.session(), &self.structure(terms))?;
         let Held::Owner(owner) = self.held else {
-            return Ok(());
+            return Ok(Vec::new());
         };
-        for (_, value) in &self.private {
+        let weights = self.private.iter().map(|(_, value)| {
             let own = (engine.session().me() == owner).then_some(value);
-            self.weights.push(engine.input(owner, value.shape(), own)?);
-        }
-        Ok(())
+            Ok(engine.input(owner, value.shape(), own)?)
+        });
+        weights.collect()
     }
 
     /// This party's words of the answers to a batch of questions, or why a question has none. An error ends the service.
-    pub(super) fn answer(
-        &mut self,
-        engine: &mut Rep3Engine,
+    pub(super) fn answer<E: Replicated>(
+        &self,
+        engine: &mut E,
+        weights: &[E::Value],
         questions: &[&Question],
     ) -> Result<Vec<Result<Vec<u64>, String>>, ServeError> {
         let asked: usize = questions.iter().map(|q| q.rows).sum();
         // Few sizes of batches, so that graphs are used again. The rows that fill up are zeros, and no row sees them.
         let rows = asked.next_power_of_two();
         if self.rows_apart && self.sizes.contains(&rows) {
-            return self.answer_or_refuse(engine, questions, rows);
+            return self.answer_or_refuse(engine, weights, questions, rows);
         }
         // Rows that see each other see those of their own question only, and no row that fills up.
         let mut answers = Vec::with_capacity(questions.len());
         for &question in questions {
-            answers.extend(self.answer_or_refuse(engine, &[question], question.rows)?);
+            answers.extend(self.answer_or_refuse(engine, weights, &[question], question.rows)?);
         }
         Ok(answers)
     }
 
     /// What no party can compute is refused by all of them; what fails between them ends the service.
-    fn answer_or_refuse(
-        &mut self,
-        engine: &mut Rep3Engine,
+    fn answer_or_refuse<E: Replicated>(
+        &self,
+        engine: &mut E,
+        weights: &[E::Value],
         questions: &[&Question],
         rows: usize,
     ) -> Result<Vec<Result<Vec<u64>, String>>, ServeError> {
         let refused = |why: String| Ok(questions.iter().map(|_| Err(why.clone())).collect());
-        match self.answer_together(engine, questions, rows) {
+        match self.answer_together(engine, weights, questions, rows) {
             Ok(answers) => Ok(answers.into_iter().map(Ok).collect()),
             Err(ServeError::Model(error)) => {
                 refused(format!("the model cannot answer this question: {error}"))
@@ -348,9 +353,10 @@ impl Served {
     }
 
     /// One run of the graph of so many rows for these questions.
-    fn answer_together(
-        &mut self,
-        engine: &mut Rep3Engine,
+    fn answer_together<E: Replicated>(
+        &self,
+        engine: &mut E,
+        weights: &[E::Value],
         questions: &[&Question],
         rows: usize,
     ) -> Result<Vec<Vec<u64>>, ServeError> {
@@ -367,8 +373,8 @@ impl Served {
             }
         };
         let inputs = self.inputs_of(engine, questions, rows)?;
-        let (mut inputs, mut weights) = (inputs.into_iter(), self.weights.iter().cloned());
-        let fed: Option<Vec<Value>> = lowered
+        let (mut inputs, mut weights) = (inputs.into_iter(), weights.iter().cloned());
+        let fed: Option<Vec<E::Value>> = lowered
             .sources
             .iter()
             .map(|source| match source {
@@ -381,37 +387,41 @@ impl Served {
         engine.round_exactly(lowered.graph.last_roundings());
         let outputs = run(&lowered.graph, engine, &fed.ok_or(ModelError::Masks)?)?;
         let mut start = 0;
-        let mut answers = Vec::with_capacity(questions.len());
+        let mut all = Vec::with_capacity(questions.len());
         for question in questions {
             let (axis, end) = (0, start + question.rows);
             let cut = Layout::Slice { axis, start, end };
-            let own: Vec<Value> = outputs
+            let own: Vec<E::Value> = outputs
                 .iter()
                 .map(|output| engine.layout(&cut, output))
                 .collect::<Result<_, _>>()?;
-            let answer = engine.release(&own.iter().collect::<Vec<_>>())?;
-            answers.push(answer.own.clone());
+            all.push(own);
             start = end;
         }
+        let clients: Vec<Vec<&E::Value>> = all.iter().map(|own| own.iter().collect()).collect();
+        let (me, released) = (engine.session().me(), engine.release_each(&clients)?);
+        let answers = released.iter().map(|answer| answer.words(me)).collect();
+        #[cfg(test)]
+        let answers = super::tests::lies::about_answers(answers);
         Ok(answers)
     }
 
     /// The inputs of a graph of so many rows: the questions one after the other, made inputs of their kind and within their
     /// bounds on shares, then zeros.
-    fn inputs_of(
+    fn inputs_of<E: Replicated>(
         &self,
-        engine: &mut Rep3Engine,
+        engine: &mut E,
         questions: &[&Question],
         rows: usize,
-    ) -> Result<Vec<Value>, ServeError> {
+    ) -> Result<Vec<E::Value>, ServeError> {
         let me = engine.session().me();
         let asked: usize = questions.iter().map(|q| q.rows).sum();
         let unfit = || tacit_nn::Error::Invalid("a question is of another model".into());
-        let mut parts: Vec<Vec<Value>> = vec![Vec::new(); self.inputs.len()];
+        let mut parts: Vec<Vec<E::Value>> = vec![Vec::new(); self.inputs.len()];
         for question in questions {
             let shares = question.shares(me, &self.inputs).ok_or_else(unfit)?;
             for (parts, share) in parts.iter_mut().zip(shares) {
-                parts.push(Value::Numbers(share));
+                parts.push(engine.held(share));
             }
         }
         engine.begin_run()?;

@@ -3,9 +3,12 @@
 //! A model may hold what the importer understands and the engine cannot compute at a precision: a function over a range that
 //! its words do not have. Found in the middle of a service, it would refuse every question.
 
+use tacit_api::job::Protocol;
 use tacit_nn::onnx::{Lowered, Source};
 use tacit_nn::{Engine, run};
-use tacit_protocols::rep3::{CostEngine, CostValue, Depth};
+use tacit_protocols::cost::{CostEngine, Prices, Value as CostValue};
+use tacit_protocols::malicious;
+use tacit_protocols::rep3::{self, Depth};
 
 use super::inputs::Kind;
 use super::model_error::ModelError;
@@ -13,6 +16,7 @@ use super::wire::Port;
 
 /// What a batch holds besides its graph.
 pub(super) struct Batch<'a> {
+    pub(super) protocol: Protocol,
     pub(super) rows: usize,
     pub(super) fraction_bits: u32,
     pub(super) inputs: &'a [Port],
@@ -30,8 +34,24 @@ pub(super) struct Batch<'a> {
 /// # Errors
 /// [`ModelError::Program`] with the first node that the engine refuses.
 pub(super) fn rehearse(lowered: &Lowered, batch: &Batch<'_>) -> Result<u64, ModelError> {
+    let (f, rows) = (batch.fraction_bits, batch.rows);
+    match batch.protocol {
+        Protocol::Rep3 => run_in(rep3::CostEngine::new(f, Depth::Two), lowered, batch),
+        Protocol::Rep3Malicious => {
+            let engine = malicious::CostEngine::new(f);
+            let at = "the precision".into();
+            let engine = engine.map_err(|source| ModelError::Program { rows, at, source })?;
+            run_in(engine, lowered, batch)
+        }
+    }
+}
+
+fn run_in<P: Prices>(
+    mut engine: CostEngine<P>,
+    lowered: &Lowered,
+    batch: &Batch<'_>,
+) -> Result<u64, ModelError> {
     let rows = batch.rows;
-    let mut engine = CostEngine::new(batch.fraction_bits, Depth::Two);
     let program = |at: String, source| ModelError::Program { rows, at, source };
     let mut inputs = Vec::with_capacity(batch.inputs.len());
     for ((port, kind), &bounds) in batch.inputs.iter().zip(batch.kinds).zip(batch.bounds) {

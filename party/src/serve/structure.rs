@@ -23,13 +23,13 @@ pub(super) struct Structure(Sha256);
 impl Structure {
     /// What clients are told (ports, kinds, bounds, rows, fractional bits), who may ask, and the rows of a batch.
     pub(super) fn new(greeting: &Greeting, terms: &Terms, most_rows: usize) -> Self {
-        let mut hash = Self(Sha256::new_with_prefix(b"tacit service v2"));
+        let mut hash = Self(Sha256::new_with_prefix(b"tacit service v3"));
         hash.bytes(&greeting.encode());
         hash.number(terms.clients.len());
         for client in &terms.clients {
             hash.bytes(client.as_bytes());
         }
-        hash.bytes(format!("{:?}", terms.comparison).as_bytes());
+        hash.bytes(format!("{:?}", terms.protocol).as_bytes());
         hash.number(most_rows);
         hash
     }

@@ -6,20 +6,23 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ndarray::{Array2, ArrayD, array};
-use tacit_api::job::Comparison;
+use tacit_api::job::{Comparison, Protocol, ProtocolSpec};
 use tacit_mpc::PartyId;
 use tacit_mpc::keys::Binding;
 use tacit_mpc::net::Transport;
 use tacit_nn::model_file::{Dense, Model as Perceptron};
 use tacit_nn::onnx::Model;
+use tacit_protocols::malicious::Failures;
 
 use super::ask::{AskError, Asker};
-use super::{Held, KEY_LIMITS, KeyLimits, Served, Service, Tally, Terms};
+use super::{Held, KEY_LIMITS, KeyLimits, ServeError, Served, Service, Tally, Terms};
 use crate::net::tests::consortium::{Consortium, Member, Node, Settings};
 use crate::net::tests::mute::Mute;
 use crate::net::{Peer, SessionId, TlsNet};
 
 mod attacks;
+mod cheats;
+pub(super) mod lies;
 mod models;
 mod onnx;
 
@@ -43,7 +46,7 @@ struct Running {
     consortium: Consortium,
     clients: Vec<Member>,
     session: SessionId,
-    parties: Vec<JoinHandle<Tally>>,
+    parties: Vec<JoinHandle<Result<Tally, ServeError>>>,
 }
 
 /// What is served, and how.
@@ -56,6 +59,8 @@ struct Setup {
     panics: Option<PartyId>,
     /// Makes every message between the parties so late.
     delay: Duration,
+    /// Who does what against the protocol.
+    lie: Option<(PartyId, lies::Lie)>,
 }
 
 impl Setup {
@@ -67,7 +72,10 @@ impl Setup {
             terms: Terms {
                 clients: vec!["clinic".into(), "ward".into()],
                 fraction_bits: 18,
-                comparison: Comparison::FewBytes,
+                protocol: ProtocolSpec {
+                    comparison: Comparison::FewBytes,
+                    ..ProtocolSpec::default()
+                },
                 max_rows: 8,
                 gather: Duration::ZERO,
                 duration,
@@ -76,7 +84,17 @@ impl Setup {
             keys: KEY_LIMITS,
             panics: None,
             delay: Duration::ZERO,
+            lie: None,
         }
+    }
+
+    /// The same by another protocol.
+    fn by(mut self, protocol: Protocol) -> Self {
+        self.terms.protocol = ProtocolSpec {
+            name: protocol,
+            ..self.terms.protocol
+        };
+        self
     }
 
     fn start(self) -> Running {
@@ -87,6 +105,7 @@ impl Setup {
             keys,
             panics,
             delay,
+            lie,
         } = self;
         let mut consortium = Consortium::new();
         let members = ["north", "west", "south"].map(|name| consortium.member(name));
@@ -111,7 +130,10 @@ impl Setup {
             let (onnx, terms) = (onnx.clone(), terms.clone());
             thread::spawn(move || {
                 let net = connector.connect(links, me, &others).unwrap();
-                let net: Arc<dyn Transport> = Arc::new(Late(net, delay));
+                let lie = lie.filter(|&(liar, _)| liar == me).map(|(_, lie)| lie);
+                lies::LIE.set(lie);
+                let lies = lie == Some(lies::Lie::Gate);
+                let net: Arc<dyn Transport> = Arc::new(Late { net, delay, lies });
                 let onnx = Model::parse(&onnx).unwrap();
                 // Who does not own the weights knows their shapes alone.
                 let model = match held {
@@ -130,10 +152,11 @@ impl Setup {
                     },
                     terms: &terms,
                     keys,
+                    failures: &Failures::default(),
                 };
                 let served = Served::new(model, held, &terms).unwrap();
                 let mut observer = |_| assert_ne!(panics, Some(me), "as asked for");
-                service.run(&net, served, &mut observer).unwrap()
+                service.run(&net, served, &mut observer)
             })
         };
         let parties = nodes.iter().enumerate().map(serve).collect();
@@ -148,23 +171,33 @@ impl Setup {
 }
 
 /// Links on which everything takes its time.
-struct Late(TlsNet, Duration);
+struct Late {
+    net: TlsNet,
+    delay: Duration,
+    /// Changes a bit of every long frame to the party before.
+    lies: bool,
+}
 
 impl Transport for Late {
     fn me(&self) -> PartyId {
-        self.0.me()
+        self.net.me()
     }
     fn send(&self, to: PartyId, frame: Bytes) -> Result<(), tacit_mpc::net::Error> {
-        thread::sleep(self.1);
-        self.0.send(to, frame)
+        thread::sleep(self.delay);
+        if self.lies && to == (self.me() + 2) % 3 && frame.len() > 400 {
+            let mut changed = frame.to_vec();
+            *changed.last_mut().unwrap() ^= 1;
+            return self.net.send(to, changed.into());
+        }
+        self.net.send(to, frame)
     }
     fn recv(&self, from: PartyId) -> Result<Bytes, tacit_mpc::net::Error> {
-        self.0.recv(from)
+        self.net.recv(from)
     }
 }
 
-fn start(held: Held, gather: Duration, duration: Duration) -> Running {
-    let mut setup = Setup::new(duration);
+fn start(protocol: Protocol, held: Held, gather: Duration, duration: Duration) -> Running {
+    let mut setup = Setup::new(duration).by(protocol);
     (setup.held, setup.terms.gather) = (held, gather);
     setup.start()
 }
@@ -189,8 +222,14 @@ impl Running {
     fn end(self) -> Vec<Tally> {
         self.parties
             .into_iter()
-            .map(|p| p.join().unwrap())
+            .map(|p| p.join().unwrap().unwrap())
             .collect()
+    }
+
+    /// How each party ended, where somebody cheats.
+    fn ends(self) -> Vec<Result<Tally, ServeError>> {
+        let ends = self.parties.into_iter().map(|p| p.join().unwrap());
+        ends.collect()
     }
 }
 
@@ -205,8 +244,10 @@ fn close(got: &[ArrayD<f64>], asked: &Array2<f64>) {
 
 #[test]
 fn clients_get_their_own_answers_and_share_batches() {
-    for held in [Held::Public, Held::Owner(1)] {
-        let running = start(held, Duration::from_millis(300), Duration::from_secs(6));
+    let levels = Protocol::ALL.map(|p| [(p, Held::Public), (p, Held::Owner(1))]);
+    for (protocol, held) in levels.into_iter().flatten() {
+        let gather = Duration::from_millis(300);
+        let running = start(protocol, held, gather, Duration::from_secs(6));
         let questions = [
             array![[0.5, -1.0], [2.0, 0.25]],
             array![[-0.5, 1.5]],
@@ -231,7 +272,12 @@ fn clients_get_their_own_answers_and_share_batches() {
 
 #[test]
 fn questions_that_do_not_fit_are_refused_before_they_are_computed_on() {
-    let running = start(Held::Public, Duration::ZERO, Duration::from_secs(8));
+    let running = start(
+        Protocol::Rep3,
+        Held::Public,
+        Duration::ZERO,
+        Duration::from_secs(8),
+    );
     let mut clinic = running.asker(0);
     let wide = array![[1.0, 2.0, 3.0]].into_dyn();
     assert!(matches!(clinic.ask(&[wide]), Err(AskError::Question(_))));
@@ -278,7 +324,12 @@ fn questions_that_do_not_fit_are_refused_before_they_are_computed_on() {
 
 #[test]
 fn garbage_and_strangers_do_not_stop_the_service() {
-    let running = start(Held::Public, Duration::ZERO, Duration::from_secs(8));
+    let running = start(
+        Protocol::Rep3,
+        Held::Public,
+        Duration::ZERO,
+        Duration::from_secs(8),
+    );
     let ward = running.asker(1);
     ward.send_raw(0, Bytes::from_static(b"?"));
     let mut clinic = running.asker(0);

@@ -40,6 +40,8 @@ pub struct Greeting {
     pub bounds: Vec<(f64, f64)>,
     /// What the numbers of each input stand for: the parties make integers of what is none, and 0 or 1 of what is neither.
     pub kinds: Vec<Kind>,
+    /// Whether a party may cheat: each word of an answer comes from two of them, and whoever asks compares.
+    pub copies: bool,
 }
 
 impl Greeting {
@@ -200,6 +202,7 @@ mod tests {
             exact_rows: false,
             bounds: vec![(-1.5, 65_536.0)],
             kinds: vec![Kind::Integer],
+            copies: true,
         };
         assert_eq!(Greeting::decode(&greeting.encode()), Some(greeting));
         assert_eq!(Greeting::decode(b"{}"), None);
@@ -215,6 +218,7 @@ mod tests {
             exact_rows,
             bounds: vec![],
             kinds: vec![],
+            copies: false,
         };
         let taken = |exact| (0..7).filter(move |&n| greeting(exact).check_rows(n).is_ok());
         assert_eq!(taken(false).collect::<Vec<_>>(), [1, 2, 3, 4]);

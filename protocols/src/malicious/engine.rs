@@ -5,6 +5,7 @@ use std::num::Wrapping;
 use std::rc::Rc;
 
 use ndarray::ArrayD;
+use tacit_mpc::keys::Binding;
 use tacit_mpc::{Purpose, R64, Session, Tensor};
 use tacit_nn::{Error, Result, fixed};
 
@@ -224,8 +225,7 @@ impl MaliciousEngine {
             compared,
         );
         let shares = shares.map_err(failed)?;
-        let value = |x: Rep3| self.id.value(Kind::Numbers(Shared::new(x.a, x.b)));
-        Ok(shares.into_iter().map(value).collect())
+        Ok(shares.into_iter().map(|x| self.held(x)).collect())
     }
 
     /// A public tensor as a sharing that is treated like any other. No communication.
@@ -280,9 +280,18 @@ impl MaliciousEngine {
     /// # Errors
     /// A value holds bits, or as for [`Self::prove`].
     pub fn release(&mut self, values: &[&Value]) -> Result<Release> {
+        let released = self.release_each(&[values.to_vec()])?.pop();
+        released.ok_or_else(|| Error::Invalid("a release gave nothing".into()))
+    }
+
+    /// The same for several recipients, each of whom gets values of its own: one proof for all, a salt for each.
+    ///
+    /// # Errors
+    /// As for [`Self::release`]: nobody gets anything then.
+    pub fn release_each(&mut self, recipients: &[Vec<&Value>]) -> Result<Vec<Release>> {
         let me = self.session.me();
         let (mut own, mut next) = (Vec::new(), Vec::new());
-        for v in values {
+        for v in recipients.iter().flatten() {
             let x = v.shared(self.id, me)?;
             own.extend(x.own.iter());
             next.extend(x.next.iter());
@@ -296,25 +305,48 @@ impl MaliciousEngine {
             reshare(c, x).await
         };
         let fresh = share_chunks(&self.session, &self.log, &[n], fresh).map_err(failed)?;
-        let mut salts = [[0; SALT]; 2];
+        let n = SALT * recipients.len();
+        let mut salts = [vec![0; n], vec![0; n]];
         let draw = async |c: &Circuit<'_>| salts_of(c).await;
-        for_each_chunk(&self.session, &self.log, SALT, draw, |chunk, drawn| {
-            for (salt, words) in salts.iter_mut().zip(drawn) {
-                let part = salt[chunk.start..chunk.end].iter_mut();
+        for_each_chunk(&self.session, &self.log, n, draw, |chunk, drawn| {
+            for (salts, words) in salts.iter_mut().zip(drawn) {
+                let part = salts[chunk.start..chunk.end].iter_mut();
                 part.zip(words).for_each(|(salt, word)| *salt = word.0);
             }
             Ok(())
         })
         .map_err(failed)?;
         self.prove()?;
-        let words = |x: &Tensor| x.iter().map(|w| w.0).collect();
-        Ok(Release {
-            own: words(&fresh.own),
-            copies: Some(Copies {
-                next: words(&fresh.next),
-                salts,
-            }),
-        })
+        let mut salts = salts.each_ref().map(|salts| salts.iter());
+        let mut words = [&fresh.own, &fresh.next].map(|x| x.iter());
+        let released = recipients.iter().map(|values| {
+            let n = values.iter().map(|x| x.shape().iter().product::<usize>());
+            let n = n.sum();
+            let [own, next] = words.each_mut().map(|x| x.take(n).map(|w| w.0).collect());
+            let salts = salts
+                .each_mut()
+                .map(|words| [(); SALT].map(|()| words.next().copied().unwrap_or(0)));
+            let copies = Some(Copies { next, salts });
+            Release { own, copies }
+        });
+        Ok(released.collect())
+    }
+
+    /// Renews the keys of the session ([`Session::renew_keys`]), between two runs, with everything proved before. Shares stay
+    /// as they are.
+    ///
+    /// # Errors
+    /// As for [`Self::prove`], or a failed link or peer.
+    pub fn renew_keys(&mut self, binding: &Binding) -> Result<()> {
+        self.prove()?;
+        self.agreed = false;
+        self.session.renew_keys(binding).map_err(failed)
+    }
+
+    /// The sharing of which each two parties hold the same, as they have compared.
+    #[must_use]
+    pub fn held(&self, x: Rep3) -> Value {
+        self.id.value(Kind::Numbers(Shared::new(x.a, x.b)))
     }
 
     /// After a node: proves what is logged if it is too much to keep.

@@ -5,6 +5,8 @@ use std::num::Wrapping;
 use ndarray::IxDyn;
 use tacit_mpc::simulate::{mem, simulate};
 use tacit_nn::Engine;
+use tacit_protocols::Replicated;
+use tacit_protocols::malicious::MaliciousEngine;
 use tacit_protocols::rep3::{CostEngine, CostValue, Depth, Rep3Engine};
 
 use super::onnx::{Axis, Constant, model, model_of};
@@ -143,9 +145,9 @@ fn graphs_that_differ_for_some_number_of_rows_are_found_before_weights_are_share
     let shared = |files: [[i64; 2]; 3]| -> Vec<Result<(), ServeError>> {
         let results = simulate(mem(), |session| {
             let file = Model::parse(&halves(files[session.me()])).unwrap();
-            let mut served = Served::new(file, Held::Owner(1), &terms(8)).unwrap();
+            let served = Served::new(file, Held::Owner(1), &terms(8)).unwrap();
             let mut engine = Rep3Engine::new(session, 18).unwrap();
-            served.share_weights(&mut engine, &terms(8))
+            served.share_weights(&mut engine, &terms(8)).map(drop)
         });
         results.into_iter().map(Result::unwrap).collect()
     };
@@ -164,14 +166,14 @@ fn graphs_that_differ_for_some_number_of_rows_are_found_before_weights_are_share
 fn a_question_of_a_size_without_a_graph_is_refused_and_the_next_is_answered() {
     let outcomes = simulate(mem(), |session| {
         let mut engine = Rep3Engine::new(session, 18).unwrap();
-        let mut served = served(&single("Relu", Axis::Free, 2, &[]), &terms(4)).unwrap();
+        let served = served(&single("Relu", Axis::Free, 2, &[]), &terms(4)).unwrap();
         // As from a leader that chooses too much.
         let (long, short) = (Question::blank(9, 0), Question::blank(2, 0));
-        let refused = served.answer(&mut engine, &[&long, &short]).unwrap();
+        let refused = served.answer(&mut engine, &[], &[&long, &short]).unwrap();
         assert!(refused.iter().all(Result::is_err), "{refused:?}");
         let me = engine.session().me();
         let fits = Question::blank(2, if me == 0 { 32 } else { 16 + 8 * 4 });
-        let mut answered = served.answer(&mut engine, &[&fits]).unwrap();
+        let mut answered = served.answer(&mut engine, &[], &[&fits]).unwrap();
         answered.remove(0).is_ok()
     });
     assert!(outcomes.into_iter().all(Result::unwrap));
@@ -359,28 +361,31 @@ fn a_model_that_the_engine_refuses_is_declined_with_its_node() {
 /// A batch of many rows of a wide model may take more blocks than keys have left when they are renewed.
 #[test]
 fn what_a_batch_takes_of_the_keys_is_known_before_the_service() {
-    let drawn = simulate(mem(), |session| {
-        let mut engine = Rep3Engine::new(session, 18).unwrap();
-        let mut served = served(&single("Softmax", Axis::Free, 4, &[]), &terms(8)).unwrap();
-        let bytes = |rows: usize| rows * 4 * 8;
-        let len = if engine.session().me() == 0 {
-            32
-        } else {
-            16 + bytes(8)
+    fn drawn<E: Replicated>(mut engine: E, protocol: Protocol) -> (u64, u64) {
+        let mut terms = terms(8);
+        terms.protocol.name = protocol;
+        let served = served(&single("Softmax", Axis::Free, 4, &[]), &terms).unwrap();
+        let len = match engine.session().me() {
+            0 => 32,
+            _ => 16 + 8 * 4 * 8,
         };
-        let answers = served
-            .answer(&mut engine, &[&Question::blank(8, len)])
-            .unwrap();
-        assert!(answers[0].is_ok());
+        let answers = served.answer(&mut engine, &[], &[&Question::blank(8, len)]);
+        assert!(answers.unwrap()[0].is_ok());
         (engine.session().cost().drawn, served.blocks())
-    });
-    let drawn: Vec<(u64, u64)> = drawn.into_iter().map(Result::unwrap).collect();
-    let most = drawn.iter().map(|d| d.0).max().unwrap();
-    for (_, blocks) in drawn {
-        assert!(
-            (most..2 * most).contains(&blocks),
-            "{blocks} for {most} words"
-        );
+    }
+    for protocol in Protocol::ALL {
+        let drawn = simulate(mem(), |session| match protocol {
+            Protocol::Rep3 => drawn(Rep3Engine::new(session, 18).unwrap(), protocol),
+            _ => drawn(MaliciousEngine::new(session, 18).unwrap(), protocol),
+        });
+        let drawn: Vec<(u64, u64)> = drawn.into_iter().map(Result::unwrap).collect();
+        let most = drawn.iter().map(|d| d.0).max().unwrap();
+        for (_, blocks) in drawn {
+            assert!(
+                (most..2 * most).contains(&blocks),
+                "{protocol}: {blocks} for {most} words"
+            );
+        }
     }
 }
 
@@ -394,9 +399,9 @@ fn parties_agree_on_all_that_they_serve() {
             if session.me() == 1 {
                 change(&mut own);
             }
-            let mut served = served(&file, &own).unwrap();
+            let served = served(&file, &own).unwrap();
             let mut engine = Rep3Engine::new(session, 18).unwrap();
-            served.share_weights(&mut engine, &own)
+            served.share_weights(&mut engine, &own).map(drop)
         });
         let results = results.into_iter().map(Result::unwrap);
         results
