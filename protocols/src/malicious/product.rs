@@ -224,15 +224,11 @@ pub(crate) async fn and_between(
     // Bits past the end are not sent: they must be zero in what is proved as well.
     let (x, y) = (without_tail(c, x), without_tail(c, y));
     let masks = bit_masks(c, label, support, words)?;
-    let mut z = masks.own.to_vec();
-    vectorised(|| {
+    let z: Vec<u64> = vectorised(|| {
         let factors = x.own.iter().zip(&*x.next).zip(y.own.iter().zip(&*y.next));
-        let sums = z.iter_mut().zip(masks.next.iter());
-        factors
-            .zip(sums)
-            .for_each(|(((x0, x1), (y0, y1)), (z, b))| {
-                *z ^= (x0 & (y0 ^ y1)) ^ (x1 & y0) ^ b;
-            });
+        let terms = factors.zip(masks.own.iter().zip(&*masks.next));
+        let summand = |(((x0, x1), (y0, y1)), (a, b))| (x0 & (y0 ^ y1)) ^ (x1 & y0) ^ a ^ b;
+        terms.map(summand).collect()
     });
     if support.sends(me) {
         c.send_planes(me + 2, label, planes, &z)?;
