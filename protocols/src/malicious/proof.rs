@@ -27,6 +27,8 @@ mod bit_kernels;
 mod bit_vectors;
 mod bits;
 mod challenge;
+#[cfg(target_arch = "x86_64")]
+mod combination_vectors;
 mod combinations;
 mod cubes;
 mod dot_rows;

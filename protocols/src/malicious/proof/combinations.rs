@@ -1,5 +1,7 @@
 //! Binary combinations: σ random bits a relation, and what is computed with them by tables over their bytes.
 
+#[cfg(target_arch = "x86_64")]
+use super::combination_vectors;
 use super::field::Field;
 use super::prime::Prime;
 use super::strength::SIGMA;
@@ -8,16 +10,35 @@ use super::strength::SIGMA;
 const BYTES: usize = SIGMA / 8;
 
 /// S_c = Σ_g τ_{g,c}·w_g for all c: each w_g is added once for each byte of τ_g, not once a bit.
-pub(super) struct Buckets(Vec<[u128; 256]>);
+pub(super) struct Buckets {
+    /// By the bytes of τ.
+    bytes: Vec<[u128; 256]>,
+    /// By its bits: of small numbers.
+    bits: [u64; 64],
+}
 
 impl Buckets {
     pub(super) fn new() -> Self {
-        Self(vec![[0; 256]; BYTES])
+        Self {
+            bytes: vec![[0; 256]; BYTES],
+            bits: [0; 64],
+        }
+    }
+
+    /// Adds numbers below 4, of fewer than 2^62 relations.
+    pub(super) fn add_small(&mut self, tau: &[u64], w: &[u64]) {
+        #[cfg(target_arch = "x86_64")]
+        if combination_vectors::add(tau, w, &mut self.bits) {
+            return;
+        }
+        let terms = tau.iter().zip(w);
+        terms.for_each(|(&tau, &w)| self.add(tau, w.into()));
     }
 
     /// Adds w with the combinations of the low bits of τ.
+    #[inline]
     pub(super) fn add(&mut self, tau: u64, w: u128) {
-        for (bucket, byte) in self.0.iter_mut().zip(tau.to_le_bytes()) {
+        for (bucket, byte) in self.bytes.iter_mut().zip(tau.to_le_bytes()) {
             let sum = &mut bucket[usize::from(byte)];
             *sum = sum.wrapping_add(w);
         }
@@ -26,10 +47,12 @@ impl Buckets {
     /// The sums.
     pub(super) fn sums(&self) -> [u128; SIGMA] {
         std::array::from_fn(|c| {
-            let bucket = &self.0[c / 8];
+            let bucket = &self.bytes[c / 8];
             (0..256)
                 .filter(|byte| byte >> (c % 8) & 1 == 1)
-                .fold(0u128, |s, byte| s.wrapping_add(bucket[byte]))
+                .fold(u128::from(self.bits[c]), |s, byte| {
+                    s.wrapping_add(bucket[byte])
+                })
         })
     }
 }
@@ -98,13 +121,18 @@ mod tests {
         }
         let taus = relations.iter().map(|r| r.0).collect();
         assert_eq!(lambda.of(taus), weights);
+        let small: Vec<u64> = relations.iter().map(|(tau, _)| tau >> 7 & 3).collect();
+        let taus: Vec<u64> = relations.iter().map(|r| r.0).collect();
+        buckets.add_small(&taus, &small);
+        let largest = vec![3; 1000];
+        buckets.add_small(&[1 << 5; 1000], &largest);
         for (c, sum) in buckets.sums().into_iter().enumerate() {
             let want: u128 = relations
                 .iter()
                 .filter(|(tau, _)| tau >> c & 1 == 1)
-                .map(|r| r.1)
+                .map(|r| r.1 + u128::from(r.0 >> 7 & 3))
                 .sum();
-            assert_eq!(sum, want);
+            assert_eq!(sum, want + if c == 5 { 3000 } else { 0 });
         }
     }
 }

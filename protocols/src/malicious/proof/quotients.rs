@@ -8,10 +8,11 @@
 use std::num::Wrapping;
 
 use bytemuck::cast_slice;
+use tacit_mpc::kernels::vectorised;
 use tacit_mpc::{PartyId, Purpose, R64, Result};
 
 use super::super::circuit::Circuit;
-use super::super::log::{BitDots, Rest};
+use super::super::log::{BitDots, Rest, Weight};
 use super::super::pair::{Pair, Words};
 use super::super::product::Support;
 use super::Relations;
@@ -214,6 +215,9 @@ fn matrices(page: &Pair<Page>, tau: &[u64], sums: &mut Sums) {
     }
 }
 
+/// Relations whose quotients are written down together.
+const PART: usize = 512;
+
 /// The prover of these has both halves.
 fn bit_dots(dots: &BitDots, tau: &[u64], sums: &mut Sums) {
     let (Some(beta), Some(gamma)) = (&dots.beta, &dots.gamma) else {
@@ -223,11 +227,30 @@ fn bit_dots(dots: &BitDots, tau: &[u64], sums: &mut Sums) {
         let zero = vec![Wrapping(0); dots.len];
         let left = relation.left.as_deref().unwrap_or(&zero);
         let right = relation.right.as_deref().unwrap_or(&zero);
-        let weight = relation.weight;
-        for (k, &tau) in tau.iter().enumerate() {
-            let both = u128::from((beta[k].0 & gamma[k].0) >> weight.from) << weight.up;
-            let e = Wide { low: both, high: 0 };
-            sums.add(tau, e, left[k], right[k]);
+        let Weight { from, up } = relation.weight;
+        let mut quotients = [0; PART];
+        let shares = beta.chunks(PART).zip(gamma.chunks(PART));
+        let locals = left.chunks(PART).zip(right.chunks(PART));
+        for (((beta, gamma), (left, right)), tau) in shares.zip(locals).zip(tau.chunks(PART)) {
+            // A number below 2^65 and two words: the quotient is below 4.
+            let quotient = |((b, g), (left, right)): ((&R64, &R64), (&R64, &R64))| {
+                let both = (b.0 & g.0) >> from;
+                let low = both.checked_shl(up).unwrap_or(0);
+                let high = both.checked_shr(64 - up).unwrap_or(0);
+                let (sum, carry) = low.overflowing_add(left.0);
+                let (remainder, carries) = sum.overflowing_add(right.0);
+                (high + u64::from(carry) + u64::from(carries), remainder)
+            };
+            let relations = || beta.iter().zip(gamma).zip(left.iter().zip(right));
+            vectorised(|| {
+                let quotients = quotients.iter_mut().zip(relations());
+                quotients.for_each(|(q, relation)| *q = quotient(relation).0);
+            });
+            sums.quotients.add_small(tau, &quotients[..tau.len()]);
+            #[cfg(test)]
+            for (&tau, relation) in tau.iter().zip(relations()) {
+                sums.remainders.add(tau, quotient(relation).1.into());
+            }
         }
     }
 }
@@ -239,7 +262,7 @@ mod tests {
     use proptest::prelude::*;
     use tacit_mpc::prss::expand_seed;
 
-    use super::super::super::log::{BitRelation, Weight};
+    use super::super::super::log::BitRelation;
     use super::*;
 
     /// A number of 256 bits.
