@@ -1,8 +1,6 @@
 //! Bits in the clear: what every other way of running a circuit is held against.
 
-use std::convert::Infallible;
-
-use crate::plan::Bits;
+use crate::plan::{Bits, Plan};
 
 /// Planes of bits that everybody may see: instance i is bit i mod 64 of word i / 64.
 #[derive(Clone, Copy, Debug)]
@@ -17,22 +15,33 @@ fn zip(x: &[u64], y: &[u64], f: impl Fn(u64, u64) -> u64) -> Vec<u64> {
 
 impl Bits for Clear {
     type Plane = Vec<u64>;
-    type Error = Infallible;
 
-    fn xor(&mut self, x: &Vec<u64>, y: &Vec<u64>) -> Vec<u64> {
+    fn xor(&self, x: &Vec<u64>, y: &Vec<u64>) -> Vec<u64> {
         zip(x, y, |x, y| x ^ y)
     }
 
-    fn not(&mut self, x: &Vec<u64>) -> Vec<u64> {
+    fn not(&self, x: &Vec<u64>) -> Vec<u64> {
         x.iter().map(|x| !x).collect()
     }
 
-    fn constant(&mut self, bit: bool) -> Vec<u64> {
+    fn constant(&self, bit: bool) -> Vec<u64> {
         vec![if bit { u64::MAX } else { 0 }; self.instances.div_ceil(64)]
     }
+}
 
-    fn ands(&mut self, pairs: &[[Vec<u64>; 2]]) -> Result<Vec<Vec<u64>>, Infallible> {
-        Ok(pairs.iter().map(|[x, y]| zip(x, y, |x, y| x & y)).collect())
+impl Clear {
+    /// Runs a circuit: the planes of each output from those of each input.
+    ///
+    /// # Panics
+    /// As [`Plan::start`].
+    #[must_use]
+    pub fn run(self, plan: &Plan, inputs: Vec<Vec<Vec<u64>>>) -> Vec<Vec<Vec<u64>>> {
+        let mut run = plan.start(inputs);
+        while let Some(pairs) = run.conjunctions(&self) {
+            let products = pairs.iter().map(|[x, y]| zip(x, y, |x, y| x & y));
+            run.resume(products.collect());
+        }
+        run.outputs()
     }
 }
 

@@ -12,4 +12,4 @@ mod plan;
 pub use circuit::{Circuit, Gate, Wire};
 pub use clear::{Clear, from_planes, to_planes};
 pub use parse::ParseError;
-pub use plan::{Bits, Plan};
+pub use plan::{Bits, Plan, Run};

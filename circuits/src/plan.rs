@@ -5,27 +5,19 @@
 
 use crate::circuit::{Circuit, Gate, Wire};
 
-/// One bit of each of some instances: what wires hold.
+/// One bit of each of some instances: what wires hold, and what is local on it.
 pub trait Bits {
     /// The plane of a wire.
     type Plane: Clone;
-    /// What can fail.
-    type Error;
 
     /// x ⊕ y.
-    fn xor(&mut self, x: &Self::Plane, y: &Self::Plane) -> Self::Plane;
+    fn xor(&self, x: &Self::Plane, y: &Self::Plane) -> Self::Plane;
 
     /// ¬x.
-    fn not(&mut self, x: &Self::Plane) -> Self::Plane;
+    fn not(&self, x: &Self::Plane) -> Self::Plane;
 
     /// The same bit in every instance.
-    fn constant(&mut self, bit: bool) -> Self::Plane;
-
-    /// x ∧ y for all pairs, at once.
-    ///
-    /// # Errors
-    /// What the implementation says.
-    fn ands(&mut self, pairs: &[[Self::Plane; 2]]) -> Result<Vec<Self::Plane>, Self::Error>;
+    fn constant(&self, bit: bool) -> Self::Plane;
 }
 
 /// A step of a plan.
@@ -93,68 +85,133 @@ impl Plan {
         self.layers.iter().filter(ands).count()
     }
 
-    /// Runs the circuit: `inputs` are the planes of each input, least significant bit first, and the planes of each output come
-    /// back in the same way.
-    ///
-    /// # Errors
-    /// Those of `bits`.
+    /// Bits of each input.
+    #[must_use]
+    pub fn inputs(&self) -> &[usize] {
+        &self.inputs
+    }
+
+    /// Bits of each output.
+    #[must_use]
+    pub fn outputs(&self) -> &[usize] {
+        &self.outputs
+    }
+
+    /// Begins to run the circuit on the planes of each input, least significant bit first.
     ///
     /// # Panics
-    /// The inputs have not the bits of [`Circuit::inputs`].
-    pub fn run<B: Bits>(
-        &self,
-        bits: &mut B,
-        inputs: Vec<Vec<B::Plane>>,
-    ) -> Result<Vec<Vec<B::Plane>>, B::Error> {
+    /// The inputs have not the bits of [`Self::inputs`].
+    #[must_use]
+    pub fn start<P>(&self, inputs: Vec<Vec<P>>) -> Run<'_, P> {
         let widths: Vec<usize> = inputs.iter().map(Vec::len).collect();
         assert_eq!(widths, self.inputs, "bits of the inputs");
-        let mut wires: Vec<Option<B::Plane>> = inputs.into_iter().flatten().map(Some).collect();
+        let mut wires: Vec<Option<P>> = inputs.into_iter().flatten().map(Some).collect();
         wires.resize_with(self.wires, || None);
-        for [local, ands] in &self.layers {
+        Run {
+            plan: self,
+            layer: 0,
+            wires,
+        }
+    }
+}
+
+/// A circuit that is being run. Whoever runs it computes the conjunctions, in whatever way it can:
+/// ```
+/// # use tacit_circuits::{Circuit, Clear, Plan};
+/// # let circuit = Circuit::parse("1 3\n2 1 1\n1 1\n\n2 1 0 1 2 AND\n").unwrap();
+/// # let plan = Plan::new(&circuit);
+/// # let bits = Clear { instances: 64 };
+/// let mut run = plan.start(vec![vec![vec![6u64]], vec![vec![3]]]);
+/// while let Some(pairs) = run.conjunctions(&bits) {
+///     let products = pairs.iter().map(|[x, y]| vec![x[0] & y[0]]).collect();
+///     run.resume(products);
+/// }
+/// assert_eq!(run.outputs(), [[[2]]]);
+/// ```
+#[derive(Debug)]
+pub struct Run<'p, P> {
+    plan: &'p Plan,
+    layer: usize,
+    wires: Vec<Option<P>>,
+}
+
+impl<P: Clone> Run<'_, P> {
+    /// Computes what is local up to the next conjunctions, and returns the operands of these; `None` at the end.
+    pub fn conjunctions(&mut self, bits: &impl Bits<Plane = P>) -> Option<Vec<[P; 2]>> {
+        while let Some([local, ands]) = self.plan.layers.get(self.layer) {
             for step in local {
-                let value = match step.gate {
-                    Gate::Xor { of: [a, b], .. } => bits.xor(get(&wires, a), get(&wires, b)),
-                    Gate::Not { of, .. } => bits.not(get(&wires, of)),
-                    Gate::Copy { of, .. } => get(&wires, of).clone(),
-                    Gate::Constant { bit, .. } => bits.constant(bit),
-                    Gate::And { .. } => unreachable!("conjunctions are not local"),
-                };
-                step.give_up(&mut wires);
-                wires[step.gate.out() as usize] = Some(value);
+                self.local(step, bits);
             }
-            if ands.is_empty() {
-                continue;
+            if !ands.is_empty() {
+                return Some(ands.iter().filter_map(|step| self.operands(step)).collect());
             }
-            let mut pairs = Vec::with_capacity(ands.len());
-            for step in ands {
-                if let Gate::And { of, .. } = step.gate {
-                    pairs.push(of.map(|wire| get(&wires, wire).clone()));
-                }
-                step.give_up(&mut wires);
-            }
-            let products = bits.ands(&pairs)?;
-            for (step, value) in ands.iter().zip(products) {
-                wires[step.gate.out() as usize] = Some(value);
-            }
+            self.layer += 1;
         }
-        let first = self.wires - self.outputs.iter().sum::<usize>();
-        let mut out = wires.drain(first..).flatten();
-        let outputs = self.outputs.iter();
-        Ok(outputs.map(|&n| out.by_ref().take(n).collect()).collect())
+        None
     }
-}
 
-impl Step {
-    fn give_up<P>(&self, wires: &mut [Option<P>]) {
-        for (wire, last) in self.gate.operands().zip(self.last) {
+    /// Goes on with the conjunctions that were asked for, in their order.
+    ///
+    /// # Panics
+    /// There are not as many.
+    pub fn resume(&mut self, products: Vec<P>) {
+        let ands = self.plan.layers.get(self.layer);
+        let ands = ands.map_or(&[][..], |[_, ands]| ands);
+        assert_eq!(ands.len(), products.len(), "conjunctions");
+        for (step, value) in ands.iter().zip(products) {
+            self.wires[step.gate.out() as usize] = Some(value);
+        }
+        self.layer += 1;
+    }
+
+    /// The planes of each output.
+    ///
+    /// # Panics
+    /// The circuit has not been run to its end.
+    #[must_use]
+    pub fn outputs(mut self) -> Vec<Vec<P>> {
+        assert_eq!(self.layer, self.plan.layers.len(), "layers that were run");
+        let outputs = &self.plan.outputs;
+        let first = self.plan.wires - outputs.iter().sum::<usize>();
+        let mut out = self.wires.drain(first..).flatten();
+        outputs
+            .iter()
+            .map(|&n| out.by_ref().take(n).collect())
+            .collect()
+    }
+
+    fn local(&mut self, step: &Step, bits: &impl Bits<Plane = P>) {
+        let value = match step.gate {
+            Gate::Xor { of: [a, b], .. } => bits.xor(self.wire(a), self.wire(b)),
+            Gate::Not { of, .. } => bits.not(self.wire(of)),
+            Gate::Copy { of, .. } => self.wire(of).clone(),
+            Gate::Constant { bit, .. } => bits.constant(bit),
+            Gate::And { .. } => unreachable!("a conjunction is not local"),
+        };
+        for (wire, last) in step.gate.operands().zip(step.last) {
             if last {
-                wires[wire as usize] = None;
+                self.wires[wire as usize] = None;
             }
         }
+        self.wires[step.gate.out() as usize] = Some(value);
     }
-}
 
-fn get<P>(wires: &[Option<P>], wire: Wire) -> &P {
-    // A circuit reads what is set, and a plan gives up what is not read any more.
-    wires[wire as usize].as_ref().expect("the wire is set")
+    fn operands(&mut self, step: &Step) -> Option<[P; 2]> {
+        let Gate::And { of: [a, b], .. } = step.gate else {
+            return None;
+        };
+        let x = self.wire(a).clone();
+        let y = self.wire(b).clone();
+        for (wire, last) in [a, b].into_iter().zip(step.last) {
+            if last {
+                self.wires[wire as usize] = None;
+            }
+        }
+        Some([x, y])
+    }
+
+    fn wire(&self, wire: Wire) -> &P {
+        // A circuit reads what is set, and a plan gives up what is not read any more.
+        self.wires[wire as usize].as_ref().expect("the wire is set")
+    }
 }

@@ -27,7 +27,7 @@ fn outputs(circuit: &Circuit, inputs: &[Vec<Vec<u8>>]) -> Vec<Vec<u8>> {
     let planes = (inputs.iter().zip(circuit.inputs()))
         .map(|(values, &bits)| to_planes(values, bits))
         .collect();
-    let Ok(planes) = Plan::new(circuit).run(&mut Clear { instances }, planes);
+    let planes = Clear { instances }.run(&Plan::new(circuit), planes);
     from_planes(&planes[0], instances)
 }
 
@@ -148,7 +148,7 @@ fn a_plan_computes_what_the_file_says() {
     let plan = Plan::new(&circuit);
     assert_eq!(plan.depth(), 3);
     let inputs: Vec<Vec<u8>> = (0..8u8).map(|x| vec![x]).collect();
-    let Ok(out) = plan.run(&mut Clear { instances: 8 }, vec![to_planes(&inputs, 3)]);
+    let out = Clear { instances: 8 }.run(&plan, vec![to_planes(&inputs, 3)]);
     assert_eq!(out.iter().map(Vec::len).collect::<Vec<_>>(), [1, 3]);
     for x in 0..8u8 {
         let [a, b, c] = [0, 1, 2].map(|k| x >> k & 1);
