@@ -1,5 +1,6 @@
 //! Secure computation protocols, one folder each. A file is named after its functionality.
 
+pub mod circuits;
 pub mod copies;
 pub mod cost;
 mod local;
@@ -8,5 +9,6 @@ pub mod release;
 pub mod rep3;
 mod replicated;
 
+pub use circuits::BooleanEngine;
 pub use release::Release;
 pub use replicated::Replicated;

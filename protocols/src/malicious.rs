@@ -17,6 +17,7 @@
 mod adder;
 mod arguments;
 mod bilinear;
+mod boolean;
 #[cfg(test)]
 mod check;
 mod circuit;
@@ -32,7 +33,7 @@ mod input;
 mod known;
 mod log;
 mod open;
-mod pair;
+pub(crate) mod pair;
 mod product;
 mod program;
 mod proof;
@@ -48,6 +49,7 @@ mod tests;
 mod truncate;
 mod value;
 
+pub use boolean::SharedBits;
 pub use cost::CostEngine;
 pub use engine::{MaliciousEngine, ProofWatch, Proving};
 pub use failure::Failures;

@@ -41,6 +41,18 @@ impl Checked<'_> {
         x: &Words,
         receivers: &[PartyId],
     ) -> Result<Option<Vec<R64>>> {
+        let missing = self.missing(c, x, receivers).await?;
+        let known = x.own.iter().zip(&*x.next);
+        Ok(missing.map(|missing| known.zip(missing).map(|((&x, &y), z)| x + y + z).collect()))
+    }
+
+    /// The shares that each of `receivers` lacks; `None` at the others.
+    pub(super) async fn missing(
+        &self,
+        c: &Circuit<'_>,
+        x: &Words,
+        receivers: &[PartyId],
+    ) -> Result<Option<Vec<R64>>> {
         let label = c.strand.next_gate()?;
         let me = c.me();
         let (prev, next) = ((me + 2) % 3, (me + 1) % 3);
@@ -66,10 +78,7 @@ impl Checked<'_> {
                 suspects: vec![prev, next],
             });
         }
-        let known = x.own.iter().zip(&*x.next);
-        Ok(Some(
-            known.zip(missing).map(|((&x, &y), z)| x + y + z).collect(),
-        ))
+        Ok(Some(missing))
     }
 }
 
