@@ -10,7 +10,9 @@ use clap::{Parser, Subcommand};
 use crate::connection::Connection;
 use crate::home::{Home, Member};
 use crate::watch::{Display, follow};
-use crate::{ask, bench, check, demo, evidence, fetch, infer, jobs, process, release, train};
+use crate::{
+    ask, bench, check, circuit, demo, evidence, fetch, infer, jobs, process, release, train,
+};
 
 /// Train neural networks together without showing each other the data.
 #[derive(Parser)]
@@ -111,6 +113,8 @@ enum Command {
     Check(check::Args),
     /// Measure what gates, networks and a training cost
     Bench(bench::Args),
+    /// Run a Boolean circuit on shares, and measure it
+    Circuit(circuit::Args),
     #[command(hide = true)]
     BenchParty(bench::ChildArgs),
     /// Ask a question to a model that three parties serve
@@ -176,6 +180,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Evidence(args) => evidence::run(&args),
         Command::Check(args) => check::check(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Circuit(args) => circuit::run(&args),
         Command::BenchParty(args) => bench::run_child(&args),
     };
     match done {

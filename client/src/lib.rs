@@ -13,11 +13,13 @@
 //! | [`train`](mod@train) | `train --local`: a job on this machine |
 //! | [`demo`] | `demo`: a whole consortium on one machine |
 //! | [`bench`](mod@bench) | `bench`: what gates cost |
+//! | [`circuit`](mod@circuit) | `circuit`: a Boolean circuit on shares |
 //! | [`process`] | children that end with this process |
 
 pub mod ask;
 pub mod bench;
 pub mod check;
+pub mod circuit;
 pub mod cli;
 pub mod connection;
 pub mod demo;
