@@ -152,7 +152,11 @@ impl Planes {
 
     /// The planes of a chunk.
     pub(crate) fn of(&self, chunk: Chunk) -> Vec<Bits> {
-        self.chunks[chunk.index].1.clone()
+        // Empty chunks are left out.
+        let at = self
+            .chunks
+            .binary_search_by_key(&chunk.index, |(c, _)| c.index);
+        at.map_or_else(|_| Vec::new(), |at| self.chunks[at].1.clone())
     }
 
     /// Opened planes from those of the chunks, which lie one after the other.
