@@ -24,7 +24,14 @@ pub(crate) struct Incident {
     pub(crate) found: String,
     /// Those of whom one did it.
     pub(crate) suspects: Vec<String>,
+    /// Whether the job was being stopped, which also breaks links in the middle of a proof.
+    #[serde(default)]
+    pub(crate) stopped: bool,
 }
+
+/// So many jobs of three parties may be stopped in the middle of a proof before that counts as a failed one: whoever computes can
+/// have a job stopped, and so hide that its error would have been found.
+const STOPPED: usize = 16;
 
 /// The incidents cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +82,7 @@ impl Incidents {
         Ok(path)
     }
 
-    /// An incident among these three, in any order, if there is one.
+    /// An incident among these three, in any order, if there is one; of jobs that were stopped, more than 16.
     ///
     /// # Errors
     /// A file of the directory cannot be read: it may be about these three.
@@ -90,6 +97,7 @@ impl Incidents {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             entries => entries.map_err(|e| IncidentError::of(&self.directory, &e))?,
         };
+        let mut stopped = 0;
         for entry in entries {
             let path = entry
                 .map_err(|e| IncidentError::of(&self.directory, &e))?
@@ -98,7 +106,10 @@ impl Incidents {
             let incident: Incident =
                 toml::from_str(&text).map_err(|e| IncidentError::of(&path, &e))?;
             if sorted(&incident.computing) == computing {
-                return Ok(Some(incident));
+                stopped += usize::from(incident.stopped);
+                if !incident.stopped || stopped > STOPPED {
+                    return Ok(Some(incident));
+                }
             }
         }
         Ok(None)
@@ -125,6 +136,7 @@ mod tests {
             computing: trio.clone(),
             found: "the proof of run 3: \"an\" equation\nfails".into(),
             suspects: vec!["west".into()],
+            stopped: false,
         };
         let path = incidents().keep(&incident).unwrap();
         // Anew, as after a restart, and in any order.
@@ -146,5 +158,26 @@ mod tests {
         let incidents = Incidents::at(dir.path());
         let error = incidents.among(&names(["a", "b", "c"])).unwrap_err();
         assert!(error.to_string().contains("cut-1.toml"), "{error}");
+    }
+
+    /// Who can have jobs stopped does not get attempts without end.
+    #[test]
+    fn jobs_that_were_stopped_count_when_they_are_many() {
+        let dir = tempfile::tempdir().unwrap();
+        let incidents = Incidents::at(dir.path());
+        let trio = names(["north", "west", "south"]);
+        for attempt in 0..=STOPPED {
+            assert_eq!(incidents.among(&trio).unwrap(), None, "{attempt}");
+            let incident = Incident {
+                job: "ab12".into(),
+                attempt: attempt as u32,
+                computing: trio.clone(),
+                found: "a broken link".into(),
+                suspects: vec!["west".into(), "south".into()],
+                stopped: true,
+            };
+            incidents.keep(&incident).unwrap();
+        }
+        assert!(incidents.among(&trio).unwrap().is_some());
     }
 }

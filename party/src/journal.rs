@@ -24,6 +24,17 @@ pub(crate) enum Entry {
     Service,
 }
 
+/// Whether a job may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// It does, and is written down.
+    Begins,
+    /// It has begun here before.
+    Replay,
+    /// As many have trained as may.
+    Spent,
+}
+
 /// What follows the identifier of a job that served.
 const SERVICE: &str = " service";
 
@@ -84,15 +95,23 @@ impl Journal {
     /// How many jobs have trained here.
     pub(crate) fn trainings(&self) -> usize {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let entries = state.0.values();
-        entries.filter(|&&entry| entry == Entry::Training).count()
+        trainings(&state.0)
     }
 
-    /// Writes the job down, on the disk before this returns. `false` if it was there already.
-    pub(crate) fn record(&self, job: &str, entry: Entry) -> Result<bool, JournalError> {
+    /// Writes the job down, on the disk before this returns, where it may begin: it is not there yet, and of trainings there are
+    /// fewer than `budget`. Decided and written in one step, because jobs are accepted long before they begin.
+    pub(crate) fn record(
+        &self,
+        job: &str,
+        entry: Entry,
+        budget: usize,
+    ) -> Result<Admission, JournalError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.0.contains_key(job) {
-            return Ok(false);
+            return Ok(Admission::Replay);
+        }
+        if entry == Entry::Training && trainings(&state.0) >= budget {
+            return Ok(Admission::Spent);
         }
         state.0.insert(job.to_owned(), entry);
         let written = state
@@ -103,8 +122,13 @@ impl Journal {
             path: self.path.clone(),
             source,
         })?;
-        Ok(true)
+        Ok(Admission::Begins)
     }
+}
+
+fn trainings(entries: &HashMap<String, Entry>) -> usize {
+    let entries = entries.values();
+    entries.filter(|&&entry| entry == Entry::Training).count()
 }
 
 #[cfg(test)]
@@ -117,20 +141,23 @@ mod tests {
         let path = folder.path().join("journal");
         let journal = Journal::open(&path).unwrap();
         assert!(!journal.has("a"));
-        assert!(journal.record("a", Entry::Training).unwrap());
-        assert!(!journal.record("a", Entry::Training).unwrap());
+        assert!(journal.record("a", Entry::Training, 9).unwrap() == Admission::Begins);
+        assert!(journal.record("a", Entry::Training, 9).unwrap() == Admission::Replay);
         drop(journal);
         let journal = Journal::open(&path).unwrap();
         assert!(journal.has("a") && !journal.has("b"));
         assert!(
-            journal.record("b", Entry::Training).unwrap()
-                && !journal.record("a", Entry::Training).unwrap()
+            journal.record("b", Entry::Training, 9).unwrap() == Admission::Begins
+                && journal.record("a", Entry::Training, 9).unwrap() == Admission::Replay
         );
         assert_eq!(journal.trainings(), 2);
+        // Jobs that were accepted together do not all begin.
+        let spent = journal.record("z", Entry::Training, 2).unwrap();
+        assert_eq!((spent, journal.has("z")), (Admission::Spent, false));
         drop(journal);
         std::fs::write(&path, "a\nb\ncut").unwrap();
         let journal = Journal::open(&path).unwrap();
-        assert!(journal.record("c", Entry::Training).unwrap());
+        assert!(journal.record("c", Entry::Training, 9).unwrap() == Admission::Begins);
         drop(journal);
         assert!(Journal::open(&path).unwrap().has("c"));
     }
@@ -140,9 +167,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");
         let journal = Journal::open(&path).unwrap();
-        assert!(journal.record("a", Entry::Service).unwrap());
-        assert!(journal.record("b", Entry::Training).unwrap());
-        assert!(!journal.record("a", Entry::Training).unwrap());
+        assert!(journal.record("a", Entry::Service, 9).unwrap() == Admission::Begins);
+        assert!(journal.record("b", Entry::Training, 9).unwrap() == Admission::Begins);
+        assert!(journal.record("a", Entry::Training, 9).unwrap() == Admission::Replay);
         assert_eq!(journal.trainings(), 1);
         drop(journal);
         let journal = Journal::open(&path).unwrap();

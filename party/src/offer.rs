@@ -155,7 +155,7 @@ pub(crate) fn consider(party: &Party, offer: &Offer) -> Result<Accepted, Decline
 }
 
 /// Whoever computed a session whose proof failed does not compute together again before it is understood.
-fn check_incidents(party: &Party, id: &str, job: &JobSpec) -> Result<(), Declined> {
+pub(crate) fn check_incidents(party: &Party, id: &str, job: &JobSpec) -> Result<(), Declined> {
     match party.incidents.among(&job.compute) {
         Ok(None) => Ok(()),
         Ok(Some(incident)) => Err(Declined::Incident(incident.job)),

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 use tacit_api::job::Protocol;
 use tacit_api::misbehaviour::PeerMisbehaved;
+use tacit_api::policy::Refusal;
 use tacit_api::proto::{Cheating, Failed, Finished, Progress, SealedShare, from_party::Kind};
 use tacit_api::roster::RosterError;
 use tacit_api::seal::{RESULT, SealError, loss_label, seal};
@@ -20,10 +21,10 @@ use tacit_protocols::rep3::Rep3Engine;
 
 use crate::broadcast::{BroadcastError, Voice};
 use crate::incidents::{Incident, Incidents};
-use crate::journal::{Entry, JournalError};
+use crate::journal::{Admission, Entry, JournalError};
 use crate::lie::LiesOnce;
 use crate::net::{SessionId, TlsNet};
-use crate::offer::{Accepted, Work};
+use crate::offer::{Accepted, Declined, Work, check_incidents};
 use crate::party::Party;
 use crate::serve::{KEY_LIMITS, ServeError, Service};
 use crate::training::{Epoch, TrainError, Training};
@@ -64,8 +65,8 @@ impl Cancel {
 /// Why a job failed here.
 #[derive(Debug, thiserror::Error)]
 enum JobError {
-    #[error("this job has already run here: submit it again to sign it anew")]
-    Replay,
+    #[error(transparent)]
+    Declined(#[from] Declined),
     #[error(transparent)]
     Journal(#[from] JournalError),
     #[error(transparent)]
@@ -96,7 +97,7 @@ impl JobError {
             Self::Link(error) => Some(error.peer()),
             Self::Train(error) => error.culprit(),
             Self::Serve(error) => error.culprit(),
-            Self::Replay | Self::Journal(_) | Self::Roster(_) | Self::Seal(_) => None,
+            Self::Declined(_) | Self::Journal(_) | Self::Roster(_) | Self::Seal(_) => None,
         }
     }
 
@@ -129,31 +130,39 @@ pub(crate) fn run(
     {
         keep(&party.evidence, certificate, &id, attempt);
     }
+    let cheating = ended.as_ref().err().and_then(JobError::cheating);
+    let cheating = cheating.map(|(what, suspects)| Cheating {
+        what: seats.named(what),
+        suspects: (suspects.iter())
+            .filter_map(|&index| Some(seats.name(index)?.to_owned()))
+            .collect(),
+        ..Cheating::default()
+    });
+    // A contributor that does not compute could only have given shares that do not fit together, and gains nothing by trying
+    // again.
+    let among_three = |found: &&Cheating| {
+        let computing = seats.computing();
+        found.suspects.iter().all(|name| computing.contains(name))
+    };
+    if let Some(found) = cheating.as_ref().filter(among_three) {
+        let incident = Incident {
+            job: id.clone(),
+            attempt,
+            computing: seats.computing().to_vec(),
+            found: found.what.clone(),
+            suspects: found.suspects.clone(),
+            stopped: cancel.is_cancelled(),
+        };
+        remember(&party.incidents, &incident);
+    }
     match ended {
         Ok(finished) => report(Kind::Finished(finished)),
         Err(error) if cancel.is_cancelled() => tracing::info!(job = id, "stopped: {error}"),
         Err(error) => {
             let culprit = error.culprit().and_then(|index| seats.name(index));
-            let cheating = error.cheating().map(|(what, suspects)| Cheating {
-                what: seats.named(what),
-                suspects: (suspects.iter())
-                    .filter_map(|&index| Some(seats.name(index)?.to_owned()))
-                    .collect(),
-                ..Cheating::default()
-            });
             let reason = match &cheating {
                 Some(Cheating { what, suspects, .. }) => {
                     let reason = format!("cheating in {what}: {} did it", suspects.join(" or "));
-                    remember(
-                        &party.incidents,
-                        Incident {
-                            job: id.clone(),
-                            attempt,
-                            computing: seats.computing().to_vec(),
-                            found: what.clone(),
-                            suspects: suspects.clone(),
-                        },
-                    );
                     tracing::error!(
                         job = id,
                         "{reason}; sessions whose proof failed since this party started: {}",
@@ -189,15 +198,21 @@ fn keep(evidence: &Path, certificate: &PeerMisbehaved, id: &str, attempt: u32) {
 }
 
 /// Writes down that somebody cheated, so that these three do not start again by themselves.
-fn remember(incidents: &Incidents, incident: Incident) {
-    match incidents.keep(&incident) {
+fn remember(incidents: &Incidents, incident: &Incident) {
+    let job = &incident.job;
+    match incidents.keep(incident) {
+        Ok(path) if incident.stopped => tracing::warn!(
+            job,
+            "stopped in the middle of a proof or opening: {} says so, and a few of these count as a failed proof",
+            path.display()
+        ),
         Ok(path) => tracing::error!(
-            job = incident.job,
+            job,
             "until {} is put away I do not compute with the same two again: find out first which of them it was",
             path.display()
         ),
         Err(error) => tracing::error!(
-            job = incident.job,
+            job,
             "{error}: do not compute with the same two again before it is understood"
         ),
     }
@@ -245,8 +260,15 @@ fn attend(
         Work::Train(..) => Entry::Training,
         Work::Serve(..) => Entry::Service,
     };
-    if !party.journal.record(&id, entry)? {
-        return Err(JobError::Replay);
+    // What was so when the job was accepted need not be so any more.
+    if seats.computes() {
+        check_incidents(party, &id, &job)?;
+    }
+    let max = party.policy.max_jobs;
+    match party.journal.record(&id, entry, max)? {
+        Admission::Begins => {}
+        Admission::Replay => return Err(Declined::Replay.into()),
+        Admission::Spent => return Err(Declined::from(Refusal::Spent { max }).into()),
     }
     let session = SessionId::new(&id, attempt);
     let peers = seats.peers(&party.roster)?;
@@ -393,7 +415,7 @@ mod tests {
         keep(&evidence, error.certificate().unwrap(), "job", 2);
         let kept = PeerMisbehaved::load(&evidence.join("job-2.toml")).unwrap();
         assert_eq!(kept.verify(&trio.roster).unwrap().party, "one");
-        assert!(JobError::Replay.certificate().is_none());
+        assert!(JobError::from(Declined::Replay).certificate().is_none());
     }
 
     /// Two jobs may share the half of the hash that names them.

@@ -301,36 +301,35 @@ impl Service<'_> {
             });
             let mut held = |tickets: &[Ticket]| queue.held(tickets, PAUSE.1);
             let wanted = engine.session().wants_new_keys();
-            let opened = agree::open(engine.session(), opening, &mut held, wanted)?;
-            let tickets = match opened {
-                Opened {
-                    opening: Opening::End,
-                    ..
-                } => return Ok(tally),
-                Opened {
-                    opening: Opening::Renew,
-                    ..
-                } => {
+            let Opened {
+                opening,
+                common,
+                renew: anybody,
+            } = agree::open(engine.session(), opening, &mut held, wanted)?;
+            let next = match opening {
+                Opening::Batch(tickets) => {
+                    renew = anybody;
+                    // No batch is begun on keys of which half is used: the rest may not be enough for it.
+                    let most = if renew { 0 } else { most };
+                    let common = leads.then_some(&common);
+                    Opening::Batch(self.choose(engine.session(), queue, &tickets, common, most)?)
+                }
+                other => {
+                    engine.session().begin_run()?; // as if there had been a list
+                    other
+                }
+            };
+            if self.terms.protocol.name == Protocol::Rep3Malicious {
+                agree::same(engine.session(), &next)?;
+            }
+            let tickets = match next {
+                Opening::Batch(tickets) => tickets,
+                Opening::End => return Ok(tally),
+                Opening::Renew => {
                     engine.renew_keys(self.binding)?;
                     tally.renewals += 1;
                     renew = false;
                     continue;
-                }
-                Opened {
-                    opening: Opening::Batch(tickets),
-                    common,
-                    renew: anybody,
-                } => {
-                    renew = anybody;
-                    // No batch is begun on keys of which half is used: the rest may not be enough for it.
-                    let most = if renew { 0 } else { most };
-                    self.choose(
-                        engine.session(),
-                        queue,
-                        &tickets,
-                        leads.then_some(&common),
-                        most,
-                    )?
                 }
             };
             let batch = self.reserve(engine.session(), queue, callers, &tickets)?;
@@ -370,6 +369,7 @@ impl Service<'_> {
         most: usize,
     ) -> Result<Vec<Ticket>, ServeError> {
         if tickets.is_empty() {
+            session.begin_run()?; // as if there had been marks: who was told another list is at the same place in the program
             return Ok(Vec::new());
         }
         let marks = common.map(|common| {
@@ -409,7 +409,7 @@ impl Service<'_> {
         let fingerprints = reserved.iter().map(|(t, (q, _))| (*t, q.fingerprints));
         let confirmed = agree::confirm(session, tickets, &fingerprints.collect())?;
         if self.terms.protocol.name == Protocol::Rep3Malicious {
-            agree::same(session, &confirmed.fit)?;
+            agree::same(session, &Opening::Batch(confirmed.fit.clone()))?;
         }
         let batch = confirmed.fit.into_iter().filter_map(|ticket| {
             let (question, caller) = reserved.remove(&ticket)?;

@@ -2,8 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::Bytes;
 use tacit_circuits::{Circuit, Clear, Plan};
+use tacit_mpc::net::{MemNet, Tamper, Transport};
 use tacit_mpc::simulate::{mem, simulate_seeded};
 use tacit_mpc::{Cost, Session};
 use tacit_protocols::malicious::MaliciousEngine;
@@ -173,4 +177,57 @@ fn what_does_not_fit_is_refused() {
         assert!(lengths.contains("different numbers"), "{lengths}");
         assert!(planes.contains("2 planes of 3 bits"), "{planes}");
     }
+}
+
+/// Party 1 changes the last bit of one of its frames, at every place of a run: where a party may cheat, no other party opens
+/// something else than the circuit gives.
+#[test]
+fn a_lie_in_a_proved_circuit_opens_nothing_wrong() {
+    let Some(circuit) = circuit("adder64.txt") else {
+        return;
+    };
+    let (plan, instances) = (Plan::new(&circuit), 64);
+    let inputs: Vec<Planes> = [1, 2].map(|seed| planes(seed, 64, instances)).into();
+    let want = Clear { instances }.run(&plan, inputs.clone());
+    let (mut aborted, mut right) = (0, 0);
+    for (frame, victim) in (0..40).flat_map(|frame| [(frame, 0), (frame, 2)]) {
+        let lie = |net: MemNet| -> Arc<dyn Transport> {
+            if net.me() != 1 {
+                return Arc::new(net);
+            }
+            let mut sent = 0;
+            Arc::new(Tamper::new(net, move |to, bytes: Bytes| {
+                let mut bytes = bytes.to_vec();
+                if to == victim && sent == frame {
+                    *bytes.last_mut().unwrap() ^= 1;
+                }
+                sent += usize::from(to == victim);
+                vec![bytes.into()]
+            }))
+        };
+        let nets = MemNet::mesh_with_deadline(3, Duration::from_secs(20));
+        let opened = simulate_seeded(nets.into_iter().map(lie).collect(), 5, |session| {
+            let mut e = MaliciousEngine::new(session, 18)?;
+            let me = e.session().me();
+            let mut shared = Vec::new();
+            for (owner, x) in [1, 2].into_iter().zip(&inputs) {
+                let mine = (me == owner).then_some(&x[..]);
+                shared.push(e.share_bits(owner, instances, 64, mine)?);
+            }
+            let sums = e.run_circuit(&plan, &[&shared[0], &shared[1]])?;
+            e.open_bits(&sums[0])
+        });
+        for party in [0, 2] {
+            match &opened[party] {
+                Ok(sum) => {
+                    // What a party lies about as its own input is its input.
+                    assert!(sum == &want[0] || frame == 0, "frame {frame} to {victim}");
+                    right += 1;
+                }
+                Err(_) => aborted += 1,
+            }
+        }
+    }
+    println!("{aborted} openings aborted, {right} were right");
+    assert!(aborted > 20 && right > 0);
 }

@@ -6,7 +6,7 @@ use tacit_api::sign::sign_job;
 use super::*;
 use crate::config::OwnedModel;
 use crate::incidents::Incident;
-use crate::journal::Entry;
+use crate::journal::{Admission, Entry};
 use crate::own_model::OwnModel;
 use crate::test_job::job_toml;
 use crate::test_party::{ROWS, Trial, offer};
@@ -83,8 +83,9 @@ fn a_job_that_has_run_is_refused_for_good() {
     assert!(
         trial.parties[0]
             .journal
-            .record(&good.job_id, Entry::Training)
+            .record(&good.job_id, Entry::Training, 9)
             .unwrap()
+            == Admission::Begins
     );
     assert!(refusal(&trial.parties[0], &good).contains("already run here"));
     assert!(refusal(&trial.restarted(|_| ()), &good).contains("already run here"));
@@ -94,7 +95,7 @@ fn a_job_that_has_run_is_refused_for_good() {
     for job in 0..party_budget(&trial) {
         trial.parties[0]
             .journal
-            .record(&format!("job {job}"), Entry::Training)
+            .record(&format!("job {job}"), Entry::Training, usize::MAX)
             .unwrap();
     }
     assert!(refusal(&trial.parties[0], &trial.offer(&job_toml(""))).contains("20 jobs on my rows"));
@@ -279,7 +280,8 @@ minutes = 1
     assert!(refusal(&north, &signed()).contains("serves 1 models at a time"));
     drop(first);
     let second = consider(&north, &signed()).unwrap();
-    assert!(north.journal.record(&second.id, Entry::Service).unwrap());
+    let begun = north.journal.record(&second.id, Entry::Service, 0);
+    assert_eq!(begun.unwrap(), Admission::Begins);
     // The one training that is allowed has not run.
     consider(&north, &trial.offer(&job_toml(""))).unwrap();
 }
@@ -461,6 +463,7 @@ fn who_cheated_does_not_compute_with_us_before_it_is_understood() {
         computing: accepted.seats.computing().to_vec(),
         found: "the proof of run 3".into(),
         suspects: vec!["west".into()],
+        stopped: false,
     };
     let path = north.incidents.keep(&incident).unwrap();
     assert!(refusal(north, &job).contains("job f00d"));

@@ -222,14 +222,20 @@ pub(crate) fn confirm(
     Ok(confirmed)
 }
 
-/// Where a party may cheat: that the leader told both others the same batch. Two honest parties that ran different questions
-/// would compute on shares that do not fit together. 32 bytes a link and direction, 1 round.
+/// Where a party may cheat: that the leader told both others the same. Before they compare what they hold of a batch, since two
+/// honest parties that compared different questions would suspect each other; and of what is left, before it is run. 32 bytes a
+/// link and direction, 1 round.
 ///
 /// # Errors
-/// A party was told another batch, or a failed link or peer.
-pub(crate) fn same(session: &Session, batch: &[Ticket]) -> Result<()> {
+/// A party was told something else, or a failed link or peer.
+pub(crate) fn same(session: &Session, next: &Opening) -> Result<()> {
     session.begin_run()?;
     let mut hash = Sha256::new_with_prefix(b"tacit batch v1");
+    hash.update(length(next).to_le_bytes());
+    let batch = match next {
+        Opening::Batch(batch) => &batch[..],
+        Opening::Renew | Opening::End => &[],
+    };
     for ticket in batch {
         hash.update(ticket.client.to_le_bytes());
         hash.update(ticket.number.to_le_bytes());
@@ -244,7 +250,7 @@ pub(crate) fn same(session: &Session, batch: &[Ticket]) -> Result<()> {
         suspects.insert(0, LEADER);
     }
     Err(Error::CheckFailed {
-        what: format!("the next batch: party {peer} was told, or says so, another one than I"),
+        what: format!("the next batch: party {peer} was told, or says so, something else than I"),
         suspects,
     })
 }
@@ -431,5 +437,29 @@ mod tests {
             assert_eq!(party.fit, [5, 9].map(ticket));
             assert!(party.apart.contains_key(&ticket(12)));
         }
+    }
+
+    /// A leader that tells the two others different things: both suspect it, before either says what it holds.
+    #[test]
+    fn who_was_told_something_else_suspects_the_leader() {
+        let list = |numbers: &[u64]| Opening::Batch(numbers.iter().copied().map(ticket).collect());
+        for [first, second] in [
+            [list(&[5, 9]), list(&[9, 5])],
+            [list(&[5]), list(&[])],
+            [list(&[]), Opening::End],
+            [Opening::Renew, Opening::End],
+        ] {
+            let told = [first.clone(), first, second];
+            let found = simulated(|session| same(session, &told[session.me()]));
+            // The leader says the first: who was told the second knows that it lies, the other cannot tell.
+            for (party, who) in [(1, &[LEADER, 2][..]), (2, &[LEADER])] {
+                match &found[party] {
+                    Err(Error::CheckFailed { suspects, .. }) => assert_eq!(suspects, who),
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        let all = simulated(|session| same(session, &list(&[5, 9])));
+        assert!(all.iter().all(Result::is_ok));
     }
 }

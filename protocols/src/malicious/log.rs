@@ -103,6 +103,9 @@ impl Weight {
     }
 }
 
+/// What an entry takes besides its words, about: a constant, because all parties must count alike, whatever built them.
+const ENTRY: usize = 256;
+
 impl Entry {
     /// Bytes that a party keeps for the entry at most, the same at all three, who must come to one decision about when to prove:
     /// what a party holds less of by its role counts as if it held it, and vectors that several entries share count for each.
@@ -118,7 +121,7 @@ impl Entry {
             Self::Ands { right, .. } => 6 * right.len(),
             Self::BitDots(dots) => 2 * (1 + dots.relations.len()) * dots.len,
         };
-        size_of::<(Label, Self)>() + words * size_of::<u64>()
+        ENTRY + words * size_of::<u64>()
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) fn price(wires: &mut Wires<'_>) {
 }
 
 /// Goes up with every change of a gate's messages.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 impl Settings {
     pub(super) fn new(fraction_bits: u32, verify_every: usize, exact: &BTreeSet<usize>) -> Self {

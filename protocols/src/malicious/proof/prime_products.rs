@@ -106,7 +106,7 @@ impl Vectors {
         }
     }
 
-    /// The sum divided by 2^104, reduced: for limbs below 2^63, 2^63 and 2^60.
+    /// The sum divided by 2^104, reduced: for limbs below 2^63, 3·2^62 and 2^60, which sums of 1024 products keep.
     #[target_feature(enable = "avx512f,avx512ifma")]
     #[inline]
     pub(super) fn reduced(&self, [low, middle, high]: Sum) -> __m512i {
