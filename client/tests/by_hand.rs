@@ -117,8 +117,11 @@ fn a_model_is_served_and_asked() {
         "fetch", "--dir", &home, &trained, "-o", &model, "--onnx", &onnx,
     ]);
 
-    let serve = r#"
+    for protocol in ["rep3", "rep3-malicious"] {
+        let serve = format!(
+            r#"
 name = "triage"
+protocol = "{protocol}"
 kind = "serve"
 recipient = "analyst"
 compute = ["north", "west", "south"]
@@ -129,35 +132,37 @@ clients = ["analyst"]
 max_rows = 2
 minutes = 5
 bounds = [[0, 10000]]
-"#;
-    let id = world.submit(serve);
-    let [x, y, want] = ["x.npy", "y.npy", "want.npy"].map(|name| world.path(name));
-    // Five rows make three questions; every feature is small and positive.
-    let rows: Vec<f32> = (0..150).map(|k| (k % 7) as f32 / 4.0).collect();
-    std::fs::write(&x, npy(&rows, 30)).unwrap();
-    said(&["ask", "--dir", &home, &id, "--input", &x, "--output", &y]);
-    said(&[
-        "infer",
-        "--local",
-        "--protocol",
-        "plain",
-        "--model",
-        &onnx,
-        "--input",
-        &x,
-        "--output",
-        &want,
-    ]);
-    let [got, want] = [&y, &want].map(|file| floats(&std::fs::read(file).unwrap()));
-    assert_eq!((got.len() % 5, got.len()), (0, want.len()));
-    for (got, want) in got.iter().zip(&want) {
-        assert!((got - want).abs() < 1e-3, "{got} instead of {want}");
+"#
+        );
+        let id = world.submit(&serve);
+        let [x, y, want] = ["x.npy", "y.npy", "want.npy"].map(|name| world.path(name));
+        // Five rows make three questions; every feature is small and positive.
+        let rows: Vec<f32> = (0..150).map(|k| (k % 7) as f32 / 4.0).collect();
+        std::fs::write(&x, npy(&rows, 30)).unwrap();
+        said(&["ask", "--dir", &home, &id, "--input", &x, "--output", &y]);
+        said(&[
+            "infer",
+            "--local",
+            "--protocol",
+            "plain",
+            "--model",
+            &onnx,
+            "--input",
+            &x,
+            "--output",
+            &want,
+        ]);
+        let [got, want] = [&y, &want].map(|file| floats(&std::fs::read(file).unwrap()));
+        assert_eq!((got.len() % 5, got.len()), (0, want.len()));
+        for (got, want) in got.iter().zip(&want) {
+            assert!((got - want).abs() < 1e-3, "{got} instead of {want}");
+        }
+        // What lies outside of the bounds is refused at home.
+        std::fs::write(&x, npy(&[-1.0; 30], 30)).unwrap();
+        let refused = complaint(&["ask", "--dir", &home, &id, "--input", &x, "--output", &y]);
+        assert!(refused.contains("from 0 to 10000"), "{refused}");
+        said(&["cancel", "--dir", &home, &id]);
     }
-    // What lies outside of the bounds is refused at home.
-    std::fs::write(&x, npy(&[-1.0; 30], 30)).unwrap();
-    let refused = complaint(&["ask", "--dir", &home, &id, "--input", &x, "--output", &y]);
-    assert!(refused.contains("from 0 to 10000"), "{refused}");
-    said(&["cancel", "--dir", &home, &id]);
 }
 
 /// Rows of so many numbers as a file of NumPy's.
