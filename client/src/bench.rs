@@ -1,7 +1,9 @@
 //! `tacit bench`: what gates and a whole training cost, measured.
 
+mod against;
 mod gate;
 mod here;
+mod html;
 mod loopback;
 mod measure;
 mod network;
@@ -9,7 +11,9 @@ mod op;
 mod report;
 mod training;
 
-use anyhow::{Result, ensure};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use tacit_mpc::net::Profile;
 
@@ -24,18 +28,18 @@ use report::Entry;
 /// What `tacit bench` is asked for.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
-    /// How the parties compute
+    /// How the parties compute; several may be named
     #[arg(long, default_value = "rep3")]
-    protocol: Protocol,
-    /// The operation; all of them where none is named
+    protocol: Vec<Protocol>,
+    /// The operation, or several; all of them where none is named
     #[arg(long)]
-    op: Option<Op>,
-    /// Number of values, side of square matrices or images, or batch of a network
+    op: Vec<Op>,
+    /// Number of values, side of square matrices or images, or batch of a network; several may be named
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
-    size: Option<u32>,
-    /// What lies between the parties
+    size: Vec<u32>,
+    /// What lies between the parties; several may be named
     #[arg(long, default_value = "loopback")]
-    net: Net,
+    net: Vec<Net>,
     /// Fewer bytes or fewer rounds for each comparison
     #[arg(long, value_enum, default_value_t)]
     comparison: Comparison,
@@ -45,6 +49,12 @@ pub struct Args {
     /// Print one JSON object on the last line
     #[arg(long)]
     json: bool,
+    /// Print ratios to an earlier run, of which this file holds the JSON
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
+    /// Write a page with charts
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 /// What lies between the parties.
@@ -69,38 +79,31 @@ impl std::fmt::Display for Net {
 
 /// Measures and prints.
 pub fn run(args: &Args) -> Result<()> {
-    args.protocol.available()?;
     let on_shares = [Protocol::Rep3, Protocol::Rep3Malicious];
-    ensure!(
-        on_shares.contains(&args.protocol),
-        "{} sends nothing that could be measured: choose --protocol rep3 or rep3-malicious",
-        args.protocol
-    );
-    let all = Op::value_variants();
-    let ops = args.op.as_ref().map_or(all, std::slice::from_ref);
-    let mut results = Vec::new();
+    for protocol in &args.protocol {
+        protocol.available()?;
+        ensure!(
+            on_shares.contains(protocol),
+            "{protocol} sends nothing that could be measured: choose --protocol rep3 or rep3-malicious"
+        );
+    }
+    // A file that cannot be read is told before anything is measured.
+    let earlier = args.against.as_deref().map(against::read).transpose()?;
     println!("{}", Entry::heading());
-    for &op in ops {
-        let task = Task {
-            protocol: args.protocol,
-            op,
-            size: asked_size(op, args.size),
-            runs: args.runs.into(),
-            comparison: args.comparison,
-        };
-        usage::forget_peak_memory();
-        let parties = match args.net {
-            Net::Mem => here::mem(task)?,
-            Net::Loopback => loopback::run(task)?,
-            Net::Lan => here::simulated(task, Profile::LAN)?,
-            Net::Wan => here::simulated(task, Profile::WAN)?,
-        };
-        let entry = Entry::new(task, args.net, &parties);
+    let mut results = Vec::new();
+    for (task, net) in tasks(args) {
+        let entry = measured(task, net)?;
         println!("{}", entry.row());
         if let Some(proof) = entry.proof_row() {
             println!("{proof}");
         }
         results.push(entry);
+    }
+    if let Some(earlier) = earlier {
+        print!("{}", against::table(&results, &earlier));
+    }
+    if let Some(path) = &args.html {
+        std::fs::write(path, html::page(&results)).with_context(|| path.display().to_string())?;
     }
     if args.json {
         println!("{}", serde_json::json!({ "results": results }));
@@ -108,11 +111,50 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// The size asked for, where the operation has one to choose.
-fn asked_size(op: Op, size: Option<u32>) -> usize {
-    match (op, size) {
-        (Op::Gate(_) | Op::Network(_), Some(size)) => size as usize,
-        _ => op.default_size(),
+fn measured(task: Task, net: Net) -> Result<Entry> {
+    usage::forget_peak_memory();
+    let parties = match net {
+        Net::Mem => here::mem(task)?,
+        Net::Loopback => loopback::run(task)?,
+        Net::Lan => here::simulated(task, Profile::LAN)?,
+        Net::Wan => here::simulated(task, Profile::WAN)?,
+    };
+    Ok(Entry::new(task, net, &parties))
+}
+
+/// All that is asked for: operation by operation, size by size, on every network by every protocol.
+fn tasks(args: &Args) -> Vec<(Task, Net)> {
+    let ops = match &args.op[..] {
+        [] => Op::value_variants(),
+        named => named,
+    };
+    let mut tasks = Vec::new();
+    for &op in ops {
+        for size in sizes(op, &args.size) {
+            for &net in &args.net {
+                for &protocol in &args.protocol {
+                    let task = Task {
+                        protocol,
+                        op,
+                        size,
+                        runs: args.runs.into(),
+                        comparison: args.comparison,
+                    };
+                    tasks.push((task, net));
+                }
+            }
+        }
+    }
+    tasks
+}
+
+/// The sizes asked for, where the operation has one to choose.
+fn sizes(op: Op, asked: &[u32]) -> Vec<usize> {
+    match op {
+        Op::Gate(_) | Op::Network(_) if !asked.is_empty() => {
+            asked.iter().map(|&size| size as usize).collect()
+        }
+        _ => vec![op.default_size()],
     }
 }
 

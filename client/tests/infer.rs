@@ -299,7 +299,7 @@ fn what_is_not_there_yet_says_so() {
     );
     let said = complaint(&["check", "--protocol", "tfhe", "--model", "m.onnx"]);
     assert!(said.contains("not there yet"), "{said}");
-    for protocol in ["rep3-malicious", "tfhe"] {
+    for protocol in ["plain", "tfhe"] {
         let said = complaint(&["bench", "--protocol", protocol]);
         assert!(said.contains("choose --protocol rep3"), "{said}");
     }

@@ -1,6 +1,6 @@
 //! What the parties found, put together, for people and for programs.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Net;
 use super::measure::{Findings, Proof, Sample, Task};
@@ -8,39 +8,40 @@ use crate::forecast::Expected;
 use crate::local::Protocol;
 
 /// The result of one benchmark: a median over its runs.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct Entry {
-    protocol: String,
-    op: String,
-    size: usize,
+    pub(super) protocol: String,
+    pub(super) op: String,
+    pub(super) size: usize,
     /// Values of the result, where they are that many.
     #[serde(skip)]
-    values: Option<usize>,
-    net: String,
-    runs: usize,
+    pub(super) values: Option<usize>,
+    pub(super) net: String,
+    pub(super) runs: usize,
     /// Of the slowest party.
-    seconds: f64,
+    pub(super) seconds: f64,
     /// Of all parties together.
-    cpu_seconds: f64,
+    pub(super) cpu_seconds: f64,
     /// The same, as forecast.
     #[serde(skip_serializing_if = "Option::is_none")]
-    forecast: Option<Expected>,
+    pub(super) forecast: Option<Expected>,
     /// The most that a party has.
-    rounds: u64,
+    pub(super) rounds: u64,
     /// Payload of all parties together.
-    bytes: u64,
+    pub(super) bytes: u64,
     /// Of those, what could be sent before the inputs are known; nothing is.
-    offline_bytes: u64,
-    header_bytes: u64,
-    messages: u64,
+    pub(super) offline_bytes: u64,
+    pub(super) header_bytes: u64,
+    pub(super) messages: u64,
     /// Of all that, what proofs take.
     #[serde(skip_serializing_if = "Option::is_none")]
-    proof: Option<Proof>,
+    pub(super) proof: Option<Proof>,
     /// Of the largest process.
-    peak_memory_bytes: u64,
-    max_abs_error: f64,
+    pub(super) peak_memory_bytes: u64,
+    pub(super) max_abs_error: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    accuracy: Option<f64>,
+    pub(super) accuracy: Option<f64>,
 }
 
 impl Entry {
@@ -145,8 +146,13 @@ impl Entry {
         ))
     }
 
+    /// Whether both measured the same work in the same way.
+    pub(super) fn same_work(&self, o: &Self) -> bool {
+        (&self.protocol, &self.op, self.size, &self.net) == (&o.protocol, &o.op, o.size, &o.net)
+    }
+
     /// Bytes of all parties a value of the result; none for a network or a training.
-    fn bytes_per_value(&self) -> Option<f64> {
+    pub(super) fn bytes_per_value(&self) -> Option<f64> {
         let values = self.values?.max(1);
         Some(self.bytes as f64 / values as f64)
     }
