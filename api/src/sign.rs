@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::certificate::{CertificateError, Fingerprint};
 use crate::identity::{Identity, IdentityError};
 use crate::job::{JobError, JobSpec};
-use crate::proto::SignedJob;
+use crate::proto::{JobHead, SignedJob};
 use crate::roster::{Roster, RosterError};
 use crate::transcript::transcript;
 
@@ -47,7 +47,7 @@ pub enum SignatureError {
 
 /// Signs the job file `toml`, and the model file that it names, as `identity`, for the members of `roster`.
 ///
-/// The signature covers the exact bytes of both files, the submitter's name, the roster and a fresh nonce. Nothing is
+/// The signature covers the exact bytes of both files (of the second by its SHA-256), the submitter's name, the roster and a fresh nonce. Nothing is
 /// parsed and written again in between, so two programs can never disagree on what was signed.
 pub fn sign_job(
     identity: &Identity,
@@ -65,12 +65,36 @@ pub fn sign_job(
         signature: Vec::new(),
         model: model.unwrap_or_default().to_vec(),
     };
-    job.signature = identity.sign(&message(&job));
+    job.signature = identity.sign(&message(&job_head(&job)));
     Ok(job)
 }
 
 /// Checks who signed `job` and parses it. Nothing of a job may be used before this.
 pub fn verify_job(job: &SignedJob, roster: &Roster) -> Result<JobSpec, SignatureError> {
+    check_signature(&job_head(job), roster)?;
+    Ok(JobSpec::with_model(&job.toml, &job.model)?)
+}
+
+/// The same for a job without its model file, which its submitter signed by its hash: whoever asks a service must know from
+/// nobody else who computes.
+pub fn verify_head(head: &JobHead, roster: &Roster) -> Result<JobSpec, SignatureError> {
+    check_signature(head, roster)?;
+    Ok(JobSpec::from_bytes(&head.toml)?)
+}
+
+/// The job without its model file.
+pub fn job_head(job: &SignedJob) -> JobHead {
+    JobHead {
+        toml: job.toml.clone(),
+        submitter: job.submitter.clone(),
+        nonce: job.nonce.clone(),
+        roster: job.roster.clone(),
+        signature: job.signature.clone(),
+        model_hash: Sha256::digest(&job.model).to_vec(),
+    }
+}
+
+fn check_signature(job: &JobHead, roster: &Roster) -> Result<(), SignatureError> {
     let submitter = roster.member(&job.submitter)?;
     submitter.certificate().check_valid_at(SystemTime::now())?;
     if job.roster != roster.fingerprint().as_bytes() {
@@ -88,31 +112,39 @@ pub fn verify_job(job: &SignedJob, roster: &Roster) -> Result<JobSpec, Signature
     }
     let key = submitter.certificate().key();
     key.verify_strict(&message(job), &signature)
-        .map_err(|_| refused())?;
-    Ok(JobSpec::with_model(&job.toml, &job.model)?)
+        .map_err(|_| refused())
 }
 
 /// The job's identifier, for people and lists: 32 hexadecimal digits of its [`job_digest`]. Half of a hash: a
 /// submitter could find two jobs of its own with one identifier in 2^64 steps. Sessions are bound to the whole hash; seals
 /// and journals to this.
 pub fn job_id(job: &SignedJob) -> String {
-    hex::encode(&job_digest(job)[..16])
+    head_id(&job_head(job))
+}
+
+/// [`job_id`] of a job without its model file.
+pub fn head_id(head: &JobHead) -> String {
+    hex::encode(&digest(head)[..16])
 }
 
 /// SHA-256 of all that is signed: what sessions are bound to.
 pub fn job_digest(job: &SignedJob) -> [u8; 32] {
-    Sha256::digest(message(job)).into()
+    digest(&job_head(job))
 }
 
-fn message(job: &SignedJob) -> Vec<u8> {
+fn digest(head: &JobHead) -> [u8; 32] {
+    Sha256::digest(message(head)).into()
+}
+
+fn message(job: &JobHead) -> Vec<u8> {
     transcript(
-        "tacit v2 job",
+        "tacit v3 job",
         &[
             &job.toml,
             job.submitter.as_bytes(),
             &job.nonce,
             &job.roster,
-            &job.model,
+            &job.model_hash,
         ],
     )
 }
@@ -137,6 +169,20 @@ model = { hidden = [] }
         let job = sign_job(&identities[3], &roster, JOB, None).unwrap();
         assert_eq!(job.submitter, "analyst");
         assert_eq!(verify_job(&job, &roster).unwrap().name, "trial");
+        let head = job_head(&job);
+        assert_eq!(verify_head(&head, &roster).unwrap().name, "trial");
+        assert_eq!(head_id(&head), job_id(&job));
+        for change in [
+            |head: &mut JobHead| head.toml.push(b'\n'),
+            |head: &mut JobHead| head.submitter = "north".into(),
+            |head: &mut JobHead| head.model_hash[0] ^= 1,
+            |head: &mut JobHead| head.nonce.push(0),
+        ] {
+            let mut changed = head.clone();
+            change(&mut changed);
+            assert!(verify_head(&changed, &roster).is_err());
+            assert_ne!(head_id(&changed), job_id(&job));
+        }
 
         type Change = fn(&mut SignedJob);
         let changes: [(&str, Change); 7] = [

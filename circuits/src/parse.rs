@@ -13,8 +13,8 @@
 
 use crate::circuit::{Circuit, Gate, Wire};
 
-/// Most wires and gates: nobody sets more memory aside on a word of a file.
-const MOST: usize = 1 << 27;
+/// Most wires and gates, some gigabytes of memory: circuits of which the largest in use have a hundredth.
+const MOST: usize = 1 << 26;
 
 /// A file is no circuit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use ndarray::{ArrayD, Axis};
 use serde_json::json;
+use tacit_api::job::{JobSpec, Protocol};
+use tacit_api::proto::JobHead;
+use tacit_api::sign::{head_id, verify_head};
 use tacit_nn::onnx::{Constant, Model, Readable};
 use tacit_party::net::{Connector, Deadlines, Peer, Registry, SessionId};
 use tacit_party::serve::ask::Asker;
@@ -50,18 +53,11 @@ pub async fn ask(args: &Args) -> Result<()> {
     let inputs = read(&args.input)?;
     let member = Home::new(&args.dir).open()?;
     let mut connection = Connection::open(&member).await?;
-    let jobs = connection.jobs().await?;
-    let job = jobs.iter().find(|job| job.id == args.job);
-    let job = job.with_context(|| format!("the coordinator knows no job {}", args.job))?;
-    let parties = job
-        .parties
-        .get(..3)
-        .context("the job has no three parties")?
-        .to_vec();
+    let job = signed(&member, &args.job, &connection.head(&args.job).await?)?;
     let session = SessionId::service(&args.job);
     let (start, outputs) = (Instant::now(), args.output.clone());
     let (names, answers) =
-        tokio::task::spawn_blocking(move || question(member, session, &parties, &inputs)).await??;
+        tokio::task::spawn_blocking(move || question(member, session, &job, &inputs)).await??;
     ensure!(
         outputs.len() <= answers.len(),
         "the model has {} outputs ({}), {} files were named",
@@ -79,6 +75,23 @@ pub async fn ask(args: &Args) -> Result<()> {
         println!("{}", json!({ "seconds": seconds, "outputs": outputs }));
     }
     Ok(())
+}
+
+/// The job of this identifier, as its submitter signed it: who computes is known from nobody else. A coordinator that could name
+/// the three would name one party three times, and have the question in clear.
+fn signed(member: &Member, id: &str, head: &JobHead) -> Result<JobSpec> {
+    ensure!(
+        head_id(head) == id,
+        "the coordinator sent another job ({})",
+        head_id(head)
+    );
+    let job = verify_head(head, &member.roster)?;
+    ensure!(
+        job.service.is_some(),
+        "{} serves no model: it trains one",
+        job.name
+    );
+    Ok(job)
 }
 
 /// All arrays of the files.
@@ -100,9 +113,10 @@ fn read(files: &[PathBuf]) -> Result<Vec<ArrayD<f64>>> {
 fn question(
     member: Member,
     session: SessionId,
-    parties: &[String],
+    job: &JobSpec,
     inputs: &[ArrayD<f64>],
 ) -> Result<(Vec<String>, Vec<ArrayD<f64>>)> {
+    let parties = &job.compute;
     let mut peers = Vec::with_capacity(3);
     for (index, name) in parties.iter().enumerate() {
         peers.push(Peer::new(index, member.roster.member(name)?));
@@ -120,6 +134,11 @@ fn question(
         },
     };
     let mut asker = Asker::connect(&connector, session, &peers).map_err(|e| named(&e, parties))?;
+    ensure!(
+        asker.greeting().copies == (job.protocol.name == Protocol::Rep3Malicious),
+        "the parties answer by another protocol than {}, which the job names",
+        job.protocol.name
+    );
     let most = asker.greeting().max_rows;
     let rows = inputs
         .first()
@@ -212,4 +231,53 @@ fn readable(all: &[Readable]) -> String {
         }
     }
     text + "names of inputs, outputs, nodes and tensors, and all shapes stay readable\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use tacit_api::sign::{job_head, job_id, sign_job};
+
+    use super::*;
+    use crate::fixture::consortium;
+
+    /// A coordinator that names one party three times, for which it has no signature, or another job's parties.
+    #[test]
+    fn who_computes_is_what_the_submitter_signed() {
+        let c = consortium();
+        let toml = r#"
+name = "triage"
+kind = "serve"
+recipient = "analyst"
+compute = ["north", "west", "south"]
+[model]
+onnx = "m.onnx"
+[service]
+clients = ["analyst"]
+minutes = 5
+"#;
+        let sign = |toml: &str| {
+            let job = sign_job(&c.analyst.identity, &c.roster, toml, Some(b"model")).unwrap();
+            (job_id(&job), job_head(&job))
+        };
+        let (id, head) = sign(toml);
+        let job = signed(&c.analyst, &id, &head).unwrap();
+        assert_eq!(job.compute, ["north", "west", "south"]);
+        let told = |head: &JobHead| signed(&c.analyst, &id, head).unwrap_err().to_string();
+        let mut forged = head.clone();
+        forged.toml = toml
+            .replace("\"west\", \"south\"", "\"north\", \"north\"")
+            .into();
+        assert!(told(&forged).contains("another job"));
+        let (_, other) = sign(&toml.replace("triage", "other"));
+        assert!(told(&other).contains("another job"));
+        let (id, training) = sign_training(&c);
+        let error = signed(&c.analyst, &id, &training).unwrap_err();
+        assert!(error.to_string().contains("serves no model"), "{error}");
+    }
+
+    fn sign_training(c: &crate::fixture::Consortium) -> (String, JobHead) {
+        let toml = tacit_examples::BREAST_CANCER.jobs[0];
+        let job = sign_job(&c.analyst.identity, &c.roster, toml, None).unwrap();
+        (job_id(&job), job_head(&job))
+    }
 }

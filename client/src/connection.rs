@@ -4,7 +4,8 @@ use anyhow::{Context, Result, anyhow};
 use tacit_api::MAX_MESSAGE_BYTES;
 use tacit_api::proto::coordinator_client::CoordinatorClient;
 use tacit_api::proto::{
-    CancelRequest, Event, FetchRequest, Job, JobsRequest, Release, SignedJob, WatchRequest,
+    CancelRequest, Event, FetchRequest, HeadRequest, Job, JobHead, JobsRequest, Release, SignedJob,
+    WatchRequest,
 };
 use tacit_api::tls::coordinator_endpoint;
 use tonic::transport::Channel;
@@ -56,6 +57,15 @@ impl Connection {
         Ok(Events {
             stream: reply.into_inner(),
         })
+    }
+
+    /// A job as its submitter signed it, without its model file: what the coordinator says has not been checked.
+    pub async fn head(&mut self, job_id: &str) -> Result<JobHead> {
+        let request = HeadRequest {
+            job_id: job_id.to_owned(),
+        };
+        let reply = self.client.head(request).await.map_err(refused)?;
+        Ok(reply.into_inner())
     }
 
     /// The sealed result of a job that is done.

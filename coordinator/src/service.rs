@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tacit_api::member::{Member, Role};
 use tacit_api::proto::coordinator_server::Coordinator;
 use tacit_api::proto::{
-    CancelRequest, Cancelled, FetchRequest, FromParty, JobList, JobState, JobsRequest, Release,
-    SignedJob, Submitted, WatchRequest,
+    CancelRequest, Cancelled, FetchRequest, FromParty, HeadRequest, JobHead, JobList, JobState,
+    JobsRequest, Release, SignedJob, Submitted, WatchRequest,
 };
 use tacit_api::roster::Roster;
 use tacit_api::{sign, tls};
@@ -142,6 +142,12 @@ impl Coordinator for Service {
             job: Some(job.signed),
             shares,
         }))
+    }
+
+    async fn head(&self, request: Request<HeadRequest>) -> Result<Response<JobHead>, Status> {
+        self.caller(&request)?;
+        let job = self.job(&request.get_ref().job_id).await?;
+        Ok(Response::new(sign::job_head(&job.signed)))
     }
 
     async fn cancel(&self, request: Request<CancelRequest>) -> Result<Response<Cancelled>, Status> {

@@ -7,6 +7,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +54,8 @@ impl IncidentError {
 /// A directory of incidents, a file each. It is read anew at every question, so that what is put away counts at once.
 pub(crate) struct Incidents {
     directory: PathBuf,
+    /// Whether one could not be written.
+    lost: AtomicBool,
 }
 
 impl Incidents {
@@ -60,6 +63,7 @@ impl Incidents {
     pub(crate) fn at(directory: &Path) -> Self {
         Self {
             directory: directory.to_owned(),
+            lost: AtomicBool::new(false),
         }
     }
 
@@ -78,15 +82,22 @@ impl Incidents {
             file.sync_all()?;
             File::open(&self.directory)?.sync_all()
         };
-        write().map_err(|e| IncidentError::of(&path, &e))?;
+        write().map_err(|e| {
+            self.lost.store(true, Ordering::SeqCst);
+            IncidentError::of(&path, &e)
+        })?;
         Ok(path)
     }
 
     /// An incident among these three, in any order, if there is one; of jobs that were stopped, more than 16.
     ///
     /// # Errors
-    /// A file of the directory cannot be read: it may be about these three.
+    /// A file of the directory cannot be read, or one could not be written: it may be about these three.
     pub(crate) fn among(&self, computing: &[String]) -> Result<Option<Incident>, IncidentError> {
+        if self.lost.load(Ordering::SeqCst) {
+            let why = "one could not be written here: see that there is room, and start me again";
+            return Err(IncidentError::of(&self.directory, &why));
+        }
         let sorted = |names: &[String]| {
             let mut names = names.to_vec();
             names.sort();
@@ -102,6 +113,10 @@ impl Incidents {
             let path = entry
                 .map_err(|e| IncidentError::of(&self.directory, &e))?
                 .path();
+            // What is put away into a folder or under another ending does not count, nor what an editor leaves.
+            if path.extension().is_none_or(|ending| ending != "toml") {
+                continue;
+            }
             let text = fs::read_to_string(&path).map_err(|e| IncidentError::of(&path, &e))?;
             let incident: Incident =
                 toml::from_str(&text).map_err(|e| IncidentError::of(&path, &e))?;
@@ -179,5 +194,24 @@ mod tests {
             incidents.keep(&incident).unwrap();
         }
         assert!(incidents.among(&trio).unwrap().is_some());
+    }
+
+    #[test]
+    fn an_incident_that_cannot_be_written_is_not_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let taken = dir.path().join("incidents");
+        fs::write(&taken, "a file where the directory should be").unwrap();
+        let incidents = Incidents::at(&taken);
+        let incident = Incident {
+            job: "ab12".into(),
+            attempt: 1,
+            computing: names(["a", "b", "c"]),
+            found: "a proof".into(),
+            suspects: vec!["b".into()],
+            stopped: false,
+        };
+        assert!(incidents.keep(&incident).is_err());
+        fs::remove_file(&taken).unwrap();
+        assert!(incidents.among(&names(["a", "b", "d"])).is_err());
     }
 }

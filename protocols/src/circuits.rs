@@ -89,8 +89,14 @@ impl Planes {
         instances: usize,
         width: usize,
         planes: Option<&[Vec<u64>]>,
+        mine: bool,
         chunks: impl FnOnce(&PartOf<'_>) -> tacit_mpc::Result<Vec<(Chunk, Vec<Bits>)>>,
     ) -> Result<Self> {
+        if mine != planes.is_some() {
+            return Err(Error::Invalid(
+                "the owner of bits, and nobody else, gives their planes".into(),
+            ));
+        }
         if let Some(planes) = planes {
             let words = instances.div_ceil(64);
             if planes.len() != width || planes.iter().any(|p| p.len() != words) {
@@ -119,7 +125,11 @@ impl Planes {
                 "inputs of {widths:?} bits to a circuit that takes {takes:?}"
             )));
         }
-        let first = inputs.first().map_or(0, |x| x.instances);
+        let Some(first) = inputs.first().map(|x| x.instances) else {
+            return Err(Error::Invalid(
+                "a circuit without inputs gives what everybody knows: run it in the clear".into(),
+            ));
+        };
         if inputs.iter().any(|x| x.instances != first) {
             return Err(Error::Invalid(
                 "the inputs of a circuit have different numbers of instances".into(),

@@ -160,11 +160,14 @@ fn what_does_not_fit_is_refused() {
             let error = e.run_circuit(&plan, inputs).map(|_| ()).unwrap_err();
             error.to_string()
         };
+        let nothing = Plan::new(&Circuit::parse("1 1\n0\n1 1\n\n1 1 1 0 EQ\n").unwrap());
+        let none = e.run_circuit(&nothing, &[]).map(|_| ()).unwrap_err();
+        assert!(none.to_string().contains("without inputs"), "{none}");
         [
             refused(&mut e, &[&one, &two]),
             refused(&mut e, &[&one]),
             refused(&mut e, &[&one, &longer]),
-            e.share_bits(0, 3, 2, Some(&[vec![0]]))
+            e.share_bits(e.session().me(), 3, 2, Some(&[vec![0]]))
                 .unwrap_err()
                 .to_string(),
         ]

@@ -7,7 +7,8 @@
 //! delays nobody. Who asks and how often is no secret among the parties; what is asked is shared. An empty list keeps the
 //! links alive, so that a silent peer is told from an idle service.
 //!
-//! 6 rounds for a batch, 10 bytes a link and question that waits, 64 for one of the batch; 2 rounds for an idle service.
+//! 6 rounds for a batch, 10 bytes a link and question that waits, 64 for one of the batch; 2 rounds for an idle service. Where a
+//! party may cheat a batch takes 2 rounds more and an idle service 1 ([`same`]).
 
 use std::collections::HashMap;
 
@@ -165,6 +166,7 @@ pub(crate) struct Confirmed {
 /// A question fits together; or it does not; or the two others than party k hold different copies: `APART` + k.
 const FITS: u8 = 1;
 const APART: u8 = 2;
+const ALL_APART: u8 = APART + 3;
 
 /// Which of the chosen questions fit together: all parties come to the same.
 ///
@@ -187,14 +189,15 @@ pub(crate) fn confirm(
     }
     let verdict = |at: usize| -> u8 {
         let of = |party: PartyId| all[party].get(at).copied().unwrap_or(0);
-        let differ = |p: PartyId, q: PartyId| of(p) & HELD != 0 && of(p) >> q & 1 == 0;
+        let held = |p: PartyId| of(p) & HELD != 0;
+        let differ = |p: PartyId, q: PartyId| held(p) && held(q) && of(p) >> q & 1 == 0;
         let apart = |k: usize| {
             let (p, q) = ((k + 1) % 3, (k + 2) % 3);
             differ(p, q) || differ(q, p)
         };
         match (0..3).find(|&k| apart(k)) {
             Some(k) => APART + k as u8,
-            None => u8::from((0..3).all(|p| of(p) & HELD != 0)),
+            None => u8::from((0..3).all(held)),
         }
     };
     let told = (me == LEADER).then(|| (0..tickets.len()).map(verdict).collect::<Vec<_>>());
@@ -209,14 +212,22 @@ pub(crate) fn confirm(
                     "it would run a question that I found not to fit together".into(),
                 ));
             }
-            (_, Some(peer)) => {
-                confirmed.apart.insert(ticket, [me, peer]);
-            }
-            (APART.., None) => {
+            (0, _) => {} // somebody does not hold it
+            (APART..ALL_APART, differs) => {
                 let k = usize::from(verdict - APART);
-                confirmed.apart.insert(ticket, [(k + 1) % 3, (k + 2) % 3]);
+                let pair = [(k + 1) % 3, (k + 2) % 3];
+                // Of two parties of which one is this one, this one knows.
+                let agrees = |peer: &PartyId| own & HELD != 0 && own >> peer & 1 == 1;
+                if pair.contains(&me) && pair.iter().filter(|&&p| p != me).all(agrees) {
+                    return Err(leader(format!(
+                        "it says that party {} and party {} hold different copies of a question, and they do not",
+                        pair[0], pair[1]
+                    )));
+                }
+                let pair = differs.map_or(pair, |peer| [me, peer]);
+                confirmed.apart.insert(ticket, pair);
             }
-            (_, None) => {}
+            _ => return Err(leader(format!("it judges a question by {verdict}"))),
         }
     }
     Ok(confirmed)

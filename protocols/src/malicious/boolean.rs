@@ -48,7 +48,8 @@ impl BooleanEngine for MaliciousEngine {
         self.session.begin_run().map_err(failed)?;
         self.ready()?;
         let (session, engine) = (&self.session, self.id);
-        let planes = Planes::share(instances, width, planes, |part| {
+        let mine = session.me() == owner % 3;
+        let planes = Planes::share(instances, width, planes, mine, |part| {
             let gate = async |strand: Strand<'_>| {
                 let mine = part(strand.chunk());
                 share(&strand, owner, width, mine).await

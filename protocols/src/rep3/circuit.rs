@@ -32,7 +32,8 @@ impl BooleanEngine for Rep3Engine {
     ) -> Result<SharedBits> {
         self.begin_run()?;
         let session = self.session();
-        let planes = Planes::share(instances, width, planes, |part| {
+        let mine = session.me() == owner % 3;
+        let planes = Planes::share(instances, width, planes, mine, |part| {
             let gate = async |strand: Strand<'_>| {
                 let mine = part(strand.chunk());
                 share(&strand, owner, width, mine).await
