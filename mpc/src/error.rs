@@ -79,6 +79,8 @@ pub enum Error {
         what: String,
         /// The parties one of whom cheated.
         suspects: Vec<PartyId>,
+        /// Whether nothing wrong was said: a link fell silent or broke where only a cheater gains by it.
+        broken_off: bool,
     },
     /// The keys of this session were wiped: nothing more can be drawn from them.
     #[error("the keys of this session were wiped after a check that failed: start a new session")]

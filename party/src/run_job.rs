@@ -50,6 +50,15 @@ impl Cancel {
         }
     }
 
+    /// Waits for so long to be cancelled.
+    fn comes_within(&self, patience: Duration) -> bool {
+        let until = Instant::now() + patience;
+        while !self.is_cancelled() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.is_cancelled()
+    }
+
     fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::SeqCst)
     }
@@ -109,7 +118,30 @@ impl JobError {
             _ => None,
         }
     }
+
+    /// Whether nobody said anything wrong: a link fell silent or broke where only a cheater gains by it.
+    fn broken_off(&self) -> bool {
+        let protocol = match self {
+            Self::Train(error) => error.protocol(),
+            Self::Serve(error) => error.protocol(),
+            _ => None,
+        };
+        let broken = |e: &tacit_mpc::Error| {
+            matches!(
+                e,
+                tacit_mpc::Error::CheckFailed {
+                    broken_off: true,
+                    ..
+                }
+            )
+        };
+        protocol.is_some_and(broken)
+    }
 }
+
+/// A job that is stopped is stopped at all parties, at each by its own link to the coordinator: whose links are cut by another
+/// waits for so long to hear why.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// Runs an accepted job and reports on it: progress after every epoch, and in the end `Finished` or `Failed`. After a
 /// cancellation nothing is reported.
@@ -145,13 +177,14 @@ pub(crate) fn run(
         found.suspects.iter().all(|name| computing.contains(name))
     };
     if let Some(found) = cheating.as_ref().filter(among_three) {
+        let broken_off = ended.as_ref().is_err_and(JobError::broken_off);
         let incident = Incident {
             job: id.clone(),
             attempt,
             computing: seats.computing().to_vec(),
             found: found.what.clone(),
             suspects: found.suspects.clone(),
-            stopped: cancel.is_cancelled(),
+            stopped: broken_off && cancel.comes_within(GRACE),
         };
         remember(&party.incidents, &incident);
     }

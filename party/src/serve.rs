@@ -81,13 +81,13 @@ impl ServeError {
     /// What was checked and who is suspected, where somebody cheated.
     pub(crate) fn cheating(&self) -> Option<(&str, &[PartyId])> {
         match self.protocol()? {
-            tacit_mpc::Error::CheckFailed { what, suspects } => Some((what, suspects)),
+            tacit_mpc::Error::CheckFailed { what, suspects, .. } => Some((what, suspects)),
             _ => None,
         }
     }
 
     /// The error of the protocol, where it is one.
-    fn protocol(&self) -> Option<&tacit_mpc::Error> {
+    pub(crate) fn protocol(&self) -> Option<&tacit_mpc::Error> {
         match self {
             Self::Protocol(error) => Some(error),
             Self::Engine(tacit_nn::Error::Protocol(error)) => error.downcast_ref(),

@@ -261,6 +261,7 @@ pub(crate) fn same(session: &Session, next: &Opening) -> Result<()> {
         suspects.insert(0, LEADER);
     }
     Err(Error::CheckFailed {
+        broken_off: false,
         what: format!("the next batch: party {peer} was told, or says so, something else than I"),
         suspects,
     })

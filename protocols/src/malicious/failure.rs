@@ -33,16 +33,21 @@ impl Failures {
 /// A message that is malformed or out of step convicts its sender, because links are authenticated. A silent or broken link
 /// convicts nobody: the peer may itself have stopped over a lie of the third party.
 pub(super) fn surfaced(e: Error, what: &str, me: PartyId) -> Error {
-    let (how, suspects) = match &e {
-        Error::CheckFailed { what, suspects } => (what.clone(), suspects.clone()),
+    let (how, suspects, broken_off) = match &e {
+        Error::CheckFailed {
+            what,
+            suspects,
+            broken_off,
+        } => (what.clone(), suspects.clone(), *broken_off),
         Error::Net(_) => (
             format!("{e}, after a challenge was known"),
             (0..3).filter(|&p| p != me).collect(),
+            true,
         ),
         Error::PeerMisbehaved { peer, .. }
         | Error::Desync { peer, .. }
         | Error::Settings { peer, .. }
-        | Error::KeyConfirmation { peer } => (e.to_string(), vec![*peer]),
+        | Error::KeyConfirmation { peer } => (e.to_string(), vec![*peer], false),
         Error::Shape { .. }
         | Error::Exhausted { .. }
         | Error::Reuse { .. }
@@ -52,6 +57,7 @@ pub(super) fn surfaced(e: Error, what: &str, me: PartyId) -> Error {
     Error::CheckFailed {
         what: format!("{what}: {how}"),
         suspects,
+        broken_off,
     }
 }
 
@@ -63,7 +69,7 @@ mod tests {
 
     fn suspects(e: Error) -> Option<(Vec<PartyId>, String)> {
         match surfaced(e, "the proof of run 3", 1) {
-            Error::CheckFailed { what, suspects } => Some((suspects, what)),
+            Error::CheckFailed { what, suspects, .. } => Some((suspects, what)),
             _ => None,
         }
     }
@@ -81,9 +87,26 @@ mod tests {
         let (who, what) = suspects(silent).unwrap();
         assert_eq!(who, [0, 2]);
         assert!(what.contains("party 2"), "{what}");
+        // Silence is told from what was said, and stays it.
+        let silence = || surfaced(Error::Net(net::Error::Timeout { peer: 2 }), "a proof", 1);
+        let malformed = Error::PeerMisbehaved {
+            peer: 2,
+            what: String::new(),
+        };
+        for (e, silent) in [
+            (silence(), true),
+            (surfaced(silence(), "a run", 1), true),
+            (surfaced(malformed, "a proof", 1), false),
+        ] {
+            assert!(
+                matches!(e, Error::CheckFailed { broken_off, .. } if broken_off == silent),
+                "{e:?}"
+            );
+        }
         let e = Error::CheckFailed {
             what: "the coin".into(),
             suspects: vec![0],
+            broken_off: false,
         };
         assert_eq!(surfaced(e, "a proof", 1).culprit(), Some(0));
         assert!(suspects(Error::Exhausted { what: "checks" }).is_none());

@@ -187,6 +187,7 @@ impl Log {
     pub(crate) fn alive(&self) -> Result<()> {
         if self.failed.get() {
             return Err(Error::CheckFailed {
+                broken_off: false,
                 what: "an earlier step of this session, whose proof did not succeed".into(),
                 suspects: vec![0, 1, 2],
             });

@@ -72,6 +72,7 @@ impl Checked<'_> {
         let hash = c.strand.recv(next, label, 32).await?;
         if hash[..] != digest(label, &missing) {
             return Err(Error::CheckFailed {
+                broken_off: false,
                 what: format!(
                     "the opening of {label}: the share of party {prev} is not what party {next} confirms"
                 ),

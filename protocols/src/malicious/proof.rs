@@ -332,6 +332,7 @@ async fn compare(c: &Circuit<'_>, ends: &[(Wire, Last)]) -> Result<()> {
         };
         let (v, q) = decode(&of_next, prev)?;
         let fails = |prover: usize, other: usize| Error::CheckFailed {
+            broken_off: false,
             what: format!("the proof of party {prover} about its {}", wire.name()),
             suspects: vec![prover, other],
         };

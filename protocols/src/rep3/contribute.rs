@@ -195,6 +195,7 @@ pub(crate) fn agreed(session: &Session, received: &[Received]) -> Result<Vec<Rep
     let shares = received.iter().zip(alike).map(|(r, alike)| {
         if let Some(peer) = alike.iter().position(|alike| !alike) {
             return Err(Error::CheckFailed {
+                broken_off: false,
                 what: format!(
                     "what party {} shared: party {peer} holds another copy than I",
                     r.from

@@ -54,6 +54,7 @@ pub(super) async fn toss<A: Fixed>(c: &Circuit<'_>, _after: &A) -> Result<Coin<A
     let confirmed = c.strand.recv(confirms, label, 32).await?;
     if confirmed[..] != confirmation(&missing) {
         return Err(Error::CheckFailed {
+            broken_off: false,
             what: format!("the coin of {label}"),
             suspects: vec![prev, next],
         });

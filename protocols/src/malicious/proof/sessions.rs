@@ -204,7 +204,7 @@ fn failure(nets: Vec<Arc<dyn Transport>>) -> Vec<(Vec<usize>, String)> {
         assert!(matches!(drawn, Err(Error::KeysWiped)), "{drawn:?}");
         Some(match first.unwrap_err() {
             tacit_nn::Error::Protocol(e) => match *e.downcast::<Error>().unwrap() {
-                Error::CheckFailed { what, suspects } => (suspects, what),
+                Error::CheckFailed { what, suspects, .. } => (suspects, what),
                 other => panic!("party {me}: {other}"),
             },
             other => panic!("party {me}: {other}"),
