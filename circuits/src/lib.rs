@@ -8,8 +8,12 @@ mod circuit;
 mod clear;
 mod parse;
 mod plan;
+#[cfg(feature = "test-util")]
+mod shared;
 
 pub use circuit::{Circuit, Gate, Wire};
 pub use clear::{Clear, from_planes, to_planes};
 pub use parse::ParseError;
 pub use plan::{Bits, Plan, Run};
+#[cfg(feature = "test-util")]
+pub use shared::shared;

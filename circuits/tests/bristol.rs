@@ -1,25 +1,8 @@
 //! The circuits of the Bristol collection, against FIPS 197, FIPS 180-4 and the arithmetic of the processor.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::path::PathBuf;
-
 use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
-use tacit_circuits::{Circuit, Clear, Plan, from_planes, to_planes};
-
-/// A circuit of what is shared beside the repository (or in the folder that TACIT_SHARED names); `None`, with a line that says
-/// so and counts, where that is absent.
-fn circuit(name: &str) -> Option<Circuit> {
-    let shared = std::env::var_os("TACIT_SHARED").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared"),
-        PathBuf::from,
-    );
-    let path = shared.join("data/bristol").join(name);
-    let Ok(text) = std::fs::read_to_string(&path) else {
-        println!("1 skipped: {} is absent (set TACIT_SHARED)", path.display());
-        return None;
-    };
-    Some(Circuit::parse(&text).unwrap())
-}
+use tacit_circuits::{Circuit, Clear, Plan, from_planes, shared, to_planes};
 
 /// The output of each instance, from the inputs of each, all as bytes from the least significant one.
 fn outputs(circuit: &Circuit, inputs: &[Vec<Vec<u8>>]) -> Vec<Vec<u8>> {
@@ -58,7 +41,7 @@ fn reversed(mut bytes: Vec<u8>) -> Vec<u8> {
 
 #[test]
 fn aes_is_that_of_fips_197() {
-    let Some(aes) = circuit("aes_128.txt") else {
+    let Some(aes) = shared("aes_128.txt") else {
         return;
     };
     assert_eq!((aes.ands(), Plan::new(&aes).depth()), (6_400, 60));
@@ -83,7 +66,7 @@ fn aes_is_that_of_fips_197() {
 
 #[test]
 fn sha_256_is_that_of_fips_180() {
-    let Some(sha) = circuit("sha256.txt") else {
+    let Some(sha) = shared("sha256.txt") else {
         return;
     };
     assert_eq!(sha.ands(), 22_573);
@@ -119,7 +102,7 @@ fn arithmetic_is_that_of_the_processor() {
         ("udivide64.txt", |a, b| a / b),
     ];
     for (name, operation) in all {
-        let Some(circuit) = circuit(name) else {
+        let Some(circuit) = shared(name) else {
             continue;
         };
         let number = |seed: u64, k: u64| u64::from_le_bytes(bytes(seed + k, 8).try_into().unwrap());

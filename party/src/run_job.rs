@@ -426,6 +426,9 @@ mod tests {
 
     use super::*;
     use crate::broadcast::fixture::Trio;
+    use crate::offer::consider;
+    use crate::test_job::job_toml;
+    use crate::test_party::Trial;
 
     /// The evidence in an error of a training becomes a file that convicts, and nothing else does.
     #[test]
@@ -463,6 +466,45 @@ mod tests {
         assert_ne!(
             one,
             super::program(Protocol::Rep3Malicious, &[1; 32], "0.1.0")
+        );
+    }
+
+    /// Jobs are accepted long before they begin: what forbids one then counts, though nothing did when it was accepted.
+    #[test]
+    fn what_was_accepted_does_not_begin_where_it_may_not_any_more() {
+        let trial = Trial::new();
+        let ends = |party: &Party, accepted: Accepted| {
+            let said = Mutex::new(Vec::new());
+            let report = |kind| said.lock().unwrap().push(kind);
+            run(party, accepted, 1, &Cancel::default(), &report);
+            match said.into_inner().unwrap().pop() {
+                Some(Kind::Failed(failed)) => failed.reason,
+                other => panic!("{other:?}"),
+            }
+        };
+        let accept = |party: &Party| consider(party, &trial.offer(&job_toml(""))).unwrap();
+        let north = trial.restarted(|config| config.policy.max_jobs = 1);
+        let (first, second) = (accept(&north), accept(&north));
+        let begun = north.journal.record(&first.id, Entry::Training, 1);
+        assert_eq!(begun.unwrap(), Admission::Begins);
+        assert!(ends(&north, second).contains("1 jobs on my rows"));
+
+        let north = &trial.parties[0];
+        let accepted = accept(north);
+        let incident = Incident {
+            job: "f00d".into(),
+            attempt: 1,
+            computing: accepted.seats.computing().to_vec(),
+            found: "the proof of run 3".into(),
+            suspects: vec!["west".into()],
+            stopped: false,
+        };
+        north.incidents.keep(&incident).unwrap();
+        let id = accepted.id.clone();
+        assert!(ends(north, accepted).contains("job f00d"));
+        assert!(
+            !north.journal.has(&id),
+            "a job that does not begin is not spent"
         );
     }
 }

@@ -1,32 +1,17 @@
 //! Boolean circuits on shares: results, rounds and bytes, by both engines.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tacit_circuits::{Circuit, Clear, Plan};
+use tacit_circuits::{Circuit, Clear, Plan, shared};
 use tacit_mpc::net::{MemNet, Tamper, Transport};
 use tacit_mpc::simulate::{mem, simulate_seeded};
 use tacit_mpc::{Cost, Session};
 use tacit_protocols::malicious::MaliciousEngine;
 use tacit_protocols::rep3::Rep3Engine;
 use tacit_protocols::{BooleanEngine, Replicated};
-
-/// A circuit of what is shared beside the repository; `None`, with a line that counts, where that is absent.
-fn circuit(name: &str) -> Option<Circuit> {
-    let shared = std::env::var_os("TACIT_SHARED").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared"),
-        PathBuf::from,
-    );
-    let path = shared.join("data/bristol").join(name);
-    let Ok(text) = std::fs::read_to_string(&path) else {
-        println!("1 skipped: {} is absent (set TACIT_SHARED)", path.display());
-        return None;
-    };
-    Some(Circuit::parse(&text).unwrap())
-}
 
 type Planes = Vec<Vec<u64>>;
 
@@ -79,7 +64,7 @@ fn on_shares<E: BooleanEngine + Replicated>(
 }
 
 fn check(name: &str, sizes: &[usize]) {
-    let Some(circuit) = circuit(name) else {
+    let Some(circuit) = shared(name) else {
         return;
     };
     let plan = Plan::new(&circuit);
@@ -186,7 +171,7 @@ fn what_does_not_fit_is_refused() {
 /// something else than the circuit gives.
 #[test]
 fn a_lie_in_a_proved_circuit_opens_nothing_wrong() {
-    let Some(circuit) = circuit("adder64.txt") else {
+    let Some(circuit) = shared("adder64.txt") else {
         return;
     };
     let (plan, instances) = (Plan::new(&circuit), 64);
@@ -212,12 +197,12 @@ fn a_lie_in_a_proved_circuit_opens_nothing_wrong() {
         let opened = simulate_seeded(nets.into_iter().map(lie).collect(), 5, |session| {
             let mut e = MaliciousEngine::new(session, 18)?;
             let me = e.session().me();
-            let mut shared = Vec::new();
+            let mut bits = Vec::new();
             for (owner, x) in [1, 2].into_iter().zip(&inputs) {
                 let mine = (me == owner).then_some(&x[..]);
-                shared.push(e.share_bits(owner, instances, 64, mine)?);
+                bits.push(e.share_bits(owner, instances, 64, mine)?);
             }
-            let sums = e.run_circuit(&plan, &[&shared[0], &shared[1]])?;
+            let sums = e.run_circuit(&plan, &[&bits[0], &bits[1]])?;
             e.open_bits(&sums[0])
         });
         for party in [0, 2] {
