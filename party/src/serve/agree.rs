@@ -474,4 +474,30 @@ mod tests {
         let all = simulated(|session| same(session, &list(&[5, 9])));
         assert!(all.iter().all(Result::is_ok));
     }
+
+    /// A leader that says of a question that fits that the others hold different copies, or says nothing that there is.
+    #[test]
+    fn a_leader_does_not_set_two_parties_against_each_other() {
+        let (chosen, here) = (
+            [ticket(5)],
+            HashMap::from([(ticket(5), [[1; FINGERPRINT]; 3])]),
+        );
+        for verdict in [APART, ALL_APART, u8::MAX] {
+            let found = simulated(|session| {
+                if session.me() != LEADER {
+                    return confirm(session, &chosen, &here).map(|_| ());
+                }
+                session.begin_run()?;
+                let own = compare(session, &chosen, &here)?;
+                answer(session, &own)?;
+                tell(session, Some(&[verdict]), 1).map(|_| ())
+            });
+            for party in &found[1..] {
+                assert!(
+                    matches!(party, Err(Error::PeerMisbehaved { peer: LEADER, .. })),
+                    "{verdict}: {party:?}"
+                );
+            }
+        }
+    }
 }
