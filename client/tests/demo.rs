@@ -35,11 +35,12 @@ fn play(dataset: &str, jobs: usize, protocol: &str) {
     for job in outcomes {
         let number = |field: &str| job[field].as_f64().unwrap();
         let private = number("accuracy_private");
-        // Two of 228 held-out rows: the split is tossed anew each time, and a perceptron that was rounded otherwise now and then
-        // takes another side of a row that is on the border (figures in benches/README.md).
+        // Two of 228 held-out rows, three of 449: the split is tossed anew each time, and a perceptron that was rounded otherwise
+        // now and then takes another side of a row that is on the border. So do two trainings in plaintext of which one is
+        // disturbed by 2^-18: by a row at most in 60 at this job's learning rate of 0.05, by four in 24 at 0.1.
         let apart = (private - number("accuracy_pooled")).abs();
         let most = if dataset == "digits" {
-            0.005
+            3.001 / 449.0
         } else {
             2.001 / 228.0
         };
