@@ -3,6 +3,7 @@
 
 use ndarray::{ArrayD, IxDyn};
 use proptest::prelude::*;
+use proptest::sample::select;
 use tacit_mpc::conv::Conv;
 use tacit_mpc::simulate::{mem, simulate_seeded};
 use tacit_mpc::{Bilinear, Cost};
@@ -34,8 +35,7 @@ fn forecast<T>(depth: Depth, f: u32, work: impl Fn(&mut CostEngine) -> Result<T>
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
     #[test]
-    fn bytes_messages_and_rounds_are_exact(rows in 1usize..60, columns in 1usize..9, f in 16u32..=20, two: bool) {
-        let depth = if two { Depth::Two } else { Depth::Three };
+    fn bytes_messages_and_rounds_are_exact(rows in 1usize..60, columns in 1usize..9, f in 16u32..=20, depth in select(&Depth::ALL[..])) {
         let g = graph(rows, columns);
         let shapes = [vec![rows, columns], vec![columns, 3]];
         let want = forecast(depth, f, |e| run(&g, e, &shapes.clone().map(|s| CostValue::shared(&s))));
@@ -81,8 +81,7 @@ fn every_instruction() -> Program {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
     #[test]
-    fn every_instruction_costs_what_was_forecast(n in 1usize..700, f in 16u32..=20, two: bool) {
-        let depth = if two { Depth::Two } else { Depth::Three };
+    fn every_instruction_costs_what_was_forecast(n in 1usize..700, f in 16u32..=20, depth in select(&Depth::ALL[..])) {
         let p = every_instruction();
         let want = forecast(depth, f, |e| e.map(&p, &[&CostValue::shared(&[n]), &CostValue::shared(&[n])]));
         let got = simulate_seeded(mem(), 1, |session| {

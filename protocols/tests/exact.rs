@@ -49,7 +49,11 @@ fn equality_is_exact_and_costs_31_6_bytes() {
     {
         x[i * 10] = v;
     }
-    for (depth, rounds, bits) in [(Depth::Three, 5, 253.0), (Depth::Two, 4, 305.0)] {
+    for (depth, rounds, bits) in [
+        (Depth::Three, 5, 253.0),
+        (Depth::Two, 4, 305.0),
+        (Depth::One, 3, 1793.0),
+    ] {
         let p = as_number(unary(Instr::Zero(0)));
         let r = run(16, depth, std::slice::from_ref(&x), map(p));
         // The bit's λ is dealt in the meantime: one round for the conversion.

@@ -93,7 +93,11 @@ fn comparison_is_exact_at_every_edge_and_costs_what_the_specification_says() {
     {
         x[i * 1000] = v;
     }
-    for (depth, rounds, bits) in [(Depth::Three, 5, 334.0), (Depth::Two, 4, 398.0)] {
+    for (depth, rounds, bits) in [
+        (Depth::Three, 5, 334.0),
+        (Depth::Two, 4, 398.0),
+        (Depth::One, 3, 1928.0),
+    ] {
         let mut p = Program::new("sign");
         let input = p.push(Instr::Input(0));
         let s = p.push(Instr::Negative(input, None));
@@ -138,7 +142,11 @@ fn bounded_comparison_is_exact_up_to_its_bound() {
 #[test]
 fn relu_costs_73_75_bytes_and_six_rounds() {
     let x = grid(-90.0, 80.0, N);
-    for (depth, rounds, bits) in [(Depth::Three, 6, 334.0), (Depth::Two, 5, 398.0)] {
+    for (depth, rounds, bits) in [
+        (Depth::Three, 6, 334.0),
+        (Depth::Two, 5, 398.0),
+        (Depth::One, 4, 1928.0),
+    ] {
         let mut relu = program::relu();
         relu.outputs.truncate(1);
         let r = run(18, depth, std::slice::from_ref(&x), map(relu));

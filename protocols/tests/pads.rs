@@ -8,16 +8,17 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use common::pads::{
-    Words, addresses_are_drawn_once_and_alike, every_message_has_its_pad, groups, products,
-    released_words_are_fresh,
+    Words, addresses_are_drawn_once_and_alike, every_message_has_its_pad,
+    every_message_of_an_engine_has_its_pad, groups, products, released_words_are_fresh,
 };
 use common::secure::Secure;
 use common::{Wire, reals, recording, step_inputs, training_step};
 use tacit_mpc::Bilinear;
 use tacit_mpc::simulate::{mem, simulate_seeded};
-use tacit_nn::{Engine, Graph, program, run, run_in_order};
+use tacit_nn::program::Instr;
+use tacit_nn::{Engine, Graph, Program, program, run, run_in_order};
 use tacit_protocols::malicious::MaliciousEngine;
-use tacit_protocols::rep3::Rep3Engine;
+use tacit_protocols::rep3::{Depth, Rep3Engine};
 
 #[test]
 fn r1_no_address_is_drawn_twice_and_both_holders_draw_the_same() {
@@ -166,6 +167,24 @@ fn r16_every_message_of_a_product_has_a_pad_of_the_key_its_receiver_lacks() {
     });
     every_message_has_its_pad::<Rep3Engine>(Words::Lower, products);
     every_message_has_its_pad::<MaliciousEngine>(Words::Upper, products);
+}
+
+/// A sign, a zero and a choice by every variant of the comparison.
+#[test]
+fn r16_every_message_of_every_variant_of_a_comparison_has_a_pad_of_the_key_its_receiver_lacks() {
+    let mut p = Program::new("comparisons");
+    let x = p.push(Instr::Input(0));
+    let sign = p.push(Instr::Negative(x, None));
+    let zero = p.push(Instr::Zero(x));
+    let y = p.push(Instr::Select(sign, x));
+    p.outputs = vec![y, zero];
+    for depth in Depth::ALL {
+        every_message_of_an_engine_has_its_pad(
+            |session| Rep3Engine::with_depth(session, 18, depth).unwrap(),
+            Words::Lower,
+            |e, x| drop(e.map(&p, &[x]).unwrap()),
+        );
+    }
 }
 
 fn programs<E: Secure>(words: Words) {

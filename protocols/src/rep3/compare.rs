@@ -7,7 +7,7 @@
 //! c without a masked opening, because c is common to them already; nodes merge (greater, equal) as in the block tree of
 //! Couteau (ACNS 2021) and CrypTFlow2 (Rathee et al., CCS 2020).
 //!
-//! For k = 63: 41.75 bytes in 5 rounds or 49.75 bytes in 4 (D's round included).
+//! For k = 63: 41.75 bytes in 5 rounds, 49.75 bytes in 4, or 241 bytes in 3 (D's round included).
 
 use tacit_mpc::kernels::vectorised;
 use tacit_mpc::{R64, Result, Strand};

@@ -2,7 +2,7 @@
 //!
 //! x = c + s is zero iff c = -s: a comparison of a value that A and B both know with a value that D knows, block by block in
 //! one-time truth tables (`onehot.rs`), then a tree of conjunctions. Semi-honest; exact for every word; nothing leaks.
-//! 31.6 bytes in 5 rounds, or 38.1 bytes in 4, D's round included (protocols-rep3, section 3).
+//! 31.6 bytes in 5 rounds, 38.1 bytes in 4, or 224.1 bytes in 3, D's round included (protocols-rep3, section 3).
 
 use tacit_mpc::{R64, Result, Role, Strand};
 
@@ -16,6 +16,7 @@ use super::plan::Depth;
 /// How many bits the conjunctions of each level take, from the leaves up.
 pub(super) fn radices(depth: Depth) -> &'static [u32] {
     match depth {
+        Depth::One => &[9],
         Depth::Two => &[4, 5],
         Depth::Three => &[3, 3, 3],
     }

@@ -160,6 +160,7 @@ pub(crate) async fn floor(
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use proptest::sample::select;
 
     use super::super::a2b::bits;
     use super::super::convert::to_arithmetic;
@@ -185,7 +186,7 @@ mod tests {
         }
 
         #[test]
-        fn floors_and_zeros_are_exact_for_every_word(p in 8u32..=22, flat: bool, seed: u64, raw in prop::collection::vec(any::<u64>(), 400)) {
+        fn floors_and_zeros_are_exact_for_every_word(p in 8u32..=22, depth in select(&Depth::ALL[..]), seed: u64, raw in prop::collection::vec(any::<u64>(), 400)) {
             let mut x = raw;
             x[..5].copy_from_slice(&[0, u64::MAX, 1 << 63, (1 << 63) - 1, 1 << p]);
             let tree = Tree::cheapest(p, CARRY_DEPTH);
@@ -194,7 +195,6 @@ mod tests {
                 prop_assert_eq!(y, x >> p << p);
             }
             x[7] = 0;
-            let depth = if flat { Depth::Two } else { Depth::Three };
             let y = opened(&x, seed, async |strand, held| {
                 let bit = zero(strand, &held.side(), depth).await?;
                 to_arithmetic(strand, &bit).await
@@ -205,11 +205,11 @@ mod tests {
         }
 
         #[test]
-        fn signs_are_exact_up_to_their_bound(k in 2u32..=63, flat: bool, seed: u64, raw in prop::collection::vec(any::<i64>(), 400)) {
+        fn signs_are_exact_up_to_their_bound(k in 2u32..=63, depth in select(&Depth::ALL[..]), seed: u64, raw in prop::collection::vec(any::<i64>(), 400)) {
             let mut x: Vec<i64> = raw.iter().map(|v| v >> (63 - k)).collect(); // [-2^k, 2^k)
             x[..3].copy_from_slice(&[0, -1, 1]);
             let words: Vec<u64> = x.iter().map(|&x| x as u64).collect();
-            let tree = Tree::cheapest(k, if flat { Depth::Two } else { Depth::Three });
+            let tree = Tree::cheapest(k, depth);
             let y = opened(&words, seed, async |strand, held| {
                 let bit = negative(strand, &held.side(), k, &tree).await?;
                 to_arithmetic(strand, &bit).await

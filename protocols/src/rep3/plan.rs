@@ -3,7 +3,7 @@
 //! A leaf of m bits costs 2^m - 1 dealt bits and 2 swapped bits for each of G = \[a > b\], P = \[a = b\]; a node of r children
 //! costs 2 bits for each output and one dealt bit for each product of two or more of the dealer's bits (`polygate.rs`). The
 //! least significant path needs no P. A dynamic programme over (kind, bits, depth) finds the cheapest tree; its figures for 63
-//! bits are 398, 334 and 329 bits at depths 2, 3 and 4 (protocols-rep3, section 3).
+//! bits are 1928, 398, 334 and 329 bits at depths 1 to 4 (protocols-rep3, section 3).
 
 use std::collections::HashMap;
 
@@ -12,10 +12,17 @@ use tacit_mpc::net::Profile;
 /// How many levels of gates a comparison may have above its leaves: fewer rounds or fewer bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Depth {
+    /// 241 bytes and 3 rounds for 63 bits: for few values on links with a long round trip.
+    One,
     /// 49.75 bytes and 4 rounds for 63 bits: for links with a long round trip.
     Two,
     /// 41.75 bytes and 5 rounds for 63 bits: for local networks.
     Three,
+}
+
+impl Depth {
+    /// All of them, fewest rounds first.
+    pub const ALL: [Self; 3] = [Self::One, Self::Two, Self::Three];
 }
 
 /// How the depth of comparisons is chosen.
@@ -100,12 +107,13 @@ pub(crate) enum Tree {
 }
 
 const MAX_LEAF: u32 = 9;
-const MAX_RADIX: u32 = 6;
+const MAX_RADIX: u32 = 9;
 
 impl Tree {
     /// The cheapest tree for \[a > b\] on 2 <= `bits` <= 63 bits. Its root is a node, which can carry a bit of the dealer.
     pub(crate) fn cheapest(bits: u32, depth: Depth) -> Self {
         let levels = match depth {
+            Depth::One => 1,
             Depth::Two => 2,
             Depth::Three => 3,
         };
@@ -267,6 +275,7 @@ mod tests {
 
     #[test]
     fn trees_cost_what_the_specification_says() {
+        assert_eq!(Tree::cheapest(63, Depth::One).bits(Kind::Greater), 1928);
         assert_eq!(Tree::cheapest(63, Depth::Two).bits(Kind::Greater), 398);
         assert_eq!(Tree::cheapest(63, Depth::Three).bits(Kind::Greater), 334);
         for (bits, bytes) in [(47, 30.6), (40, 25.8), (31, 19.4)] {

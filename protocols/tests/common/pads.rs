@@ -144,8 +144,17 @@ pub fn every_message_has_its_pad<E: Secure>(
     words: Words,
     gates: impl Fn(&mut E, &E::Value) + Sync,
 ) {
+    every_message_of_an_engine_has_its_pad(|session| E::start(session, 18).unwrap(), words, gates);
+}
+
+/// The same for an engine that is set up in its own way.
+pub fn every_message_of_an_engine_has_its_pad<E: Secure>(
+    start: impl Fn(Session) -> E + Sync,
+    words: Words,
+    gates: impl Fn(&mut E, &E::Value) + Sync,
+) {
     let run = |session: Session, n| {
-        let mut e = E::start(session, 18).unwrap();
+        let mut e = start(session);
         let x = e.share(1, &reals(&[n], 9)).unwrap();
         e.begin_run().unwrap();
         gates(&mut e, &x);
