@@ -8,6 +8,8 @@ pub mod malicious;
 pub mod release;
 pub mod rep3;
 mod replicated;
+#[cfg(feature = "suite")]
+pub mod suite;
 
 pub use circuits::BooleanEngine;
 pub use release::Release;

@@ -5,7 +5,6 @@ mod common;
 #[path = "tamper/graphs.rs"]
 mod graphs;
 
-use common::random::{F, inputs, random};
 use graphs::{Case, lenet, training_step, transformer};
 use ndarray::{ArrayD, IxDyn};
 use proptest::prelude::*;
@@ -16,6 +15,8 @@ use tacit_nn::program::{Instr, Scaled};
 use tacit_nn::{Engine, Graph, Program, program, run};
 use tacit_protocols::cost::Value as Shape;
 use tacit_protocols::malicious::{CostEngine, MaliciousEngine};
+use tacit_protocols::suite::F;
+use tacit_protocols::suite::random::{inputs, random};
 
 /// What the three sessions say of a run from the sharing of its inputs to the release of its outputs.
 fn measured(graph: &Graph, shapes: &[Vec<usize>], exact: bool, every: usize) -> Vec<Cost> {

@@ -3,13 +3,12 @@
 
 mod common;
 
-use common::gate::{N, column, grid, map, run};
+use common::gate::{N, grid, map, run};
 use ndarray::{ArrayD, IxDyn};
 use tacit_mpc::Bilinear;
-use tacit_mpc::simulate::{mem, simulate_seeded};
 use tacit_nn::program::{self, Instr};
 use tacit_nn::{Engine, Graph, Program, Table};
-use tacit_protocols::rep3::{CostEngine, CostValue, Depth, Rep3Engine};
+use tacit_protocols::rep3::{CostEngine, CostValue, Depth};
 
 #[test]
 fn a_product_costs_24_bytes_and_one_round() {
@@ -181,22 +180,6 @@ fn exponential_of_negative_numbers_is_right_to_two_units() {
 }
 
 #[test]
-fn tiny_tensors_and_bits_between_programs() {
-    for n in [1, 2, 3, 5, 65] {
-        let x = column((0..n).map(|i| i as f64 - n as f64 / 2.0));
-        let dy = column((0..n).map(|i| 1.0 + i as f64));
-        let r = run(16, Depth::Three, &[x.clone(), dy.clone()], |e, v| {
-            let y = e.map(&program::relu(), &[&v[0]]).unwrap();
-            e.begin_node(1);
-            e.map(&program::relu_grad(), &[&v[1], &y[1]]).unwrap()
-        });
-        for ((g, x), dy) in r.outputs[0].iter().zip(&x).zip(&dy) {
-            assert_eq!(*g, if *x < 0.0 { 0.0 } else { *dy }, "{n}: {x}");
-        }
-    }
-}
-
-#[test]
 fn logistic_functions_are_right_over_their_range() {
     let x = grid(-200.0, 200.0, N);
     let near = grid(-12.0, 12.0, N);
@@ -318,16 +301,4 @@ fn ill_conditioned_tables_keep_their_precision() {
             assert!((y - 1.0 / x).abs() < 2f64.powi(-15), "1/{x} = {y}");
         }
     }
-}
-
-#[test]
-fn bits_and_numbers_are_not_confused() {
-    simulate_seeded(mem(), 1, |session| {
-        let mut e = Rep3Engine::new(session, 18).unwrap();
-        let x = e.trivial(&column([1.0, -1.0])).unwrap();
-        let bits = e.map(&program::relu(), &[&x]).unwrap().swap_remove(1);
-        assert!(e.map(&program::relu(), &[&bits]).is_err());
-        assert!(e.map(&program::relu_grad(), &[&x, &x]).is_err());
-        assert!(e.bilinear(Bilinear::Mul, &x, &bits, 1.0).is_err());
-    });
 }

@@ -5,55 +5,12 @@ mod common;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use common::random::{F, inputs, random};
-use ndarray::{ArrayD, IxDyn};
-use proptest::prelude::*;
+use ndarray::ArrayD;
 use tacit_mpc::simulate::{mem, simulate_seeded};
 use tacit_mpc::{Bilinear, Conv};
-use tacit_nn::{Engine, Graph, Product, Ring, run};
+use tacit_nn::{Engine, Product, Ring, run};
 use tacit_protocols::malicious::{MaliciousEngine, Value};
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(16))]
-    #[test]
-    fn a_random_graph_is_on_proved_shares_what_it_is_in_the_ring(
-        words in prop::collection::vec((0u8..17, any::<usize>(), any::<usize>()), 1..12),
-        exact: bool,
-        seed: u64,
-        values in prop::collection::vec(-8.0f64..8.0, 18),
-    ) {
-        let ((g, known), inputs) = (random(&words, exact), inputs(&values));
-        let mut ring = Ring::new(F);
-        let encoded: Vec<_> = inputs.iter().map(|x| ring.encode(x).unwrap()).collect();
-        let want: Vec<_> = run(&g, &mut ring, &encoded).unwrap();
-        let got = simulate_seeded(mem(), seed, |session| {
-            let mut e = MaliciousEngine::new(session, F).unwrap();
-            if exact {
-                e.round_exactly((0..g.len()).collect());
-            }
-            let shared: Vec<_> = inputs
-                .iter()
-                .enumerate()
-                .map(|(owner, x)| {
-                    let mine = e.session().me() == owner;
-                    e.input(owner, x.shape(), mine.then_some(x)).unwrap()
-                })
-                .collect();
-            let out = run(&g, &mut e, &shared).unwrap();
-            out.iter().map(|y| e.reveal(y).unwrap()).collect::<Vec<_>>()
-        });
-        for ((got, want), k) in got[0].iter().zip(&want).zip(&known) {
-            for (got, want) in got.iter().zip(&ring.decode(want)) {
-                let units = (got - want).abs() * 2f64.powi(F as i32);
-                prop_assert!(units <= k.units, "node {:?}: {got} instead of {want}, {units} units of {}", k.x, k.units);
-            }
-        }
-    }
-}
-
-fn reals(shape: &[usize], seed: u64) -> ArrayD<f64> {
-    common::reals(shape, seed)
-}
+use tacit_protocols::suite::{F, reals};
 
 /// Runs `program` at three parties on shared inputs; what they open, and bytes and rounds of the program and its proof.
 fn engines<T: Send + PartialEq + std::fmt::Debug>(
@@ -211,24 +168,6 @@ fn matrix_products_cost_their_outputs_only() {
     assert_eq!(costs.iter().map(|c| c.1).max(), Some(3));
 }
 
-#[test]
-fn exact_nodes_give_the_floor() {
-    let (x, y) = (reals(&[200], 6), reals(&[200], 7));
-    let mut g = Graph::new();
-    let (a, b) = (g.input(&[200]), g.input(&[200]));
-    let z = g.mul(a, b).unwrap();
-    g.output(z);
-    let mut ring = Ring::new(F);
-    let encoded = [&x, &y].map(|x| ring.encode(x).unwrap());
-    let want = run(&g, &mut ring, &encoded).unwrap();
-    let got = engines(&[x, y], |e, v| {
-        e.round_exactly((0..g.len()).collect());
-        let z = run(&g, e, v).unwrap();
-        e.reveal(&z[0]).unwrap()
-    });
-    close(&got, &ring.decode(&want[0]), 0.0);
-}
-
 /// With nothing allowed to stay in the log every node is proved by itself, and the result is the same.
 #[test]
 fn proofs_in_between_change_nothing() {
@@ -287,19 +226,4 @@ fn openings_to_one_party_show_it_to_nobody_else() {
     });
     assert!(opened[0].is_none() && opened[1].is_none());
     close(opened[2].as_ref().unwrap(), &x, 1.0);
-}
-
-#[test]
-fn bits_and_numbers_are_not_confused() {
-    use tacit_nn::program;
-    simulate_seeded(mem(), 1, |session| {
-        let mut e = MaliciousEngine::new(session, F).unwrap();
-        let x = ArrayD::from_shape_vec(IxDyn(&[2]), vec![1.0, -1.0]).unwrap();
-        let x = e.trivial(&x).unwrap();
-        let bits = e.map(&program::relu(), &[&x]).unwrap().swap_remove(1);
-        assert!(e.map(&program::relu(), &[&bits]).is_err());
-        assert!(e.map(&program::relu_grad(), &[&x, &x]).is_err());
-        assert!(e.bilinear(Bilinear::Mul, &x, &bits, 1.0).is_err());
-        assert!(e.reveal(&bits).is_err());
-    });
 }

@@ -11,7 +11,6 @@
 
 pub mod gate;
 pub mod pads;
-pub mod random;
 pub mod secure;
 
 use std::collections::BTreeMap;
@@ -25,6 +24,7 @@ use tacit_mpc::session::parse_frame;
 use tacit_nn::Graph;
 
 use self::secure::Secure;
+pub use tacit_protocols::suite::{reals, training_step};
 
 /// (sender, receiver, label) → body.
 pub type Wire = BTreeMap<(Label, usize, usize), Bytes>;
@@ -42,16 +42,6 @@ pub fn message(label: Label, clock: u32, body: &[u8]) -> Bytes {
     out.freeze()
 }
 
-pub fn reals(shape: &[usize], seed: u64) -> ArrayD<f64> {
-    let mut x = seed.wrapping_mul(2) | 1;
-    ArrayD::from_shape_fn(IxDyn(shape), |_| {
-        x = x
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (x >> 40) as f64 / f64::from(1u32 << 23) - 1.0
-    })
-}
-
 /// A mesh in memory that records every message.
 pub fn recording(wire: &Arc<Mutex<Wire>>) -> Vec<Arc<dyn Transport>> {
     let tap = |net: MemNet| {
@@ -67,27 +57,6 @@ pub fn recording(wire: &Arc<Mutex<Wire>>) -> Vec<Arc<dyn Transport>> {
         })) as Arc<dyn Transport>
     };
     MemNet::mesh(3).into_iter().map(tap).collect()
-}
-
-/// A small training step with every kind of gate: products, matrix products, truncation, comparison, selection, exponential,
-/// tables.
-pub fn training_step() -> Graph {
-    let mut g = Graph::new();
-    let x = g.input(&[6, 4]);
-    let y = g.input(&[6, 1]);
-    let w = g.input(&[4, 1]);
-    let h = g.matmul(x, w).unwrap();
-    let r = g.relu(h).unwrap();
-    let p = g.sigmoid(h).unwrap();
-    let e = g.sub(p, y).unwrap();
-    let d = g.mul(e, r).unwrap();
-    let xt = g.transpose(x).unwrap();
-    let grad = g.matmul(xt, d).unwrap();
-    let step = g.scale(grad, 0.1).unwrap();
-    let w2 = g.sub(w, step).unwrap();
-    g.output(w2);
-    g.output(p);
-    g
 }
 
 pub fn step_inputs<E: Secure>(e: &mut E) -> Vec<E::Value> {

@@ -3,14 +3,17 @@
 use ndarray::{ArrayD, IxDyn};
 use tacit_nn::{Edge, Graph};
 
-pub const F: u32 = 18;
+use super::F;
+
 /// Values stay below this, so that no product leaves the ring.
 const MOST: f64 = 1000.0;
 
 /// A value of the graph: by how many units the two engines may differ, and a bound on it.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Known {
+    /// Its edge.
     pub x: Edge,
+    /// How many units two engines may differ by.
     pub units: f64,
     most: f64,
 }
@@ -81,6 +84,7 @@ fn grow(g: &mut Graph, known: &mut Vec<Known>, (choice, i, j): (u8, usize, usize
 }
 
 /// The graph of these words, and what is known of its outputs.
+#[must_use]
 pub fn random(words: &[(u8, usize, usize)], exact: bool) -> (Graph, Vec<Known>) {
     let mut g = Graph::new();
     let mut known: Vec<Known> = (0..2)
@@ -98,6 +102,7 @@ pub fn random(words: &[(u8, usize, usize)], exact: bool) -> (Graph, Vec<Known>) 
 }
 
 /// The two inputs of [`random`].
+#[must_use]
 pub fn inputs(values: &[f64]) -> Vec<ArrayD<f64>> {
     values
         .chunks(9)
