@@ -1,8 +1,8 @@
-//! How the elements of a tensor are cut into chunks, and who deals for each.
+//! How the elements of a tensor are cut into chunks, and which party has the special role in each.
 //!
-//! Dealers rotate by thirds so that no link carries more than its share (requirement R14 of protocols-rep3); large tensors
-//! are cut further, so that computing and sending overlap and memory stays bounded. The cut depends on the number of
-//! elements only, which is public (R12).
+//! Among three parties on replicated shares, dealers rotate by thirds so that no link carries more than its share (requirement R14
+//! of protocols-rep3); large tensors are cut further, so that computing and sending overlap and memory stays bounded. The cut
+//! depends on the number of elements only, which is public (R12).
 
 use crate::PartyId;
 
@@ -26,7 +26,7 @@ pub struct Chunk {
     pub start: usize,
     /// One past the last element.
     pub end: usize,
-    /// The party that deals for it.
+    /// The party that deals for it, or opens it to the others.
     pub dealer: PartyId,
 }
 
@@ -47,7 +47,39 @@ impl Chunk {
 /// The chunks of a tensor of `n` elements, in order, none of them empty. Chunk k has dealer k mod 3.
 #[must_use]
 pub fn chunks(n: usize) -> Vec<Chunk> {
-    let count = 3 * n.div_ceil(3 * CHUNK);
+    cut(n, 3 * n.div_ceil(3 * CHUNK), 3)
+}
+
+/// A way to cut tensors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// At least three chunks, with the three parties in turn: [`chunks`].
+    Thirds,
+    /// As few chunks as their size allows, with so many parties in turn.
+    Whole(usize),
+}
+
+impl Cut {
+    /// What a session of so many parties begins with.
+    pub(crate) fn of(parties: usize) -> Self {
+        if parties == 3 {
+            Self::Thirds
+        } else {
+            Self::Whole(parties)
+        }
+    }
+
+    /// The chunks of a tensor of `n` elements, in order, none of them empty.
+    #[must_use]
+    pub fn chunks(self, n: usize) -> Vec<Chunk> {
+        match self {
+            Self::Thirds => chunks(n),
+            Self::Whole(parties) => cut(n, n.div_ceil(CHUNK), parties.max(1)),
+        }
+    }
+}
+
+fn cut(n: usize, count: usize, parties: usize) -> Vec<Chunk> {
     let align = if n >= 8 * ALIGN * count { ALIGN } else { 1 };
     let bound = |k: usize| {
         ((n as u128 * k as u128 / count as u128) as usize)
@@ -59,7 +91,7 @@ pub fn chunks(n: usize) -> Vec<Chunk> {
             index: k,
             start: bound(k),
             end: bound(k + 1),
-            dealer: k % 3,
+            dealer: k % parties,
         })
         .filter(|c| !c.is_empty())
         .collect()
@@ -73,6 +105,18 @@ mod tests {
     fn the_most_elements_make_as_many_chunks_as_labels_can_number() {
         assert_eq!(chunks(MAX_ELEMENTS).len(), MAX_CHUNKS);
         assert!(chunks(MAX_ELEMENTS + 1).len() > MAX_CHUNKS);
+    }
+
+    #[test]
+    fn whole_cuts_have_no_more_chunks_than_they_need() {
+        for n in [0, 1, 100, CHUNK, CHUNK + 1, 98_305] {
+            let c = Cut::Whole(2).chunks(n);
+            assert_eq!(c.len(), n.div_ceil(CHUNK));
+            assert_eq!(c.iter().map(Chunk::len).sum::<usize>(), n);
+            assert!(c.windows(2).all(|w| w[0].end == w[1].start));
+            assert!(c.iter().all(|c| c.len() <= CHUNK + ALIGN));
+            assert!(c.iter().all(|c| c.dealer == c.index % 2));
+        }
     }
 
     #[test]

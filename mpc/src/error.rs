@@ -36,7 +36,7 @@ pub enum Error {
     },
     /// A peer runs the same program with other settings.
     #[error(
-        "party {peer} runs with another {what} ({theirs}) than this party ({ours}): start all three alike"
+        "party {peer} runs with another {what} ({theirs}) than this party ({ours}): start all parties alike"
     )]
     Settings {
         /// The peer.
@@ -47,6 +47,14 @@ pub enum Error {
         ours: String,
         /// Its value there.
         theirs: String,
+    },
+    /// The session has another number of parties than what is run in it needs.
+    #[error("this session has {have} parties, and what is run in it needs {need}")]
+    Parties {
+        /// Parties of the session.
+        have: usize,
+        /// How many it takes, in words.
+        need: &'static str,
     },
     /// Operand shapes do not fit.
     #[error("{op}: shapes {left:?} and {right:?} do not fit")]
@@ -105,6 +113,7 @@ impl Error {
                 _ => None,
             },
             Self::Shape { .. }
+            | Self::Parties { .. }
             | Self::Exhausted { .. }
             | Self::Reuse { .. }
             | Self::KeysWiped

@@ -1,10 +1,11 @@
 //! Agreement on the PRSS keys of a session.
 //!
-//! For each j, P_{j-1} and P_j run an ephemeral X25519 exchange over their authenticated link and derive
-//!     k_j ‖ c_j = HKDF-SHA256(g^xy, info = label ‖ session ‖ program ‖ all identities ‖ epoch ‖ j ‖ ephemeral keys of P_{j-1}, P_j)
-//! and confirm it by HMACs under c_j in both directions. HKDF: RFC 5869; the epoch is 0, and one more with every renewal of the
-//! keys of a long session ([`crate::Session::renew_keys`]), in 4 bytes, least significant first. Binding the index, the identities and the session matters: a
-//! relaying cheater could otherwise make the three keys equal and read products in clear (protocols-malicious, section 12).
+//! Each two parties P_i, P_j, i < j, of n run an ephemeral X25519 exchange over their authenticated link and derive
+//!     k_ij ‖ c_ij = HKDF-SHA256(g^xy, info = label ‖ session ‖ program ‖ n ‖ all identities ‖ epoch ‖ i ‖ j ‖ ephemeral keys of P_i, P_j)
+//! and confirm it by HMACs under c_ij in both directions. HKDF: RFC 5869; the epoch is 0, and one more with every renewal of the
+//! keys of a long session ([`crate::Session::renew_keys`]); numbers take 4 bytes, least significant first. Binding the indices,
+//! the identities and the session matters: a relaying cheater could otherwise make the keys of several links equal and, among
+//! three, read products in clear (protocols-malicious, section 12). Among three, the key of P_{j-1} and P_j is that of share j.
 //! One round trip and a half: 32 + 32 bytes a direction and pair.
 
 use hkdf::Hkdf;
@@ -12,7 +13,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use x25519_dalek::{PublicKey, StaticSecret};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::net::Transport;
 use crate::prss::Prss;
@@ -25,16 +26,17 @@ pub struct Binding {
     pub session: [u8; 32],
     /// A hash of what will be run (the job, the graph, the ring).
     pub program: [u8; 32],
-    /// Certificate fingerprints of parties 0, 1, 2.
-    pub identities: [[u8; 32]; 3],
+    /// Certificate fingerprints of parties 0, 1, 2, …: as many as the session has parties.
+    pub identities: Vec<[u8; 32]>,
 }
 
-const LABEL: &[u8] = b"tacit prss v2";
+const LABEL: &[u8] = b"tacit prss v3";
 
-/// Agrees with both peers on the pairwise keys.
+/// Agrees with each peer on a key.
 ///
 /// # Errors
-/// A link fails, a peer sends a malformed or degenerate key, or key confirmation fails.
+/// The binding names no second party or not this one; a link fails, a peer sends a malformed or degenerate key, or key
+/// confirmation fails.
 pub fn agree(net: &dyn Transport, binding: &Binding) -> Result<Prss> {
     agree_epoch(net, binding, 0)
 }
@@ -44,29 +46,26 @@ pub fn agree(net: &dyn Transport, binding: &Binding) -> Result<Prss> {
 /// # Errors
 /// As for [`agree`].
 pub(crate) fn agree_epoch(net: &dyn Transport, binding: &Binding, epoch: u32) -> Result<Prss> {
-    let me = net.me();
-    let (prev, next) = ((me + 2) % 3, (me + 1) % 3);
-    let mut seed = Zeroizing::new([0u8; 64]);
-    getrandom::fill(&mut *seed).map_err(|e| Error::Randomness(e.to_string()))?;
-    let (own_seed, next_seed) = seed.split_at(32);
-    let secret = |s: &[u8]| {
-        let mut b = [0; 32];
-        b.copy_from_slice(s);
-        let secret = StaticSecret::from(b);
-        b.zeroize();
-        secret
-    };
-    // The link to P_{me-1} carries key me, the link to P_{me+1} key me+1.
-    let links = [
-        (prev, me, secret(own_seed)),
-        (next, next, secret(next_seed)),
-    ];
-    for (peer, _, secret) in &links {
-        net.send(*peer, PublicKey::from(secret).to_bytes().to_vec().into())?;
+    let (me, parties) = (net.me(), binding.identities.len());
+    if parties < 2 || parties <= me {
+        return Err(Error::Parties {
+            have: parties,
+            need: "two, and the one that runs it",
+        });
     }
-    let mut keys = [Zeroizing::new([0u8; 16]), Zeroizing::new([0u8; 16])];
-    let mut expected = Vec::new();
-    for ((peer, index, secret), key) in links.iter().zip(&mut keys) {
+    // The next party first, the previous one last.
+    let peers = (1..parties).map(|k| (me + k) % parties);
+    let mut secrets = Vec::with_capacity(parties - 1);
+    for peer in peers {
+        let mut seed = Zeroizing::new([0u8; 32]);
+        getrandom::fill(&mut *seed).map_err(|e| Error::Randomness(e.to_string()))?;
+        let secret = StaticSecret::from(*seed);
+        net.send(peer, PublicKey::from(&secret).to_bytes().to_vec().into())?;
+        secrets.push((peer, secret));
+    }
+    let mut keys = Zeroizing::new(vec![[0u8; 16]; parties]);
+    let mut expected = Vec::with_capacity(parties - 1);
+    for (peer, secret) in secrets.iter().rev() {
         let theirs = PublicKey::from(exactly::<32>(net, *peer, "its ephemeral key")?);
         let ours = PublicKey::from(secret);
         let shared = secret.diffie_hellman(&theirs);
@@ -76,21 +75,20 @@ pub(crate) fn agree_epoch(net: &dyn Transport, binding: &Binding, epoch: u32) ->
                 what: "its ephemeral key has low order".into(),
             });
         }
-        // P_{j-1}'s key first: on the link to the previous party that is the peer's.
-        let (first, second) = if *peer == prev {
+        let (first, second) = if *peer < me {
             (theirs, ours)
         } else {
             (ours, theirs)
         };
+        let number = |n: usize| (n as u32).to_le_bytes();
         let mut info = Vec::from(LABEL);
         info.extend_from_slice(&binding.session);
         info.extend_from_slice(&binding.program);
-        binding
-            .identities
-            .iter()
-            .for_each(|id| info.extend_from_slice(id));
+        info.extend_from_slice(&number(parties));
+        info.extend_from_slice(binding.identities.as_flattened());
         info.extend_from_slice(&epoch.to_le_bytes());
-        info.push(*index as u8);
+        info.extend_from_slice(&number(me.min(*peer)));
+        info.extend_from_slice(&number(me.max(*peer)));
         info.extend_from_slice(first.as_bytes());
         info.extend_from_slice(second.as_bytes());
         let mut okm = Zeroizing::new([0u8; 48]);
@@ -99,7 +97,7 @@ pub(crate) fn agree_epoch(net: &dyn Transport, binding: &Binding, epoch: u32) ->
             .map_err(|_| Error::Exhausted {
                 what: "derived key bytes",
             })?;
-        key.copy_from_slice(&okm[..16]);
+        keys[*peer].copy_from_slice(&okm[..16]);
         net.send(*peer, confirmation(&okm[16..], me).to_vec().into())?;
         expected.push((*peer, confirmation(&okm[16..], *peer)));
     }
@@ -109,14 +107,14 @@ pub(crate) fn agree_epoch(net: &dyn Transport, binding: &Binding, epoch: u32) ->
             return Err(Error::KeyConfirmation { peer });
         }
     }
-    Ok(Prss::new(me, &keys[0], &keys[1]))
+    Ok(Prss::new(me, parties, |peer| keys[peer]))
 }
 
 /// HMAC-SHA256 under the confirmation key, of who speaks.
 fn confirmation(key: &[u8], speaker: PartyId) -> [u8; 32] {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
     mac.update(b"confirm");
-    mac.update(&[speaker as u8]);
+    mac.update(&(speaker as u32).to_le_bytes());
     mac.finalize().into_bytes().into()
 }
 
@@ -141,7 +139,7 @@ mod tests {
         Binding {
             session: [1; 32],
             program: [2; 32],
-            identities: [[3; 32], [4; 32], [5; 32]],
+            identities: vec![[3; 32], [4; 32], [5; 32]],
         }
     }
 
@@ -179,6 +177,58 @@ mod tests {
         for j in 0..3 {
             assert_eq!(draw(j, j), draw((j + 2) % 3, j));
             assert_ne!(draw(j, j), draw(j, j + 1));
+        }
+    }
+
+    /// Every pair has a key of its own, whatever the number of parties.
+    #[test]
+    fn each_two_parties_share_a_key_that_no_other_two_share() {
+        for n in [2, 3, 5] {
+            let nets = MemNet::mesh_with_deadline(n, std::time::Duration::from_secs(5));
+            let binding = Binding {
+                identities: (0..n as u8).map(|k| [k; 32]).collect(),
+                ..binding()
+            };
+            let prss: Vec<Prss> = std::thread::scope(|s| {
+                let parties: Vec<_> = nets
+                    .iter()
+                    .map(|net| s.spawn(|| agree(net, &binding).unwrap()))
+                    .collect();
+                parties.into_iter().map(|h| h.join().unwrap()).collect()
+            });
+            let draw = |p: usize, peer: usize| {
+                let mut words = [crate::R64::default(); 2];
+                prss[p]
+                    .draw_with(peer, Label::default(), Purpose::Correlation, &mut words)
+                    .map(|()| words)
+            };
+            let mut seen = std::collections::HashSet::new();
+            for (i, j) in (0..n).flat_map(|i| (i + 1..n).map(move |j| (i, j))) {
+                assert_eq!(draw(i, j).unwrap(), draw(j, i).unwrap());
+                assert!(seen.insert(draw(i, j).unwrap()));
+            }
+            assert!(draw(0, 0).is_err() && draw(0, n).is_err());
+            let replicated = prss[0].draw(
+                0,
+                Label::default(),
+                Purpose::Zero,
+                &mut [Default::default()],
+            );
+            assert_eq!(replicated.is_ok(), n == 3);
+        }
+    }
+
+    #[test]
+    fn a_session_of_one_or_without_this_party_is_refused() {
+        for (n, me) in [(1, 0), (2, 2), (0, 0)] {
+            let net = MemNet::mesh(3).swap_remove(me);
+            let identities = vec![[0; 32]; n];
+            let binding = Binding {
+                identities,
+                ..binding()
+            };
+            let refused = agree(&net, &binding);
+            assert!(matches!(refused, Err(Error::Parties { .. })), "{n} {me}");
         }
     }
 

@@ -18,14 +18,14 @@ pub mod strand;
 pub mod wire;
 
 pub use bilinear::Bilinear;
-pub use chunk::{Chunk, MAX_ELEMENTS};
+pub use chunk::{Chunk, Cut, MAX_ELEMENTS};
 pub use conv::Conv;
 pub use error::{Error, Result};
 pub use kernels::Kernels;
 pub use prss::Purpose;
 pub use ring::{R64, Tensor};
-pub use session::{Cost, Label, Session};
+pub use session::{Cost, Label, Offline, Session};
 pub use strand::{Role, Strand};
 
-/// The index of a computing party in a session: 0, 1, 2 for three parties.
+/// The index of a party in a session: 0, 1, 2 for three parties.
 pub type PartyId = usize;

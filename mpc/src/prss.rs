@@ -1,8 +1,8 @@
-//! Pseudo-random secret sharing: draws that two of three parties compute without talking.
+//! Pseudo-random secret sharing: draws that two parties compute without talking.
 //!
-//! Key k_j is shared by P_j and P_{j-1}, the two holders of share j (Cramer, Damgård, Ishai, TCC 2005). A draw is
-//! F(k_j, address), F = AES-128 in counter mode: the address fills the upper 96 bits of the counter block, the position
-//! the lower 32. Addresses are structured (requirement R1 of protocols-rep3, section 9), never running counts, so that
+//! Each two parties of a session share a key. Among three, k_j is the key of P_j and P_{j-1}, the two holders of share j (Cramer,
+//! Damgård, Ishai, TCC 2005). A draw is F(k, address), F = AES-128 in counter mode: the address fills the upper 96 bits of the
+//! counter block, the position the lower 32. Addresses are structured (requirement R1 of protocols-rep3, section 9), never running counts, so that
 //! the order in which gates run does not matter (R6), and a draw is never made under one address for two purposes (R2).
 
 use std::cell::{Cell, RefCell};
@@ -10,6 +10,7 @@ use std::cell::{Cell, RefCell};
 use aes::Aes128;
 use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
 use bytemuck::cast_slice_mut;
+use zeroize::Zeroize;
 
 #[cfg(target_arch = "x86_64")]
 use crate::kernels::aes::RoundKeys;
@@ -42,6 +43,8 @@ pub enum Purpose {
     RightNode = 11,
     /// The salt of a hash that a recipient compares a share by.
     Salt = 12,
+    /// One party's part of a correlation that a dealer completes.
+    Correlation = 13,
 }
 
 /// Blocks drawn from one key at most (R2). A session that needs more renews its keys
@@ -154,11 +157,18 @@ impl SeedStream {
     }
 }
 
-/// This party's two pairwise keys of a three-party session.
+/// Where the index of a key stands in an address, in two bits: that of a replicated share, or the value that says that the draw
+/// belongs to two parties and no share.
+const INDEX: u32 = 38;
+/// The index of draws between two parties.
+const PAIR: u128 = 3;
+
+/// This party's keys: one with each other party of the session.
 pub struct Prss {
     me: PartyId,
-    /// `None` when they were wiped.
-    keys: RefCell<Option<[Key; 2]>>,
+    /// By peer, none at this party's own place; `None` when they were wiped.
+    keys: RefCell<Option<Vec<Option<Key>>>>,
+    parties: usize,
     #[cfg(any(test, feature = "test-util"))]
     pub(crate) probe: probe::Probe,
 }
@@ -172,11 +182,20 @@ impl std::fmt::Debug for Prss {
 }
 
 impl Prss {
-    /// From the keys k_me and k_{me+1}.
-    pub(crate) fn new(me: PartyId, own: &[u8; 16], next: &[u8; 16]) -> Self {
+    /// From the key with each peer of a session of so many parties.
+    pub(crate) fn new(me: PartyId, parties: usize, key: impl Fn(PartyId) -> [u8; 16]) -> Self {
+        let with = |peer| {
+            (peer != me).then(|| {
+                let mut bytes = key(peer);
+                let key = Key::new(&bytes);
+                bytes.zeroize();
+                key
+            })
+        };
         Self {
             me,
-            keys: RefCell::new(Some([Key::new(own), Key::new(next)])),
+            keys: RefCell::new(Some((0..parties).map(with).collect())),
+            parties,
             #[cfg(any(test, feature = "test-util"))]
             probe: probe::Probe::default(),
         }
@@ -184,7 +203,7 @@ impl Prss {
 
     /// Lowers the number of blocks that each key gives: to `blocks`, where that is less than [`MAX_BLOCKS`].
     pub fn limit(&mut self, blocks: u64) {
-        for key in self.keys.get_mut().iter_mut().flatten() {
+        for key in self.keys.get_mut().iter_mut().flatten().flatten() {
             key.limit = blocks.min(MAX_BLOCKS);
         }
     }
@@ -192,22 +211,29 @@ impl Prss {
     /// The number of blocks that each key gives.
     pub(crate) fn limited_to(&self) -> u64 {
         let keys = self.keys.borrow();
-        keys.as_ref().map_or(MAX_BLOCKS, |keys| keys[0].limit)
+        let first = keys.iter().flatten().flatten().next();
+        first.map_or(MAX_BLOCKS, |key| key.limit)
     }
 
     /// Whether a key has given half of its blocks.
     pub(crate) fn is_half_used(&self) -> bool {
         let keys = self.keys.borrow();
-        let mut keys = keys.iter().flatten();
+        let mut keys = keys.iter().flatten().flatten();
         keys.any(|key| key.blocks.get() >= key.limit / 2)
     }
 
-    /// Wipes both keys where they lie: their schedules are overwritten when they are dropped.
+    /// Wipes the keys where they lie: their schedules are overwritten when they are dropped.
     pub(crate) fn wipe(&self) {
         *self.keys.borrow_mut() = None;
     }
 
-    /// Fills `out` with F(k_j, address). `j` must be this party's index or the next.
+    /// The number of parties of the session.
+    #[must_use]
+    pub fn parties(&self) -> usize {
+        self.parties
+    }
+
+    /// Fills `out` with F(k_j, address), among three parties. `j` must be this party's index or the next.
     pub(crate) fn draw(
         &self,
         j: PartyId,
@@ -215,13 +241,41 @@ impl Prss {
         purpose: Purpose,
         out: &mut [R64],
     ) -> Result<()> {
-        let keys = self.keys.borrow();
-        let key = &keys.as_ref().ok_or(Error::KeysWiped)?[(j + 3 - self.me) % 3];
+        if self.parties != 3 {
+            return Err(Error::Parties {
+                have: self.parties,
+                need: "3",
+            });
+        }
+        // Share me is the previous party's too, share me + 1 the next one's.
+        let peer = [(self.me + 2) % 3, (self.me + 1) % 3][(j + 3 - self.me) % 3];
         // The index is part of the address: keys that a cheater made equal on its links give no equal masks.
-        let address = label.address(purpose) | (j as u128) << 38;
+        self.fill(peer, label.address(purpose) | (j as u128) << INDEX, j, out)
+    }
+
+    /// Fills `out` with F(k, address) for the key with `peer`, which draws the same. Streams of the two directions of a link are
+    /// told apart by their labels or purposes.
+    pub(crate) fn draw_with(
+        &self,
+        peer: PartyId,
+        label: Label,
+        purpose: Purpose,
+        out: &mut [R64],
+    ) -> Result<()> {
+        // A test's ledger knows the keys of pairs by numbers behind those of shares.
+        let (low, high) = (peer.min(self.me), peer.max(self.me));
+        let key = 3 + low * self.parties + high;
+        self.fill(peer, label.address(purpose) | PAIR << INDEX, key, out)
+    }
+
+    fn fill(&self, peer: PartyId, address: u128, _key: usize, out: &mut [R64]) -> Result<()> {
+        let keys = self.keys.borrow();
+        let keys = keys.as_ref().ok_or(Error::KeysWiped)?;
+        let key = keys.get(peer).and_then(Option::as_ref);
+        let key = key.ok_or(Error::Net(crate::net::Error::NoLink { peer }))?;
         key.fill(address, cast_slice_mut(out))?;
         #[cfg(any(test, feature = "test-util"))]
-        self.probe.observe(j, address, out);
+        self.probe.observe(_key, address, out);
         Ok(())
     }
 }
@@ -276,26 +330,37 @@ pub mod probe {
     }
 
     impl Prss {
-        /// The keys of party `me` derived from a public seed.
+        /// The keys of party `me` of three derived from a public seed.
         #[must_use]
         pub fn from_seed(me: PartyId, seed: u64) -> Self {
-            let key = |j: usize| {
+            Self::from_seed_among(3, me, seed)
+        }
+
+        /// The same for any number of parties.
+        #[must_use]
+        pub fn from_seed_among(parties: usize, me: PartyId, seed: u64) -> Self {
+            Self::new(me, parties, |peer| {
                 let digest = Sha256::new()
                     .chain_update(b"test key")
-                    .chain_update(seed.to_le_bytes())
-                    .chain_update([(j % 3) as u8])
-                    .finalize();
+                    .chain_update(seed.to_le_bytes());
+                let (low, high) = (me.min(peer) as u8, me.max(peer) as u8);
+                // Among three, that of a share by its index.
+                let digest = match (parties, low, high) {
+                    (3, 0, 2) => digest.chain_update([0]),
+                    (3, ..) => digest.chain_update([high]),
+                    _ => digest.chain_update([low, high]),
+                };
+                let digest = digest.finalize();
                 let mut k = [0; 16];
                 k.copy_from_slice(&digest[..16]);
                 k
-            };
-            Self::new(me, &key(me), &key(me + 1))
+            })
         }
 
-        /// Both keys the same, as a cheater between two links would like them to be.
+        /// Both keys of a party of three the same, as a cheater between two links would like them to be.
         #[must_use]
         pub fn from_equal_keys(me: PartyId, key: [u8; 16]) -> Self {
-            Self::new(me, &key, &key)
+            Self::new(me, 3, |_| key)
         }
 
         /// What a test may watch and change.

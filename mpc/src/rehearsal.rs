@@ -80,8 +80,7 @@ impl Rehearsal {
         let party = |me: PartyId| {
             let queues = Arc::clone(&queues);
             let desk = Arc::new(Desk { me, queues });
-            let key = |j: PartyId| [j as u8 % 3; 16];
-            let prss = Prss::new(me, &key(me), &key(me + 1));
+            let prss = Prss::new(me, 3, |peer| [(me + peer) as u8; 16]);
             let net: Arc<dyn Transport> = Arc::clone(&desk) as _;
             (desk, Session::new(net, prss, Arc::clone(kernels)))
         };
@@ -156,12 +155,8 @@ impl Rehearsal {
             s.clock.set(s.clock.get().max(s.peak.get()));
             let (now, before) = (s.cost(), before[p]);
             let cost = Cost {
-                bytes: now.bytes - before.bytes,
-                header_bytes: now.header_bytes - before.header_bytes,
-                messages: now.messages - before.messages,
                 rounds: now.rounds,
-                drawn: now.drawn - before.drawn,
-                multiplications: now.multiplications - before.multiplications,
+                ..now.since(&before)
             };
             let result = results[p]
                 .take()

@@ -1,5 +1,7 @@
 //! A session: one party's links, keys and kernels while the parties run one program together.
 
+mod cost;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -7,10 +9,13 @@ use std::sync::Arc;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use crate::chunk::Cut;
 use crate::keys::{Binding, agree_epoch};
-use crate::net::Transport;
+use crate::net::{self, Transport};
 use crate::prss::{Prss, Purpose};
-use crate::{Bilinear, Error, Kernels, PartyId, R64, Result, Tensor};
+use crate::{Bilinear, Chunk, Error, Kernels, PartyId, R64, Result, Tensor};
+
+pub use cost::{Cost, Offline};
 
 /// Where in the program a message or a draw belongs. Structured, so that it does not depend on the order of execution.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -49,23 +54,6 @@ impl fmt::Display for Label {
             self.invocation, self.node, self.strand, self.gate
         )
     }
-}
-
-/// What a session has cost this party so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Cost {
-    /// Payload bytes sent: what the protocols count.
-    pub bytes: u64,
-    /// Bytes of message headers sent besides.
-    pub header_bytes: u64,
-    /// Messages sent.
-    pub messages: u64,
-    /// Rounds: the length of the longest chain of messages that had to wait for each other.
-    pub rounds: u64,
-    /// Words drawn from the keys shared with the others.
-    pub drawn: u64,
-    /// Multiplications inside of local matrix products and convolutions.
-    pub multiplications: u64,
 }
 
 /// Bytes of the header of a message: length, label, logical time.
@@ -138,14 +126,18 @@ pub struct Session {
     nodes_run: RefCell<HashSet<u32>>,
     inbox: RefCell<HashMap<(PartyId, Label), Message>>,
     /// Messages and bytes of each peer in the inbox.
-    waiting: [Cell<(usize, usize)>; 3],
-    outbox: RefCell<[BytesMut; 3]>,
+    waiting: Box<[Cell<(usize, usize)>]>,
+    outbox: RefCell<Box<[BytesMut]>>,
     /// Bytes of the last frame to each party.
-    frame: [Cell<usize>; 3],
+    frame: Box<[Cell<usize>]>,
+    /// How tensors are cut into chunks.
+    cut: Cell<Cut>,
     cost: Cell<Cost>,
     pub(crate) window: Cell<usize>,
     pub(crate) clock: Cell<u32>,
     pub(crate) peak: Cell<u32>,
+    /// The longest chain of messages for one correlation.
+    pub(crate) offline_peak: Cell<u32>,
     /// The peer that the last blocked strand waits for.
     pub(crate) blocked_on: Cell<Option<PartyId>>,
 }
@@ -163,6 +155,7 @@ impl Session {
     /// A session over agreed keys ([`crate::keys::agree`]).
     #[must_use]
     pub fn new(net: Arc<dyn Transport>, prss: Prss, kernels: Arc<dyn Kernels>) -> Self {
+        let parties = prss.parties();
         Self {
             net,
             prss,
@@ -176,13 +169,15 @@ impl Session {
             around_check: Cell::new(None),
             nodes_run: RefCell::default(),
             inbox: RefCell::default(),
-            waiting: Default::default(),
-            outbox: RefCell::default(),
-            frame: Default::default(),
+            waiting: vec![Cell::default(); parties].into(),
+            outbox: RefCell::new(vec![BytesMut::new(); parties].into()),
+            frame: vec![Cell::default(); parties].into(),
+            cut: Cell::new(Cut::of(parties)),
             cost: Cell::default(),
             window: Cell::new(WINDOW),
             clock: Cell::new(0),
             peak: Cell::new(0),
+            offline_peak: Cell::new(0),
             blocked_on: Cell::new(None),
         }
     }
@@ -193,16 +188,33 @@ impl Session {
         self.net.me()
     }
 
+    /// The number of parties.
+    #[must_use]
+    pub fn parties(&self) -> usize {
+        self.prss.parties()
+    }
+
     /// The party after this one.
     #[must_use]
     pub fn next(&self) -> PartyId {
-        (self.me() + 1) % 3
+        (self.me() + 1) % self.parties()
     }
 
     /// The party before this one.
     #[must_use]
     pub fn prev(&self) -> PartyId {
-        (self.me() + 2) % 3
+        (self.me() + self.parties() - 1) % self.parties()
+    }
+
+    /// Cuts tensors in this way from now on. All parties of a session do so at the same place.
+    pub fn set_cut(&self, cut: Cut) {
+        self.cut.set(cut);
+    }
+
+    /// The chunks of a tensor of `n` elements in this session.
+    #[must_use]
+    pub fn chunks(&self, n: usize) -> Vec<Chunk> {
+        self.cut.get().chunks(n)
     }
 
     /// Kernels for local bilinear maps.
@@ -220,10 +232,10 @@ impl Session {
     /// What the session has cost this party so far.
     #[must_use]
     pub fn cost(&self) -> Cost {
-        Cost {
-            rounds: u64::from(self.clock.get()),
-            ..self.cost.get()
-        }
+        let mut cost = self.cost.get();
+        cost.rounds = u64::from(self.clock.get());
+        cost.offline.rounds = u64::from(self.offline_peak.get());
+        cost
     }
 
     /// Chunks in flight at once, at least 1. It bounds memory and how far a dealer runs ahead (R8).
@@ -261,6 +273,11 @@ impl Session {
             what: "numbers of key renewals",
         })?;
         let limit = self.prss.limited_to();
+        let (have, parties) = (binding.identities.len(), self.parties());
+        if have != parties {
+            let need = "as many identities";
+            return Err(Error::Parties { have, need });
+        }
         self.prss = agree_epoch(&*self.net, binding, epoch)?;
         self.prss.limit(limit);
         self.epoch = epoch;
@@ -379,11 +396,13 @@ impl Session {
         to: PartyId,
         label: Label,
         clock: u32,
+        offline: bool,
         len: usize,
         append: impl FnOnce(&mut BytesMut),
     ) -> Result<()> {
         let full = {
-            let out = &mut self.outbox.borrow_mut()[to];
+            let mut outbox = self.outbox.borrow_mut();
+            let out = outbox.get_mut(to).ok_or(net::Error::NoLink { peer: to })?;
             if out.is_empty() {
                 // Frames of one protocol are about as long as the one before: no growing by copies.
                 out.reserve(self.frame[to].get());
@@ -405,9 +424,15 @@ impl Session {
             out.len() >= FLUSH
         };
         self.count(|cost| {
-            cost.bytes += len as u64;
-            cost.header_bytes += HEADER as u64;
-            cost.messages += 1;
+            if offline {
+                cost.offline.bytes += len as u64;
+                cost.offline.header_bytes += HEADER as u64;
+                cost.offline.messages += 1;
+            } else {
+                cost.bytes += len as u64;
+                cost.header_bytes += HEADER as u64;
+                cost.messages += 1;
+            }
         });
         if full { self.flush_to(to) } else { Ok(()) }
     }
@@ -422,7 +447,7 @@ impl Session {
     }
 
     pub(crate) fn flush(&self) -> Result<()> {
-        (0..3).try_for_each(|to| self.flush_to(to))
+        (0..self.parties()).try_for_each(|to| self.flush_to(to))
     }
 
     /// A message that has arrived, if it has.
@@ -491,6 +516,18 @@ impl Session {
     ) -> Result<()> {
         self.count(|cost| cost.drawn += out.len() as u64);
         self.prss.draw(j % 3, label, purpose, out)
+    }
+
+    /// Fills `out` with what `peer` draws too.
+    pub(crate) fn draw_with(
+        &self,
+        peer: PartyId,
+        label: Label,
+        purpose: Purpose,
+        out: &mut [R64],
+    ) -> Result<()> {
+        self.count(|cost| cost.drawn += out.len() as u64);
+        self.prss.draw_with(peer, label, purpose, out)
     }
 
     /// Σ f(xᵢ, yᵢ) by this party's kernels, counted.

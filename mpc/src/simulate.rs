@@ -17,7 +17,7 @@ pub fn simulate<T: Send>(
     let binding = Binding {
         session: [0; 32],
         program: [0; 32],
-        identities: [[0; 32], [1; 32], [2; 32]],
+        identities: (0..nets.len()).map(|k| [k as u8; 32]).collect(),
     };
     let kernels: Arc<dyn Kernels> = Arc::from(kernels::cpu());
     std::thread::scope(|scope| {
@@ -51,13 +51,14 @@ pub fn simulate_seeded<T: Send>(
 ) -> Vec<T> {
     use crate::prss::Prss;
     let kernels: Arc<dyn Kernels> = Arc::from(kernels::cpu());
+    let parties = nets.len();
     std::thread::scope(|scope| {
         let run = |net: Arc<dyn Transport>| {
             let (program, kernels) = (&program, Arc::clone(&kernels));
             scope.spawn(move || {
                 program(Session::new(
                     Arc::clone(&net),
-                    Prss::from_seed(net.me(), seed),
+                    Prss::from_seed_among(parties, net.me(), seed),
                     kernels,
                 ))
             })
@@ -74,7 +75,14 @@ pub fn simulate_seeded<T: Send>(
 #[cfg(any(test, feature = "test-util"))]
 #[must_use]
 pub fn mem() -> Vec<Arc<dyn Transport>> {
-    crate::net::MemNet::mesh(3)
+    mem_of(3)
+}
+
+/// A mesh of any number of parties in memory, as trait objects.
+#[cfg(any(test, feature = "test-util"))]
+#[must_use]
+pub fn mem_of(parties: usize) -> Vec<Arc<dyn Transport>> {
+    crate::net::MemNet::mesh(parties)
         .into_iter()
         .map(|n| Arc::new(n) as Arc<dyn Transport>)
         .collect()

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
 
-use crate::chunk::{Chunk, MAX_CHUNKS, chunks};
+use crate::chunk::{Chunk, MAX_CHUNKS};
 use crate::prss::Purpose;
 use crate::session::{Label, Session};
 use crate::{Error, PartyId, R64, Result};
@@ -45,6 +45,8 @@ pub struct Strand<'s> {
     base: Label,
     gate: Cell<u16>,
     clock: Cell<u32>,
+    /// The logical time of the correlation that is being made, if one is.
+    offline: Cell<Option<u32>>,
 }
 
 impl<'s> Strand<'s> {
@@ -114,6 +116,48 @@ impl<'s> Strand<'s> {
         Ok(out)
     }
 
+    /// Fills `out` with words of F(k, label, purpose) for the key with `peer`, which draws the same.
+    ///
+    /// # Errors
+    /// The key's blocks are used up, or there is no such peer.
+    pub fn draw_with_into(
+        &self,
+        peer: PartyId,
+        label: Label,
+        purpose: Purpose,
+        out: &mut [R64],
+    ) -> Result<()> {
+        self.session.draw_with(peer, label, purpose, out)
+    }
+
+    /// `n` words of F(k, label, purpose) for the key with `peer`, which draws the same.
+    ///
+    /// # Errors
+    /// The key's blocks are used up, or there is no such peer.
+    pub fn draw_with(
+        &self,
+        peer: PartyId,
+        label: Label,
+        purpose: Purpose,
+        n: usize,
+    ) -> Result<Vec<R64>> {
+        let mut out = vec![R64::default(); n];
+        self.draw_with_into(peer, label, purpose, &mut out)?;
+        Ok(out)
+    }
+
+    /// Runs `making`, which makes a correlation that depends on nobody's data: what it sends is counted as [`crate::session::Offline`], and
+    /// its rounds from the start, since all correlations can be made at once and before. What it needs itself may be
+    /// made inside of it in the same way.
+    pub async fn offline<T>(&self, making: impl Future<Output = T>) -> T {
+        let around = self.offline.replace(Some(0));
+        let made = making.await;
+        let inside = self.offline.get();
+        self.offline
+            .set(around.map(|time| inside.map_or(time, |inside| time.max(inside))));
+        made
+    }
+
     /// Sends a message of gate `label` and of `len` bytes, which `append` puts behind what leaves before it. It never waits for
     /// the receiver.
     ///
@@ -126,7 +170,10 @@ impl<'s> Strand<'s> {
         len: usize,
         append: impl FnOnce(&mut BytesMut),
     ) -> Result<()> {
-        self.session.post(to, label, self.clock.get(), len, append)
+        let offline = self.offline.get();
+        let clock = offline.unwrap_or(self.clock.get());
+        let session = self.session;
+        session.post(to, label, clock, offline.is_some(), len, append)
     }
 
     /// The message of gate `label` from a peer, which must have exactly `len` bytes: sizes are public (R12).
@@ -149,11 +196,17 @@ impl<'s> Strand<'s> {
             );
             return Err(Error::PeerMisbehaved { peer: from, what });
         }
-        self.clock
-            .set(self.clock.get().max(message.clock.saturating_add(1)));
-        self.session
-            .peak
-            .set(self.session.peak.get().max(self.clock.get()));
+        let arrival = message.clock.saturating_add(1);
+        if let Some(time) = self.offline.get() {
+            let time = time.max(arrival);
+            self.offline.set(Some(time));
+            let peak = &self.session.offline_peak;
+            peak.set(peak.get().max(time));
+        } else {
+            self.clock.set(self.clock.get().max(arrival));
+            let peak = &self.session.peak;
+            peak.set(peak.get().max(self.clock.get()));
+        }
         Ok(message.body)
     }
 }
@@ -170,6 +223,7 @@ impl Session {
             },
             gate: Cell::new(0),
             clock: Cell::new(self.clock.get()),
+            offline: Cell::new(None),
         }
     }
 
@@ -203,7 +257,7 @@ impl Session {
         mut sink: impl FnMut(Chunk, T) -> Result<()>,
     ) -> Result<()> {
         let base = self.begin_pass()?;
-        let all = chunks(n);
+        let all = self.chunks(n);
         if all.len() > MAX_CHUNKS {
             return Err(Error::Exhausted {
                 what: "chunk numbers",

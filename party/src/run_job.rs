@@ -312,7 +312,7 @@ fn attend(
     )?));
     cancel.watch(tls);
 
-    let mut identities = [[0; 32]; 3];
+    let mut identities = vec![[0; 32]; 3];
     for (identity, name) in identities.iter_mut().zip(&job.compute) {
         *identity = *party.roster.member(name)?.fingerprint().as_bytes();
     }

@@ -148,7 +148,7 @@ pub(super) fn child(args: &ChildArgs) -> Result<()> {
     let peers = peers(&roster, args.me, &heard()?)?;
     end_with_stdin();
     let net = Arc::new(connector.connect(session, args.me, &peers)?);
-    let mut identities = [[0; 32]; 3];
+    let mut identities = vec![[0; 32]; 3];
     for (name, identity) in NAMES.iter().zip(&mut identities) {
         *identity = *roster.member(name)?.fingerprint().as_bytes();
     }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::Strand;
-use crate::simulate::{mem, simulate};
+use crate::simulate::{mem, mem_of, simulate};
 
 /// One message of one run, from each party to the next.
 fn run(session: &Session) -> Result<()> {
@@ -82,7 +82,7 @@ fn runs_begin_anew_with_new_keys() {
     let binding = Binding {
         session: [1; 32],
         program: [2; 32],
-        identities: [[3; 32], [4; 32], [5; 32]],
+        identities: vec![[3; 32], [4; 32], [5; 32]],
     };
     let results = simulate(mem(), |mut session| {
         session.limit_runs(4);
@@ -97,4 +97,67 @@ fn runs_begin_anew_with_new_keys() {
         }
     });
     assert!(results.into_iter().all(|r| r.is_ok()));
+}
+
+/// Two and five parties run what three do; chunks are cut as few as can be.
+#[test]
+fn any_number_of_parties_runs_a_program() {
+    for n in [2, 5] {
+        let results = simulate(mem_of(n), |session| {
+            run(&session).unwrap();
+            (session.parties(), session.cost().messages)
+        });
+        assert_eq!(results.len(), n);
+        for result in results {
+            assert_eq!(result.unwrap(), (n, 1));
+        }
+    }
+}
+
+/// What is sent for correlations is counted apart, nested ones before what needs them; the rest goes on from where it was.
+#[test]
+fn correlations_are_counted_apart() {
+    async fn round(strand: &Strand<'_>, len: usize) -> Result<()> {
+        let (s, label) = (strand.session(), strand.next_gate()?);
+        strand.send(s.next(), label, len, |out| out.put_bytes(0, len))?;
+        strand.recv(s.prev(), label, len).await.map(|_| ())
+    }
+    let costs = simulate(mem_of(2), |session| {
+        session.begin_run().unwrap();
+        let gate = async |strand: Strand<'_>| {
+            round(&strand, 1).await?;
+            for _ in 0..2 {
+                let making = async {
+                    round(&strand, 10).await?;
+                    let inside = async {
+                        round(&strand, 10).await?;
+                        round(&strand, 10).await?;
+                        round(&strand, 10).await
+                    };
+                    strand.offline(inside).await?;
+                    round(&strand, 10).await
+                };
+                strand.offline(making).await?;
+            }
+            round(&strand, 1).await
+        };
+        session.fan_out(1, gate).unwrap();
+        session.cost()
+    });
+    for cost in costs {
+        let want = Cost {
+            bytes: 2,
+            header_bytes: 2 * HEADER as u64,
+            messages: 2,
+            rounds: 2,
+            offline: Offline {
+                bytes: 100,
+                header_bytes: 10 * HEADER as u64,
+                messages: 10,
+                rounds: 4,
+            },
+            ..Cost::default()
+        };
+        assert_eq!(cost.unwrap(), want);
+    }
 }

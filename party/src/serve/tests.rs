@@ -148,7 +148,7 @@ impl Setup {
                     binding: &Binding {
                         session: session.0,
                         program: [3; 32],
-                        identities: [[0; 32], [1; 32], [2; 32]],
+                        identities: vec![[0; 32], [1; 32], [2; 32]],
                     },
                     terms: &terms,
                     keys,

@@ -59,7 +59,7 @@ fn session_over(
     let binding = Binding {
         session: [1; 32],
         program: [2; 32],
-        identities: [[3; 32], [4; 32], [5; 32]],
+        identities: vec![[3; 32], [4; 32], [5; 32]],
     };
     let names = job.parties();
     let trio = Trio::new([names[0], names[1], names[2]]);

@@ -52,6 +52,7 @@ pub(super) fn surfaced(e: Error, what: &str, me: PartyId) -> Error {
         | Error::Exhausted { .. }
         | Error::Reuse { .. }
         | Error::KeysWiped
+        | Error::Parties { .. }
         | Error::Randomness(_) => return e,
     };
     Error::CheckFailed {
