@@ -1,8 +1,10 @@
 //! Secure computation protocols, one folder each. A file is named after its functionality.
 
 pub mod circuits;
+mod compiled;
 pub mod copies;
 pub mod cost;
+pub mod derived;
 mod local;
 pub mod malicious;
 pub mod release;
@@ -10,6 +12,7 @@ pub mod rep3;
 mod replicated;
 #[cfg(feature = "suite")]
 pub mod suite;
+mod trees;
 
 pub use circuits::BooleanEngine;
 pub use release::Release;

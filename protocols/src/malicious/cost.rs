@@ -22,10 +22,11 @@ use super::engine::{VERIFY_EVERY, precision, reshare, salts_of};
 use super::input::input;
 use super::log::{Entry, Log};
 use super::pair::Pair;
-use super::program::{Compiler, Register};
+use super::program::Register;
 use super::proof::Lengths;
 use super::settings;
 use super::value::failed;
+use crate::compiled::Compiler;
 use crate::cost::{self, Term, Wires, arrive};
 use crate::release::SALT;
 use crate::rep3::Forecast;
@@ -304,20 +305,21 @@ impl cost::Prices for Prices {
 
     fn map(&mut self, program: &Program, n: usize) -> Result<()> {
         self.ready();
-        let compiled = self.compiler.compile(program, self.rounding)?;
+        let compiled = self.compiler.compile(program)?;
         let mut bits = vec![false; program.inputs()];
         for instr in &program.code {
             if let Instr::InputBit(i) = instr {
                 bits[*i] = true;
             }
         }
+        let rounding = self.rounding;
         self.pass(n, async |c| {
             let register = |&bit: &bool| match bit {
                 true => Register::Bit(zeros(c.len().div_ceil(64))),
                 false => Register::Number(zeros(c.len())),
             };
             let inputs: Vec<Register> = bits.iter().map(register).collect();
-            compiled.run(c, &inputs).await.map(drop)
+            compiled.run(c, rounding, &inputs).await.map(drop)
         })?;
         self.bound();
         Ok(())

@@ -90,7 +90,7 @@ impl Engine for MaliciousEngine {
             .first()
             .map(|x| x.shape().to_vec())
             .unwrap_or_default();
-        let compiled = self.compiler.compile(program, self.rounding)?;
+        let compiled = self.compiler.compile(program)?;
         if let Some(other) = inputs.iter().find(|x| x.shape() != shape) {
             return Err(Error::Shape {
                 op: program.name,
@@ -101,9 +101,10 @@ impl Engine for MaliciousEngine {
         let me = self.session.me();
         let arguments = arguments(program, inputs, self.id, me)?;
         let mut outputs: Vec<Option<Output>> = program.outputs.iter().map(|_| None).collect();
+        let rounding = self.rounding;
         let run = async |c: &Circuit<'_>| {
             let registers: Vec<Register> = arguments.iter().map(|x| x.part(c)).collect();
-            compiled.run(c, &registers).await
+            compiled.run(c, rounding, &registers).await
         };
         let n = shape.iter().product();
         for_each_chunk(&self.session, &self.log, n, run, |chunk, registers| {
