@@ -171,7 +171,7 @@ impl<'s> Strand<'s> {
         append: impl FnOnce(&mut BytesMut),
     ) -> Result<()> {
         let offline = self.offline.get();
-        let clock = offline.unwrap_or(self.clock.get());
+        let clock = offline.unwrap_or_else(|| self.clock.get());
         let session = self.session;
         session.post(to, label, clock, offline.is_some(), len, append)
     }

@@ -57,9 +57,9 @@ impl<'s, P: Primitives> Circuit<'s, P> {
         self.len().div_ceil(64)
     }
 
-    /// All parties, in order.
+    /// All parties that compute, in order.
     pub(super) fn parties(&self) -> Vec<PartyId> {
-        (0..self.strand.session().parties()).collect()
+        (0..self.protocol.parties(self.strand.session())).collect()
     }
 
     /// The sharing of words that everybody knows. No communication.

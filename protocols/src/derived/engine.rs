@@ -106,10 +106,10 @@ impl<P: Primitives> DerivedEngine<P> {
         shape: &[usize],
         x: Option<&ArrayD<f64>>,
     ) -> Result<Value> {
-        if owner >= self.session.parties() {
+        let parties = self.protocol.parties(&self.session);
+        if owner >= parties {
             return Err(Error::Invalid(format!(
-                "party {owner} is to give an input, of {} parties",
-                self.session.parties()
+                "party {owner} is to give an input, of {parties} parties that compute"
             )));
         }
         let mine = self.session.me() == owner;

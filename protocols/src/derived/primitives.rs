@@ -34,6 +34,11 @@ pub trait Primitives: Sized {
     /// A short name, for reports and errors.
     fn name(&self) -> &'static str;
 
+    /// How many parties compute: the first of the session. Others may help, by dealing for instance.
+    fn parties(&self, session: &Session) -> usize {
+        session.parties()
+    }
+
     /// Of each component that this party holds of any sharing, whether a number that everybody knows stands in it: the
     /// sharing of a public 1. Its length is the number of components; over GF(2) it is the same.
     fn one(&self, session: &Session) -> Vec<bool>;
