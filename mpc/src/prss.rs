@@ -45,6 +45,8 @@ pub enum Purpose {
     Salt = 12,
     /// One party's part of a correlation that a dealer completes.
     Correlation = 13,
+    /// The root of a key of a distributed comparison function.
+    Root = 14,
 }
 
 /// Blocks drawn from one key at most (R2). A session that needs more renews its keys

@@ -15,7 +15,7 @@ use bytes::{Bytes, BytesMut};
 use crate::chunk::{Chunk, MAX_CHUNKS};
 use crate::prss::Purpose;
 use crate::session::{Label, Session};
-use crate::{Error, PartyId, R64, Result};
+use crate::{Error, Hash, PartyId, R64, Result};
 
 /// What this party is for a chunk. With dealer D: A = P_{D+1}, B = P_{D+2}.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,6 +156,12 @@ impl<'s> Strand<'s> {
         self.offline
             .set(around.map(|time| inside.map_or(time, |inside| time.max(inside))));
         made
+    }
+
+    /// A one-way function of its own for gate `label`: its public key is the address of the gate's roots.
+    #[must_use]
+    pub fn hash(&self, label: Label) -> Hash {
+        Hash::new(&label.address(Purpose::Root).to_be_bytes())
     }
 
     /// Sends a message of gate `label` and of `len` bytes, which `append` puts behind what leaves before it. It never waits for

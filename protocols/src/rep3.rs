@@ -25,6 +25,7 @@ mod compare;
 pub mod contribute;
 mod convert;
 mod cost;
+mod dcf;
 mod engine;
 mod equal;
 mod exact;

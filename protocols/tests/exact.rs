@@ -53,6 +53,7 @@ fn equality_is_exact_and_costs_31_6_bytes() {
         (Depth::Three, 5, 253.0),
         (Depth::Two, 4, 305.0),
         (Depth::One, 3, 1793.0),
+        (Depth::Dcf, 2, 2.0 * 128.0 * 58.0 + 2.0),
     ] {
         let p = as_number(unary(Instr::Zero(0)));
         let r = run(16, depth, std::slice::from_ref(&x), map(p));

@@ -17,7 +17,7 @@ use tacit_mpc::session::parse_frame;
 use tacit_mpc::simulate::{simulate, simulate_seeded};
 use tacit_mpc::{Error, Label, Session};
 use tacit_nn::{Engine, program};
-use tacit_protocols::rep3::Rep3Engine;
+use tacit_protocols::rep3::{Depth, Rep3Engine};
 
 /// Kill each party at each of its messages: the others fail with an error that names it, none hangs, and the next session has
 /// other keys, so no address can mask two byte strings.
@@ -248,6 +248,64 @@ fn r12_wrong_lengths_labels_and_garbage_end_the_session_and_name_the_peer() {
         assert!(
             said[0].contains("party 1") || said[2].contains("party 1"),
             "{name}: {said:?}"
+        );
+    }
+}
+
+/// A bit flipped in any one message, whatever the variant of the comparison: a wrong result at most, which semi-honest parties do
+/// not notice. Nobody fails, and nobody waits for anything.
+#[test]
+fn a_flipped_bit_of_any_variant_of_a_comparison_is_a_wrong_result_at_most() {
+    let x = reals(&[5], 5);
+    for depth in Depth::ALL {
+        let run = |at: usize| -> (usize, Vec<ArrayD<f64>>) {
+            let seen = Arc::new(AtomicUsize::new(0));
+            let nets = MemNet::mesh_with_deadline(3, Duration::from_secs(20));
+            let nets = nets.into_iter().map(|net| {
+                let seen = Arc::clone(&seen);
+                // The messages of one party in the order in which it sends them.
+                let flips = net.me() == at % 3;
+                Arc::new(Tamper::new(net, move |_, frame| {
+                    let mut out = BytesMut::new();
+                    for (label, clock, body) in parse_frame(frame).unwrap() {
+                        let mut body = body.to_vec();
+                        if flips && seen.fetch_add(1, Ordering::Relaxed) == at / 3 {
+                            body[0] ^= 1;
+                        }
+                        out.extend_from_slice(&message(label, clock, &body));
+                    }
+                    vec![out.freeze()]
+                })) as Arc<dyn Transport>
+            });
+            let opened = simulate_seeded(nets.collect(), 3, |session| {
+                let mut e = Rep3Engine::with_depth(session, 18, depth).unwrap();
+                let x = e.trivial(&x).unwrap();
+                e.begin_run().unwrap();
+                let y = e.map(&program::negative(), &[&x]).unwrap();
+                e.reveal(&y[0]).unwrap()
+            });
+            (seen.load(Ordering::Relaxed), opened)
+        };
+        let (_, right) = run(3 * 1000);
+        assert!(right.iter().all(|y| {
+            y.iter()
+                .zip(&x)
+                .all(|(y, x)| *y == f64::from(u8::from(*x < 0.0)))
+        }));
+        let (mut tried, mut wrong) = (0, 0);
+        for party in 0..3 {
+            for at in 0.. {
+                let (messages, opened) = run(3 * at + party);
+                if at >= messages {
+                    break;
+                }
+                tried += 1;
+                wrong += usize::from(opened != right);
+            }
+        }
+        assert!(
+            tried > 8 && wrong > tried / 4,
+            "{depth:?}: {wrong} of {tried}"
         );
     }
 }

@@ -96,6 +96,7 @@ fn comparison_is_exact_at_every_edge_and_costs_what_the_specification_says() {
         (Depth::Three, 5, 334.0),
         (Depth::Two, 4, 398.0),
         (Depth::One, 3, 1928.0),
+        (Depth::Dcf, 2, 2.0 * 128.0 * 57.0 + 3.0),
     ] {
         let mut p = Program::new("sign");
         let input = p.push(Instr::Input(0));
@@ -145,6 +146,7 @@ fn relu_costs_73_75_bytes_and_six_rounds() {
         (Depth::Three, 6, 334.0),
         (Depth::Two, 5, 398.0),
         (Depth::One, 4, 1928.0),
+        (Depth::Dcf, 3, 2.0 * 128.0 * 57.0 + 3.0),
     ] {
         let mut relu = program::relu();
         relu.outputs.truncate(1);

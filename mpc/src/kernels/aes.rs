@@ -1,4 +1,5 @@
-//! AES-128 in counter mode, four blocks a vector: what the pseudo-random stream is made of where the processor has VAES.
+//! AES-128, four blocks a vector, where the processor has VAES: the pseudo-random stream in counter mode, and the one-way
+//! function of `hash.rs`.
 //!
 //! The library's cipher takes blocks from memory and puts them back; here counters are made and encrypted in registers. Keys are
 //! expanded as FIPS 197, section 5.2, says, by the instruction for it. Time depends on the length alone.
@@ -6,14 +7,16 @@
 use std::arch::x86_64::{
     __m128i, __m512i, _mm_aeskeygenassist_si128, _mm_loadu_si128, _mm_set_epi8, _mm_setzero_si128,
     _mm_shuffle_epi32, _mm_slli_si128, _mm_storeu_si128, _mm_xor_si128, _mm512_add_epi64,
-    _mm512_aesenc_epi128, _mm512_aesenclast_epi128, _mm512_broadcast_i32x4, _mm512_set_epi64,
-    _mm512_shuffle_epi8, _mm512_storeu_si512, _mm512_xor_si512,
+    _mm512_aesenc_epi128, _mm512_aesenclast_epi128, _mm512_broadcast_i32x4, _mm512_loadu_si512,
+    _mm512_set_epi64, _mm512_shuffle_epi8, _mm512_storeu_si512, _mm512_xor_si512,
 };
 
 use zeroize::Zeroize;
 
 /// Words that are encrypted together: eight vectors.
 const WORDS: usize = 64;
+/// The blocks in them.
+const BLOCKS: usize = WORDS / 2;
 const ROUNDS: usize = 10;
 
 /// The round keys of a key, in memory that is wiped.
@@ -42,6 +45,16 @@ impl RoundKeys {
         // SAFETY: `new` has checked for the instructions.
         unsafe { fill(&self.0, counter, groups) };
         groups.len() * WORDS
+    }
+}
+
+impl RoundKeys {
+    /// x ← E(x) ⊕ x for whole groups of 32 blocks (words least significant byte first); the number of blocks done.
+    pub(crate) fn compress(&self, blocks: &mut [u128]) -> usize {
+        let groups = blocks.as_chunks_mut::<BLOCKS>().0;
+        // SAFETY: `new` has checked for the instructions.
+        unsafe { compress(&self.0, groups) };
+        groups.len() * BLOCKS
     }
 }
 
@@ -95,11 +108,7 @@ fn step(mut k: __m128i, assist: __m128i) -> __m128i {
 
 #[target_feature(enable = "avx512f,avx512bw,vaes")]
 fn fill(keys: &[[u8; 16]; ROUNDS + 1], counter: u128, out: &mut [[u64; WORDS]]) {
-    let mut k = [_mm512_broadcast_i32x4(_mm_setzero_si128()); ROUNDS + 1];
-    for (k, key) in k.iter_mut().zip(keys) {
-        // SAFETY: a round key has the 16 bytes that are loaded.
-        *k = _mm512_broadcast_i32x4(unsafe { _mm_loadu_si128(key.as_ptr().cast()) });
-    }
+    let k = broadcast(keys);
     // A lane holds the lower half of its counter above and the upper half below, and is reversed byte by byte within halves.
     let high = ((counter >> 64) as u64) as i64;
     let low = counter as u64;
@@ -126,6 +135,47 @@ fn fill(keys: &[[u8; 16]; ROUNDS + 1], counter: u128, out: &mut [[u64; WORDS]]) 
             unsafe { _mm512_storeu_si512(words.as_mut_ptr().cast(), block) };
         }
     }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,vaes")]
+fn compress(keys: &[[u8; 16]; ROUNDS + 1], groups: &mut [[u128; BLOCKS]]) {
+    let k = broadcast(keys);
+    for group in groups {
+        let words = group.as_chunks_mut::<4>().0;
+        let mut texts = [k[0]; BLOCKS / 4];
+        for (text, words) in texts.iter_mut().zip(&*words) {
+            // SAFETY: four blocks have the 64 bytes that are loaded.
+            *text = unsafe { _mm512_loadu_si512(words.as_ptr().cast()) };
+        }
+        let mut blocks = texts;
+        for block in &mut blocks {
+            *block = _mm512_xor_si512(*block, k[0]);
+        }
+        for key in &k[1..ROUNDS] {
+            for block in &mut blocks {
+                *block = _mm512_aesenc_epi128(*block, *key);
+            }
+        }
+        for ((block, text), words) in blocks.iter().zip(texts).zip(words) {
+            let block = _mm512_aesenclast_epi128(*block, k[ROUNDS]);
+            // SAFETY: four blocks have the 64 bytes that are stored.
+            unsafe {
+                _mm512_storeu_si512(words.as_mut_ptr().cast(), _mm512_xor_si512(block, text));
+            }
+        }
+    }
+}
+
+/// Each round key in all lanes.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn broadcast(keys: &[[u8; 16]; ROUNDS + 1]) -> [__m512i; ROUNDS + 1] {
+    let mut k = [_mm512_broadcast_i32x4(_mm_setzero_si128()); ROUNDS + 1];
+    for (k, key) in k.iter_mut().zip(keys) {
+        // SAFETY: a round key has the 16 bytes that are loaded.
+        *k = _mm512_broadcast_i32x4(unsafe { _mm_loadu_si128(key.as_ptr().cast()) });
+    }
+    k
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use tacit_nn::program::{Instr, sigmoid};
 use tacit_nn::{Error, Result};
 
 use super::bits::{fold_rows, to_bits, to_words, words_of};
+use super::dcf;
 use super::exp::{self, ExpTables};
 use super::held::Words;
 use super::lookup::Prepared;
@@ -104,6 +105,9 @@ pub fn calibrate(kernels: &dyn Kernels, f: u32, clock: &dyn Fn() -> f64) -> Resu
     rates.factor = per(exp::RELATIVE.low_bits(f) as usize * N, &mut || {
         Wrapping(e.exp_lows(&low)[N / 2])
     });
+    rates.hashed = per(dcf::blocks_hashed(BITS) * N, &mut || {
+        dcf::hash_like_a_dealer(&x, BITS)
+    });
     Ok(rates)
 }
 
@@ -154,6 +158,7 @@ mod tests {
             rates.term,
             rates.chosen,
             rates.factor,
+            rates.hashed,
         ];
         // A run takes one look at the clock, so that a rate is what the units of a run make of it.
         for (rate, units) in local.into_iter().zip([
@@ -167,6 +172,7 @@ mod tests {
             4 * 36 * N,
             24 * N,
             20 * N,
+            (4 * (51 - 7) + 2) * N,
         ]) {
             assert!(
                 (rate * units as f64 / 0.001 - 1.0).abs() < 1e-6,

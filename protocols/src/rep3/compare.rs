@@ -7,27 +7,33 @@
 //! c without a masked opening, because c is common to them already; nodes merge (greater, equal) as in the block tree of
 //! Couteau (ACNS 2021) and CrypTFlow2 (Rathee et al., CCS 2020).
 //!
-//! For k = 63: 41.75 bytes in 5 rounds, 49.75 bytes in 4, or 241 bytes in 3 (D's round included).
+//! For k = 63: 41.75 bytes in 5 rounds, 49.75 bytes in 4, 241 bytes in 3, or 1824.4 bytes in 2
+//! (`dcf.rs`); D's round included.
 
 use tacit_mpc::kernels::vectorised;
 use tacit_mpc::{R64, Result, Strand};
 
 use super::bits::{Bitwise, Plane, fold_rows, to_bits, words_of};
+use super::dcf;
 use super::exchange::{deal_bits, separate, swap_bits};
 use super::held::{Held, is_a};
-use super::plan::{Kind, Tree};
+use super::plan::{Kind, Method, Tree};
 use super::polygate::{add_common, evaluate, merge};
 
 /// A subtree on its way: its outputs, once they are there.
 type Outputs = (Held<Plane>, Option<Held<Plane>>);
 
-/// The bit \[x < 0\] for |x| < 2^k, from this party's side of x = c + s, by a tree for k bits.
+/// The bit \[x < 0\] for |x| < 2^k, from this party's side of x = c + s, by a method for k bits.
 pub(crate) async fn negative(
     strand: &Strand<'_>,
     side: &[R64],
     k: u32,
-    tree: &Tree,
+    method: &Method,
 ) -> Result<Held<Plane>> {
+    let tree = match method {
+        Method::Tree(tree) => tree,
+        Method::Dcf => return dcf::negative(strand, side, k).await,
+    };
     // Bit planes of c at A and B; of s at D, which compares with ~s.
     let words = words_of(side.len());
     let mut planes = to_bits(side, k + 1);

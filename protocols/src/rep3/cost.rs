@@ -13,7 +13,7 @@ use tacit_nn::{Program, Result, fixed};
 
 use super::exact::CARRY_DEPTH;
 use super::exp_negative;
-use super::plan::{Choice, Tree};
+use super::plan::{Choice, Method};
 use super::program::Compiler;
 use super::work::{Forecast, Work};
 use crate::cost::{self, Term, arrive};
@@ -165,8 +165,9 @@ impl cost::Prices for Prices {
                     },
                     Instr::Mul(..) => Box::new(move |s| s.rounded_product(f)),
                     Instr::Negative(_, bound) => {
-                        let tree = Tree::cheapest(bound.map_or(63, |b| (b + f).min(63)), depth);
-                        Box::new(move |s| s.negative(&tree))
+                        let bits = bound.map_or(63, |b| (b + f).min(63));
+                        let method = Method::cheapest(bits, depth);
+                        Box::new(move |s| s.negative(bits, &method))
                     }
                     Instr::Select(..) => Box::new(|s| s.select()),
                     Instr::ToArithmetic(_) => Box::new(|s| s.bit_to_number()),
@@ -174,12 +175,12 @@ impl cost::Prices for Prices {
                     Instr::And(..) => Box::new(|s| s.all(1, 2)),
                     Instr::Xor(..) | Instr::Not(_) => Box::new(|_| ()),
                     Instr::Floor(_) => {
-                        let tree = Tree::cheapest(f, CARRY_DEPTH);
-                        Box::new(move |s| s.floor(f, &tree))
+                        let method = Method::cheapest(f, CARRY_DEPTH);
+                        Box::new(move |s| s.floor(f, &method))
                     }
                     Instr::ExpNeg(_) => {
-                        let tree = Tree::cheapest(exp_negative::compared(f), depth);
-                        Box::new(move |s| s.exp_negative(f, &tree))
+                        let method = Method::cheapest(exp_negative::compared(f), depth);
+                        Box::new(move |s| s.exp_negative(f, &method))
                     }
                     Instr::Exp(_) => Box::new(move |s| s.exp(f)),
                     Instr::Table(_, t) => {

@@ -2,12 +2,14 @@
 //!
 //! x = c + s is zero iff c = -s: a comparison of a value that A and B both know with a value that D knows, block by block in
 //! one-time truth tables (`onehot.rs`), then a tree of conjunctions. Semi-honest; exact for every word; nothing leaks.
-//! 31.6 bytes in 5 rounds, 38.1 bytes in 4, or 224.1 bytes in 3, D's round included (protocols-rep3, section 3).
+//! 31.6 bytes in 5 rounds, 38.1 bytes in 4, 224.1 bytes in 3, or
+//! 1856.25 bytes in 2 (`dcf.rs`), D's round included (protocols-rep3, section 3).
 
 use tacit_mpc::{R64, Result, Role, Strand};
 
 use super::bits::{Plane, look_up, to_planes};
 use super::boolean::all;
+use super::dcf;
 use super::exchange::{Halves, deal_planes, swap_planes};
 use super::held::{Held, is_a};
 use super::onehot::{blocks, complete, cut, one, unit_vector};
@@ -16,6 +18,7 @@ use super::plan::Depth;
 /// How many bits the conjunctions of each level take, from the leaves up.
 pub(super) fn radices(depth: Depth) -> &'static [u32] {
     match depth {
+        Depth::Dcf => &[],
         Depth::One => &[9],
         Depth::Two => &[4, 5],
         Depth::Three => &[3, 3, 3],
@@ -29,6 +32,9 @@ pub(super) fn leaves(depth: Depth) -> Vec<(u32, u32)> {
 
 /// The bit \[x = 0\], from this party's side of x = c + s.
 pub(crate) async fn zero(strand: &Strand<'_>, side: &[R64], depth: Depth) -> Result<Held<Plane>> {
+    if depth == Depth::Dcf {
+        return dcf::zero(strand, side).await;
+    }
     let planes = if strand.role() == Role::Dealer {
         let negated: Vec<R64> = side.iter().map(|&s| -s).collect();
         to_planes(&negated, 64)

@@ -11,7 +11,7 @@ use super::bits::{Plane, to_words};
 use super::compare::negative;
 use super::exchange::{Halves, deal_words, swap_words};
 use super::held::{Held, Words, is_a, mask};
-use super::plan::{Depth, Tree};
+use super::plan::{Depth, Method};
 
 const ONE: R64 = Wrapping(1);
 const TWO: R64 = Wrapping(2);
@@ -20,16 +20,16 @@ const TWO: R64 = Wrapping(2);
 pub(super) const CARRY_DEPTH: Depth = Depth::Two;
 
 /// The bit \[a + b >= 2^p\] of p-bit values a at A and B, b at D.
-async fn carry(strand: &Strand<'_>, low: Words, p: u32, tree: &Tree) -> Result<Held<Plane>> {
-    // The sum has p + 1 bits, and its top bit is where a sign would be. A tree has two bits at least.
+async fn carry(strand: &Strand<'_>, low: Words, p: u32, method: &Method) -> Result<Held<Plane>> {
+    // The sum has p + 1 bits, and its top bit is where a sign would be. Trees have two bits at least.
     if p == 1 {
         let doubled: Words = low.iter().map(|&x| x << 1).collect();
-        return negative(strand, &doubled, 2, tree).await;
+        return negative(strand, &doubled, 2, method).await;
     }
-    negative(strand, &low, p, tree).await
+    negative(strand, &low, p, method).await
 }
 
-/// floor(x/2^p) over Z_2^64 from this party's side of x = c + s mod 2^K, for -2^(K-2) <= x < 2^(K-2), by a tree
+/// floor(x/2^p) over Z_2^64 from this party's side of x = c + s mod 2^K, for -2^(K-2) <= x < 2^(K-2), by a method
 /// for p bits, at least two.
 ///
 /// With c', r and w as in T1 (`truncate.rs`), (c' >> p) - (r >> p) + 2^(K-p)·w is too large by b = \[c' mod 2^p < r mod 2^p\].
@@ -40,7 +40,7 @@ pub(crate) async fn truncate_exact(
     side: &[R64],
     k: u32,
     p: u32,
-    tree: &Tree,
+    method: &Method,
 ) -> Result<Held<Words>> {
     debug_assert!(0 < p && p + 2 <= k && k <= 64, "p = {p}, K = {k}");
     let n = side.len();
@@ -54,7 +54,7 @@ pub(crate) async fn truncate_exact(
         .collect();
     // b = [r_low + ~c'_low carries].
     let lows = own.iter().map(|&x| if dealer { x } else { !x } & mask(p));
-    let b = carry(strand, lows.collect(), p, tree).await?;
+    let b = carry(strand, lows.collect(), p, method).await?;
     let top = deal_words(strand, n, e, || {
         own.iter().map(|&r| r >> (k as usize - 1)).collect()
     })
@@ -102,7 +102,7 @@ pub(crate) async fn truncate_exact(
     Ok(y)
 }
 
-/// 2^p·floor(x/2^p) for every word x, by a tree for p bits: what is left of x without its p low bits.
+/// 2^p·floor(x/2^p) for every word x, by a method for p bits: what is left of x without its p low bits.
 ///
 /// x >> p = (c >> p) + (s >> p) + \[c_low + s_low carries\] modulo 2^(64-p), so D deals s >> p and the carry's λ, and A and B
 /// swap the carry, all over Z_2^(64-p). A comparison of p bits and 4·(64 - p) bits, 5 rounds, D's
@@ -111,11 +111,11 @@ pub(crate) async fn floor(
     strand: &Strand<'_>,
     side: &[R64],
     p: u32,
-    tree: &Tree,
+    method: &Method,
 ) -> Result<Held<Words>> {
     let (n, bits, shift) = (side.len(), 64 - p, p as usize);
     let lows = side.iter().map(|&x| x & mask(p)).collect();
-    let b = carry(strand, lows, p, tree).await?;
+    let b = carry(strand, lows, p, method).await?;
     let lambda = b.lambda();
     let dealt = deal_words(strand, 2 * n, bits, || {
         let high = side.iter().map(|&s| s >> shift);
@@ -175,10 +175,10 @@ mod tests {
             let mut x: Vec<i64> = raw.iter().map(|v| v >> (64 - (k - 1))).collect(); // [-2^(k-2), 2^(k-2))
             x[..6].copy_from_slice(&[0, -1, 1, (1 << (k - 2)) - 1, -(1 << (k - 2)), 1 << p]);
             let words: Vec<u64> = x.iter().map(|&x| x as u64).collect();
-            let tree = Tree::cheapest(p.max(2), CARRY_DEPTH);
+            let method = Method::cheapest(p.max(2), CARRY_DEPTH);
             let y = opened(&words, seed, async |strand, held| {
                 let side: Words = held.side().iter().map(|&w| w & mask(k)).collect();
-                truncate_exact(strand, &side, k, p, &tree).await
+                truncate_exact(strand, &side, k, p, &method).await
             });
             for (x, y) in x.iter().zip(y) {
                 prop_assert_eq!(y as i64, x >> p);
@@ -189,8 +189,8 @@ mod tests {
         fn floors_and_zeros_are_exact_for_every_word(p in 8u32..=22, depth in select(&Depth::ALL[..]), seed: u64, raw in prop::collection::vec(any::<u64>(), 400)) {
             let mut x = raw;
             x[..5].copy_from_slice(&[0, u64::MAX, 1 << 63, (1 << 63) - 1, 1 << p]);
-            let tree = Tree::cheapest(p, CARRY_DEPTH);
-            let y = opened(&x, seed, async |strand, held| floor(strand, &held.side(), p, &tree).await);
+            let method = Method::cheapest(p, CARRY_DEPTH);
+            let y = opened(&x, seed, async |strand, held| floor(strand, &held.side(), p, &method).await);
             for (x, y) in x.iter().zip(y) {
                 prop_assert_eq!(y, x >> p << p);
             }
@@ -209,9 +209,9 @@ mod tests {
             let mut x: Vec<i64> = raw.iter().map(|v| v >> (63 - k)).collect(); // [-2^k, 2^k)
             x[..3].copy_from_slice(&[0, -1, 1]);
             let words: Vec<u64> = x.iter().map(|&x| x as u64).collect();
-            let tree = Tree::cheapest(k, depth);
+            let method = Method::cheapest(k, depth);
             let y = opened(&words, seed, async |strand, held| {
-                let bit = negative(strand, &held.side(), k, &tree).await?;
+                let bit = negative(strand, &held.side(), k, &method).await?;
                 to_arithmetic(strand, &bit).await
             });
             for (x, y) in x.iter().zip(y) {

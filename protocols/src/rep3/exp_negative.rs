@@ -25,7 +25,7 @@ use super::exchange::deal_words;
 use super::exp::{ExpTables, Range};
 use super::held::{Held, Words};
 use super::lookup::{finish, split};
-use super::plan::Tree;
+use super::plan::Method;
 use super::rounding::Rounding;
 use super::select_row::{pick, rotate};
 
@@ -57,12 +57,12 @@ pub(super) fn compared(f: u32) -> u32 {
     63 - dropped(f)
 }
 
-/// e^x from this party's side of x = c + s, by a tree for [`compared`] bits.
+/// e^x from this party's side of x = c + s, by a method for [`compared`] bits.
 pub(crate) async fn exp_negative(
     strand: &Strand<'_>,
     t: &ExpTables,
     side: &[R64],
-    tree: &Tree,
+    method: &Method,
     rounding: &Rounding,
 ) -> Result<Held<Words>> {
     let (n, f, range) = (side.len(), t.f, t.range);
@@ -72,7 +72,7 @@ pub(crate) async fn exp_negative(
         .iter()
         .map(|&x| (x - lo) >> dropped(f) as usize)
         .collect();
-    let below = negative(strand, &high, compared(f), tree).await?;
+    let below = negative(strand, &high, compared(f), method).await?;
     let mut parts = split(
         strand,
         side,
@@ -117,9 +117,9 @@ mod tests {
 
     fn exponentials(words: &[u64], f: u32, seed: u64) -> Vec<f64> {
         let tables = ExpTables::new(range(f), f);
-        let tree = Tree::cheapest(compared(f), Depth::Three);
+        let method = Method::cheapest(compared(f), Depth::Three);
         let words = opened(words, seed, async |strand, held| {
-            exp_negative(strand, &tables, &held.side(), &tree, &Rounding::Dithered).await
+            exp_negative(strand, &tables, &held.side(), &method, &Rounding::Dithered).await
         });
         words.into_iter().map(|w| w as i64 as f64).collect()
     }

@@ -285,7 +285,7 @@ pub(crate) mod tests {
     const ROWS_22: u64 = 0x7D98_2EB1_5A2F_14ED;
 
     /// FNV-1a over the bytes of words.
-    pub(in super::super) fn fnv(words: impl Iterator<Item = u64>) -> u64 {
+    pub(crate) fn fnv(words: impl Iterator<Item = u64>) -> u64 {
         words
             .flat_map(u64::to_le_bytes)
             .fold(0xCBF2_9CE4_8422_2325, |h, byte| {

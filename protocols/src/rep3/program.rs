@@ -23,7 +23,7 @@ use super::exp::{self, ExpTables, exp};
 use super::exp_negative::{self, exp_negative};
 use super::held::{Held, Words};
 use super::lookup::{Prepared, evaluate};
-use super::plan::{Choice, Depth, Tree};
+use super::plan::{Choice, Depth, Method};
 use super::rounding::{Rounding, Trees};
 use super::scaled::{Normalised, scaled};
 
@@ -40,16 +40,16 @@ enum Step {
     Linear(Vec<(R64, usize)>, R64),
     Scale(usize, i64, u32),
     Mul(usize, usize),
-    Negative(usize, u32, Rc<Tree>),
+    Negative(usize, u32, Rc<Method>),
     Zero(usize),
     And(usize, usize),
     Xor(usize, usize),
     Not(usize),
-    Floor(usize, Rc<Tree>),
+    Floor(usize, Rc<Method>),
     Select(usize, usize),
     ToArithmetic(usize),
     Exp(usize, Rc<ExpTables>),
-    ExpNegative(usize, Rc<ExpTables>, Rc<Tree>),
+    ExpNegative(usize, Rc<ExpTables>, Rc<Method>),
     Scaled(usize, Rc<Normalised>),
     Table(usize, Rc<Prepared>),
 }
@@ -172,8 +172,8 @@ impl Compiler {
                 Instr::Select(b, r) => Step::Select(*b, *r),
                 Instr::ToArithmetic(b) => Step::ToArithmetic(*b),
                 Instr::ExpNeg(r) => {
-                    let tree = self.trees.get(exp_negative::compared(self.f), depth);
-                    Step::ExpNegative(*r, Rc::clone(&self.exp_negative), tree)
+                    let method = self.trees.get(exp_negative::compared(self.f), depth);
+                    Step::ExpNegative(*r, Rc::clone(&self.exp_negative), method)
                 }
                 Instr::Exp(r) => Step::Exp(*r, Rc::clone(&self.exp)),
                 Instr::Table(r, t) => Step::Table(*r, self.table(t)?),
@@ -226,15 +226,15 @@ impl Compiled {
                 Step::Mul(r, s) => Register::Number(
                     multiply(strand, number(*r), number(*s), self.f, &self.rounding).await?,
                 ),
-                Step::Negative(r, k, tree) => {
-                    Register::Bit(negative(strand, &number(*r).side(), *k, tree).await?)
+                Step::Negative(r, k, method) => {
+                    Register::Bit(negative(strand, &number(*r).side(), *k, method).await?)
                 }
                 Step::Zero(r) => Register::Bit(zero(strand, &number(*r).side(), self.depth).await?),
                 Step::And(a, b) => Register::Bit(and(strand, bit(*a), bit(*b)).await?),
                 Step::Xor(a, b) => Register::Bit(exclusive_or(bit(*a), bit(*b))),
                 Step::Not(b) => Register::Bit(complement(bit(*b).clone())),
-                Step::Floor(r, tree) => {
-                    Register::Number(floor(strand, &number(*r).side(), self.f, tree).await?)
+                Step::Floor(r, method) => {
+                    Register::Number(floor(strand, &number(*r).side(), self.f, method).await?)
                 }
                 Step::Select(b, r) => Register::Number(select(strand, bit(*b), number(*r)).await?),
                 Step::ToArithmetic(b) => {
@@ -247,8 +247,8 @@ impl Compiled {
                 Step::Exp(r, t) => {
                     Register::Number(exp(strand, t, &number(*r).side(), &self.rounding).await?)
                 }
-                Step::ExpNegative(r, t, tree) => Register::Number(
-                    exp_negative(strand, t, &number(*r).side(), tree, &self.rounding).await?,
+                Step::ExpNegative(r, t, method) => Register::Number(
+                    exp_negative(strand, t, &number(*r).side(), method, &self.rounding).await?,
                 ),
                 Step::Table(r, t) => Register::Number(
                     evaluate(strand, t, &number(*r).side(), None, &self.rounding).await?,

@@ -11,21 +11,21 @@ use tacit_mpc::{R64, Result, Strand};
 
 use super::exact::{CARRY_DEPTH, truncate_exact};
 use super::held::{Held, Words};
-use super::plan::{Depth, Tree};
+use super::plan::{Depth, Method};
 use super::truncate::truncate;
 
-/// Comparison trees, each planned once.
+/// Methods of comparisons, each planned once.
 #[derive(Debug, Default)]
-pub(crate) struct Trees(RefCell<HashMap<(u32, Depth), Rc<Tree>>>);
+pub(crate) struct Trees(RefCell<HashMap<(u32, Depth), Rc<Method>>>);
 
 impl Trees {
-    /// The cheapest tree for two or more bits.
-    pub(crate) fn get(&self, bits: u32, depth: Depth) -> Rc<Tree> {
+    /// The cheapest of a depth for two or more bits.
+    pub(crate) fn get(&self, bits: u32, depth: Depth) -> Rc<Method> {
         let mut trees = self.0.borrow_mut();
-        let tree = trees
+        let method = trees
             .entry((bits, depth))
-            .or_insert_with(|| Rc::new(Tree::cheapest(bits, depth)));
-        Rc::clone(tree)
+            .or_insert_with(|| Rc::new(Method::cheapest(bits, depth)));
+        Rc::clone(method)
     }
 }
 
@@ -50,8 +50,8 @@ impl Rounding {
         match self {
             Self::Dithered => truncate(strand, side, k, p).await,
             Self::Exact(trees) => {
-                let tree = trees.get(p.max(2), CARRY_DEPTH);
-                truncate_exact(strand, side, k, p, &tree).await
+                let method = trees.get(p.max(2), CARRY_DEPTH);
+                truncate_exact(strand, side, k, p, &method).await
             }
         }
     }

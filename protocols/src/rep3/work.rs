@@ -27,6 +27,8 @@ pub struct Work {
     pub chosen: u64,
     /// Factors of exponentials, one a bit.
     pub factors: u64,
+    /// Blocks of 128 bits hashed.
+    pub hashed: u64,
     /// Bytes that leave, and that arrive.
     pub bytes: u64,
     /// Messages that leave, and that arrive.
@@ -37,7 +39,7 @@ pub struct Work {
 
 impl Work {
     /// The counts, in the order of [`Rates::seconds`].
-    fn counts(&self) -> [u64; 13] {
+    fn counts(&self) -> [u64; 14] {
         [
             self.drawn,
             self.multiplications,
@@ -49,6 +51,7 @@ impl Work {
             self.terms,
             self.chosen,
             self.factors,
+            self.hashed,
             self.bytes,
             self.messages,
             self.rounds,
@@ -68,6 +71,7 @@ impl AddAssign for Work {
         self.terms += o.terms;
         self.chosen += o.chosen;
         self.factors += o.factors;
+        self.hashed += o.hashed;
         self.bytes += o.bytes;
         self.messages += o.messages;
         self.rounds += o.rounds;
@@ -106,6 +110,8 @@ pub struct Rates {
     pub chosen: f64,
     /// A factor of an exponential.
     pub factor: f64,
+    /// A block hashed, and what is made of it.
+    pub hashed: f64,
     /// A byte, sent or received.
     pub byte: f64,
     /// A message, sent or received.
@@ -129,6 +135,7 @@ impl Rates {
             self.term,
             self.chosen,
             self.factor,
+            self.hashed,
             self.byte,
             self.message,
             self.round,

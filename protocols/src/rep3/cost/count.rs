@@ -8,11 +8,12 @@ use tacit_mpc::chunk::Chunk;
 use tacit_mpc::wire::packed_len;
 
 use super::super::bits::words_of;
+use super::super::dcf;
 use super::super::exact::CARRY_DEPTH;
 use super::super::exp::{self, Range};
 use super::super::exp_negative;
 use super::super::lookup::Prepared;
-use super::super::plan::{Depth, Kind, Tree};
+use super::super::plan::{Depth, Kind, Method};
 use super::super::scaled::Normalised;
 use super::super::scan::{Step, levels};
 use super::super::work::{Forecast, Work};
@@ -163,7 +164,7 @@ impl<'a> Count<'a> {
     pub(super) fn truncate(&mut self, k: u32, p: u32) {
         let (n, e) = (self.n(), p + 64 - k);
         if self.exact {
-            self.negative(&Tree::cheapest(p.max(2), CARRY_DEPTH));
+            self.negative(p.max(2), &Method::cheapest(p.max(2), CARRY_DEPTH));
             self.deal(n, Form::Words(e));
             self.deal(2 * n, Form::Words(64));
             self.all_parties(passed(6 * n as u64));
@@ -225,7 +226,15 @@ impl<'a> Count<'a> {
         }
     }
 
-    pub(super) fn negative(&mut self, tree: &Tree) {
+    pub(super) fn negative(&mut self, bits: u32, method: &Method) {
+        let tree = match method {
+            Method::Tree(tree) => tree,
+            Method::Dcf => {
+                self.function_keys(bits);
+                self.deal(1, Form::Planes);
+                return self.swap(1, Form::Planes);
+            }
+        };
         let words = words_of(self.n()) as u64;
         let (mut dealt, mut swapped, mut looked_up) = (0, 0, 0);
         tree.leaves(Kind::Greater, &mut |kind, m| {
@@ -247,6 +256,21 @@ impl<'a> Count<'a> {
         }
     }
 
+    /// Keys of a distributed comparison or point function, and their evaluation.
+    fn function_keys(&mut self, bits: u32) {
+        let (n, (d, a, b)) = (self.n(), self.roles());
+        self.gate += 1;
+        let now = self.wires.clock[d];
+        self.wires.draw(d, 4 * n);
+        self.dealer(hashed(dcf::blocks_hashed(bits) * n));
+        for to in [b, a] {
+            self.wires.draw(to, 2 * n);
+            self.work(to, hashed(dcf::words_sent(bits) * n));
+            self.wires
+                .message(d, to, now, 16 * dcf::words_sent(bits) * n);
+        }
+    }
+
     /// Polynomials that are evaluated together.
     fn nodes(&mut self, nodes: Nodes) {
         let words = words_of(self.n()) as u64;
@@ -264,6 +288,10 @@ impl<'a> Count<'a> {
     }
 
     pub(super) fn zero(&mut self, depth: Depth) {
+        if depth == Depth::Dcf {
+            self.function_keys(64);
+            return self.swap(1, Form::Planes);
+        }
         let leaves = equal::leaves(depth);
         let rows: usize = leaves.iter().map(|(_, m)| (1 << m) - 1).sum();
         let words = words_of(self.n()) as u64;
@@ -278,9 +306,9 @@ impl<'a> Count<'a> {
         }
     }
 
-    pub(super) fn floor(&mut self, p: u32, tree: &Tree) {
+    pub(super) fn floor(&mut self, p: u32, method: &Method) {
         let (n, bits) = (self.n(), 64 - p);
-        self.negative(tree);
+        self.negative(p, method);
         self.all_parties(transposed(n));
         self.all_parties(passed(6 * n as u64));
         self.deal(2 * n, Form::Words(bits));
@@ -401,11 +429,11 @@ impl<'a> Count<'a> {
         self.exponential(exp::RELATIVE, f, (exp::RELATIVE.cells(), 64));
     }
 
-    pub(super) fn exp_negative(&mut self, f: u32, tree: &Tree) {
+    pub(super) fn exp_negative(&mut self, f: u32, method: &Method) {
         let range = exp_negative::range(f);
         let dealt = 2 * range.cells();
         self.all_parties(passed(self.n() as u64));
-        self.negative(tree);
+        self.negative(exp_negative::compared(f), method);
         // The bit as masks, and what it leaves of the rows.
         self.all_parties(transposed(self.n()));
         self.dealer(passed((dealt * self.n()) as u64));
@@ -491,6 +519,13 @@ pub(super) fn passed(words: u64) -> Work {
 fn combined(words: u64) -> Work {
     Work {
         combined: words,
+        ..Work::default()
+    }
+}
+
+fn hashed(blocks: usize) -> Work {
+    Work {
+        hashed: blocks as u64,
         ..Work::default()
     }
 }
