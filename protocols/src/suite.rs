@@ -19,6 +19,7 @@ mod functions;
 mod graphs;
 mod network;
 mod numbers;
+mod primitives;
 pub mod random;
 mod replicated;
 
@@ -36,6 +37,7 @@ pub use functions::*;
 pub use graphs::*;
 pub use network::*;
 pub use numbers::*;
+pub use primitives::*;
 pub use replicated::{MALICIOUS, REP3, ThreeParties};
 
 /// Fractional bits of the suite.
