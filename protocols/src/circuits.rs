@@ -1,4 +1,5 @@
-//! Boolean circuits on replicated shares of bits, x = x_0 ⊕ x_1 ⊕ x_2 with P_i holding x_i and x_{i+1}.
+//! Boolean circuits on shares of bits; here on replicated ones, x = x_0 ⊕ x_1 ⊕ x_2 with P_i holding x_i and x_{i+1}, and for
+//! any protocol of primitives in [`crate::derived`].
 //!
 //! "Exclusive or" and "not" are local. A conjunction is the multiplication of Araki et al. (CCS 2016) over GF(2), by either
 //! engine: z_i = x_i y_i ⊕ x_i y_{i+1} ⊕ x_{i+1} y_i ⊕ a_i ⊕ a_{i+1} goes to P_{i-1}, one bit a party. All conjunctions of a depth
@@ -13,6 +14,7 @@ use tacit_mpc::{Chunk, PartyId, Purpose, Session, Strand};
 use tacit_nn::{Error, Result};
 
 use crate::malicious::pair::{Bits, Pair, joint};
+use crate::trees::BitShares;
 
 /// An engine that runs Boolean circuits.
 ///
@@ -50,10 +52,10 @@ pub trait BooleanEngine {
 
 /// Shared planes, cut into chunks of instances.
 #[derive(Clone)]
-pub(crate) struct Planes {
+pub(crate) struct Planes<B = Bits> {
     pub(crate) instances: usize,
     pub(crate) width: usize,
-    chunks: Vec<(Chunk, Vec<Bits>)>,
+    chunks: Vec<(Chunk, Vec<B>)>,
 }
 
 /// The planes of a chunk one after the other, at their owner.
@@ -83,14 +85,14 @@ impl Local for OfChunk {
     }
 }
 
-impl Planes {
+impl<B: Clone> Planes<B> {
     /// Shares planes, given at their owner, as `chunks` does it with the bits of each chunk.
     pub(crate) fn share(
         instances: usize,
         width: usize,
         planes: Option<&[Vec<u64>]>,
         mine: bool,
-        chunks: impl FnOnce(&PartOf<'_>) -> tacit_mpc::Result<Vec<(Chunk, Vec<Bits>)>>,
+        chunks: impl FnOnce(&PartOf<'_>) -> tacit_mpc::Result<Vec<(Chunk, Vec<B>)>>,
     ) -> Result<Self> {
         if mine != planes.is_some() {
             return Err(Error::Invalid(
@@ -142,7 +144,7 @@ impl Planes {
     pub(crate) fn outputs(
         plan: &Plan,
         instances: usize,
-        chunks: Vec<(Chunk, Vec<Vec<Bits>>)>,
+        chunks: Vec<(Chunk, Vec<Vec<B>>)>,
     ) -> Vec<Self> {
         let widths = plan.outputs().iter();
         let mut all: Vec<Self> = widths
@@ -161,7 +163,7 @@ impl Planes {
     }
 
     /// The planes of a chunk.
-    pub(crate) fn of(&self, chunk: Chunk) -> Vec<Bits> {
+    pub(crate) fn of(&self, chunk: Chunk) -> Vec<B> {
         // Empty chunks are left out.
         let at = self
             .chunks
@@ -221,7 +223,7 @@ pub(crate) async fn share(
             Pair::new(zero(), next)
         }
     };
-    Ok(split(&bits, words))
+    Ok(bits.split(words))
 }
 
 /// Runs a circuit on a chunk, with the conjunctions of a depth as `and` computes them: planes one after the other.
@@ -236,29 +238,26 @@ pub(crate) async fn evaluate(
         me: session.me(),
         instances: chunk.len(),
     };
+    evaluate_by(&local, chunk, plan, inputs, and).await
+}
+
+/// The same on any shares, with what is local by `local`.
+pub(crate) async fn evaluate_by<B: BitShares>(
+    local: &impl Local<Plane = B>,
+    chunk: Chunk,
+    plan: &Plan,
+    inputs: Vec<Vec<B>>,
+    and: impl AsyncFn(&B, &B) -> tacit_mpc::Result<B>,
+) -> tacit_mpc::Result<Vec<Vec<B>>> {
     let mut run = plan.start(inputs);
-    while let Some(pairs) = run.conjunctions(&local) {
-        let side = |k: usize| {
-            let share = |of: fn(&Bits) -> &Vec<u64>| {
-                let planes: Vec<&[u64]> = pairs.iter().map(|p| &of(&p[k])[..]).collect();
-                planes.concat()
-            };
-            Pair::new(share(|x| &x.own), share(|x| &x.next))
-        };
+    while let Some(pairs) = run.conjunctions(local) {
+        let side = |k: usize| B::joined(pairs.iter().map(|p| &p[k]));
         let (x, y) = (side(0), side(1));
         drop(pairs);
         let z = and(&x, &y).await?;
-        run.resume(split(&z, chunk.len().div_ceil(64)));
+        run.resume(z.split(chunk.len().div_ceil(64)));
     }
     Ok(run.outputs())
-}
-
-/// Planes by themselves, of so many words each.
-fn split(bits: &Bits, words: usize) -> Vec<Bits> {
-    let planes = bits.own.chunks(words).zip(bits.next.chunks(words));
-    planes
-        .map(|(own, next)| Pair::new(own.to_vec(), next.to_vec()))
-        .collect()
 }
 
 /// Planes one after the other, with zeros past the end of the chunk.

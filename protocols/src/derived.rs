@@ -11,6 +11,8 @@
 //! them uniform), or from a protocol that has them cheaper, by a dealer for instance: it overrides [`Primitives::correlated`] and
 //! deals what [`Correlation::deal`] makes.
 
+mod boolean;
+mod cells;
 mod circuit;
 mod compare;
 mod convert;
@@ -22,11 +24,15 @@ mod parts;
 mod primitives;
 mod private;
 mod program;
+mod scaled;
 mod share;
 mod sum;
+mod table;
 mod truncate;
 mod value;
 
+pub use boolean::SharedBits;
+pub use cells::Cells;
 pub use circuit::Circuit;
 pub use correlation::{Correlated, Correlation, Dealt};
 pub use engine::DerivedEngine;

@@ -64,10 +64,6 @@ pub(super) async fn zero<P: Primitives>(c: &Circuit<'_, P>, x: &Words) -> Result
 }
 
 /// Bits 0 to k - 1 of x, lowest first, 1 <= k <= 64: those of m - r. One word opened, 1 + ⌈log2 (k - 1)⌉ rounds.
-#[expect(
-    dead_code,
-    reason = "for functions over binades, which come with the tables"
-)]
 pub(super) async fn bits<P: Primitives>(
     c: &Circuit<'_, P>,
     x: &Words,

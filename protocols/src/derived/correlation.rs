@@ -5,6 +5,7 @@ use std::pin::Pin;
 
 use tacit_mpc::{R64, Result};
 
+use super::cells::Cells;
 use super::circuit::Circuit;
 use super::primitives::Primitives;
 use super::share::{Bits, Words};
@@ -30,6 +31,8 @@ pub enum Correlation {
         /// p.
         shift: Option<u32>,
     },
+    /// A mask s for a table, with a unit vector and factors that its bits make (`cells.rs`); no bits.
+    Cells(Cells),
 }
 
 /// Correlated values in the clear, at whoever deals them.
@@ -63,6 +66,7 @@ impl Correlation {
             Self::Bits { count } => *count,
             Self::Mask { shift: None, .. } => 1,
             Self::Mask { shift: Some(_), .. } => 3,
+            Self::Cells(cells) => cells.words(),
         }
     }
 
@@ -72,6 +76,7 @@ impl Correlation {
         match self {
             Self::Bits { count } => *count,
             Self::Mask { planes, .. } => *planes as usize,
+            Self::Cells(_) => 0,
         }
     }
 
@@ -106,6 +111,7 @@ impl Correlation {
                 }
                 Ok(Dealt { words, bits })
             }
+            Self::Cells(cells) => cells.deal(n, random),
         }
     }
 }

@@ -106,12 +106,7 @@ impl<P: Primitives> DerivedEngine<P> {
         shape: &[usize],
         x: Option<&ArrayD<f64>>,
     ) -> Result<Value> {
-        let parties = self.protocol.parties(&self.session);
-        if owner >= parties {
-            return Err(Error::Invalid(format!(
-                "party {owner} is to give an input, of {parties} parties that compute"
-            )));
-        }
+        self.check_owner(owner)?;
         let mine = self.session.me() == owner;
         let words = x
             .filter(|_| mine)
@@ -192,7 +187,7 @@ impl<P: Primitives> DerivedEngine<P> {
         self.session.for_each_chunk(n, gate, sink).map_err(failed)
     }
 
-    fn circuit<'s>(&'s self, strand: Strand<'s>) -> Circuit<'s, P> {
+    pub(super) fn circuit<'s>(&'s self, strand: Strand<'s>) -> Circuit<'s, P> {
         Circuit {
             strand,
             protocol: &self.protocol,

@@ -22,6 +22,7 @@ pub async fn generate<P: Primitives>(c: &Circuit<'_, P>, what: &Correlation) -> 
     match what {
         Correlation::Bits { count } => random_bits(c, *count).await,
         Correlation::Mask { planes, shift } => mask(c, *planes, *shift).await,
+        Correlation::Cells(cells) => cells.generate(c).await,
     }
 }
 

@@ -1,12 +1,15 @@
 //! Runs an elementwise [`tacit_nn::Program`] on a chunk.
 
 use tacit_mpc::{R64, Result};
+use tacit_nn::fixed;
 
 use super::circuit::{Circuit, power};
 use super::compare::{negative, zero};
 use super::convert::{select, to_words};
 use super::primitives::Primitives;
+use super::scaled::scaled;
 use super::share::{Bits, Words};
+use super::table::{evaluate, exp};
 use super::truncate::{Rounding, floor};
 use crate::compiled::{Compiled, Step};
 
@@ -58,14 +61,32 @@ pub(super) async fn run<P: Primitives>(
                 let one = to_words(c, bit(*b)).await?;
                 Register::Number(one.times(power(program.f)))
             }
-            Step::Exp(..) | Step::ExpNegative(..) | Step::Table(..) | Step::Scaled(..) => {
-                unreachable!("refused when the program was compiled")
+            Step::Exp(r, t) => Register::Number(exp(c, t, number(*r), rounding).await?),
+            Step::ExpNegative(r, t) => {
+                let x = at_least(c, number(*r), LEAST_EXPONENT, program.f).await?;
+                Register::Number(exp(c, t, &x, rounding).await?)
             }
+            Step::Table(r, t) => {
+                Register::Number(evaluate(c, t, number(*r), None, rounding).await?)
+            }
+            Step::Scaled(r, t) => Register::Number(scaled(c, t, number(*r), rounding).await?),
         };
         registers.push(result);
     }
     let outputs = program.outputs.iter();
     Ok(outputs.map(|&r| registers[r].clone()).collect())
+}
+
+/// Below this e^x is 0 in fixed point, and above the lower end of its table.
+const LEAST_EXPONENT: i64 = -200;
+
+/// max(x, lo).
+async fn at_least<P: Primitives>(c: &Circuit<'_, P>, x: &Words, lo: i64, f: u32) -> Result<Words> {
+    let lo = fixed::from_signed(lo << f);
+    let above = c.offset(x, -lo);
+    let below = negative(c, &above, 63).await?;
+    let lost = select(c, &below, &above).await?;
+    Ok(c.offset(&above.minus(&lost), lo))
 }
 
 /// Σ k·x + bias.

@@ -128,7 +128,7 @@ impl ExpTables {
     }
 
     /// The pair's factor e^(L_c).
-    fn pair_factor(&self, low: u64) -> R64 {
+    pub(crate) fn pair_factor(&self, low: u64) -> R64 {
         let shift = UNIT - self.range.pair_scale;
         Wrapping((self.exp_low(Wrapping(low)).0 + (1 << (shift - 1))) >> shift)
     }

@@ -163,7 +163,7 @@ impl Prepared {
     }
 
     /// Integer powers of a = L_c/2^d - 1/2 at the same scale: A and B must agree on every bit.
-    fn powers(&self, low: &[u64]) -> Vec<Vec<i64>> {
+    pub(crate) fn powers(&self, low: &[u64]) -> Vec<Vec<i64>> {
         let (d, p) = (self.d, self.scale);
         let first: Vec<i64> = low
             .iter()
