@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use tacit_mpc::R64;
 use tacit_nn::program::{Instr, Scaled, Table};
@@ -27,10 +27,10 @@ pub(crate) enum Step {
     Floor(usize),
     Select(usize, usize),
     ToArithmetic(usize),
-    Exp(usize, Rc<ExpTables>),
-    ExpNegative(usize, Rc<ExpTables>),
-    Scaled(usize, Rc<Normalised>),
-    Table(usize, Rc<Prepared>),
+    Exp(usize, Arc<ExpTables>),
+    ExpNegative(usize, Arc<ExpTables>),
+    Scaled(usize, Arc<Normalised>),
+    Table(usize, Arc<Prepared>),
 }
 
 /// A program made ready for an engine's precision.
@@ -43,10 +43,10 @@ pub(crate) struct Compiled {
 /// Makes programs ready; tables are prepared once.
 pub(crate) struct Compiler {
     f: u32,
-    exp: Rc<ExpTables>,
-    exp_negative: Rc<ExpTables>,
-    tables: RefCell<HashMap<&'static str, Vec<(Table, Rc<Prepared>)>>>,
-    scaled: RefCell<HashMap<(Scaled, i32, i32), Rc<Normalised>>>,
+    exp: Arc<ExpTables>,
+    exp_negative: Arc<ExpTables>,
+    tables: RefCell<HashMap<&'static str, Vec<(Table, Arc<Prepared>)>>>,
+    scaled: RefCell<HashMap<(Scaled, i32, i32), Arc<Normalised>>>,
 }
 
 impl Compiler {
@@ -54,31 +54,31 @@ impl Compiler {
     pub(crate) fn new(f: u32) -> Self {
         Self {
             f,
-            exp: Rc::new(ExpTables::new(RELATIVE, f)),
-            exp_negative: Rc::new(ExpTables::new(NEGATIVE, f)),
+            exp: Arc::new(ExpTables::new(RELATIVE, f)),
+            exp_negative: Arc::new(ExpTables::new(NEGATIVE, f)),
             tables: RefCell::default(),
             scaled: RefCell::default(),
         }
     }
 
-    fn table(&self, t: &Table) -> Result<Rc<Prepared>> {
+    fn table(&self, t: &Table) -> Result<Arc<Prepared>> {
         let mut tables = self.tables.borrow_mut();
         let known = tables.entry(t.name).or_default();
         if let Some((_, prepared)) = known.iter().find(|(other, _)| other == t) {
-            return Ok(Rc::clone(prepared));
+            return Ok(Arc::clone(prepared));
         }
-        let prepared = Rc::new(Prepared::new(t, self.f)?);
-        known.push((*t, Rc::clone(&prepared)));
+        let prepared = Arc::new(Prepared::new(t, self.f)?);
+        known.push((*t, Arc::clone(&prepared)));
         Ok(prepared)
     }
 
-    fn scaled(&self, f: Scaled, lo: i32, hi: i32) -> Result<Rc<Normalised>> {
+    fn scaled(&self, f: Scaled, lo: i32, hi: i32) -> Result<Arc<Normalised>> {
         let mut scaled = self.scaled.borrow_mut();
         if let Some(known) = scaled.get(&(f, lo, hi)) {
-            return Ok(Rc::clone(known));
+            return Ok(Arc::clone(known));
         }
-        let prepared = Rc::new(Normalised::new(f, lo, hi, self.f)?);
-        scaled.insert((f, lo, hi), Rc::clone(&prepared));
+        let prepared = Arc::new(Normalised::new(f, lo, hi, self.f)?);
+        scaled.insert((f, lo, hi), Arc::clone(&prepared));
         Ok(prepared)
     }
 
@@ -111,8 +111,8 @@ impl Compiler {
                 Instr::Floor(r) => Step::Floor(*r),
                 Instr::Select(b, r) => Step::Select(*b, *r),
                 Instr::ToArithmetic(b) => Step::ToArithmetic(*b),
-                Instr::ExpNeg(r) => Step::ExpNegative(*r, Rc::clone(&self.exp_negative)),
-                Instr::Exp(r) => Step::Exp(*r, Rc::clone(&self.exp)),
+                Instr::ExpNeg(r) => Step::ExpNegative(*r, Arc::clone(&self.exp_negative)),
+                Instr::Exp(r) => Step::Exp(*r, Arc::clone(&self.exp)),
                 Instr::Table(r, t) => Step::Table(*r, self.table(t)?),
                 Instr::Scaled { x, f, lo, hi } => Step::Scaled(*x, self.scaled(*f, *lo, *hi)?),
             })

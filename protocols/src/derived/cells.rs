@@ -4,7 +4,7 @@
 //! what depends on c is local and what depends on s is drawn before.
 
 use std::num::Wrapping;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use tacit_mpc::{R64, Result};
 
@@ -29,27 +29,27 @@ pub struct Cells {
 #[derive(Clone, Debug)]
 enum Factors {
     /// b, b², …, for b = L_s/2^d - 1/2 at a scale.
-    Powers(Rc<Prepared>),
+    Powers(Arc<Prepared>),
     /// e^(L_s).
-    Exponential(Rc<ExpTables>),
+    Exponential(Arc<ExpTables>),
 }
 
 impl Cells {
     /// Those of a table.
-    pub(super) fn table(t: &Rc<Prepared>) -> Self {
+    pub(super) fn table(t: &Arc<Prepared>) -> Self {
         Self {
             d: t.d,
             log2_cells: t.log2_cells,
-            factors: Factors::Powers(Rc::clone(t)),
+            factors: Factors::Powers(Arc::clone(t)),
         }
     }
 
     /// Those of an exponential.
-    pub(super) fn exponential(t: &Rc<ExpTables>) -> Self {
+    pub(super) fn exponential(t: &Arc<ExpTables>) -> Self {
         Self {
             d: t.f + t.range.log2_width,
             log2_cells: t.range.log2_cells,
-            factors: Factors::Exponential(Rc::clone(t)),
+            factors: Factors::Exponential(Arc::clone(t)),
         }
     }
 

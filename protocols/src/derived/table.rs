@@ -13,7 +13,7 @@
 //! depends on the masks, within the stated accuracy. Out of range the result is wrong without notice.
 
 use std::num::Wrapping;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use tacit_mpc::kernels::vectorised;
 use tacit_mpc::{R64, Result};
@@ -90,7 +90,7 @@ impl Split {
 /// F(x), with `plus` added before the rounding, at the scale of the products.
 pub(super) async fn evaluate<P: Primitives>(
     c: &Circuit<'_, P>,
-    t: &Rc<Prepared>,
+    t: &Arc<Prepared>,
     x: &Words,
     plus: Option<&Words>,
     rounding: Rounding,
@@ -110,7 +110,7 @@ pub(super) async fn evaluate<P: Primitives>(
 /// e^x.
 pub(super) async fn exp<P: Primitives>(
     c: &Circuit<'_, P>,
-    t: &Rc<ExpTables>,
+    t: &Arc<ExpTables>,
     x: &Words,
     rounding: Rounding,
 ) -> Result<Words> {

@@ -16,7 +16,7 @@
 //! branch three ways, V, the factors and the λ of bits are kept in smaller rings, and ln has one truncation.
 
 use std::num::Wrapping;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use tacit_mpc::{R64, Result, Role, Strand};
 use tacit_nn::program::{Scaled, Table};
@@ -43,7 +43,7 @@ pub(crate) struct Normalised {
     /// The word x lies in [2^first, 2^top).
     pub(crate) first: u32,
     pub(crate) top: u32,
-    pub(crate) table: Rc<Prepared>,
+    pub(crate) table: Arc<Prepared>,
     /// V - 1 by the bits n_(top-1), n_(top-2), … n_(first+1).
     pub(crate) position: Weights,
     /// T_j less `base` by the same bits.
@@ -127,7 +127,7 @@ impl Normalised {
             of: steps(&|j| Wrapping(1u64 << (top - 1 - j))),
         };
         if function == Scaled::Ln {
-            let table = Rc::new(Prepared::with_scales(&table, top, f, GUARD)?);
+            let table = Arc::new(Prepared::with_scales(&table, top, f, GUARD)?);
             // ln 2 in units of the table's result, to six bits more than the working precision.
             let coarse = table.unit_bits() - (f + 6);
             let ln2 = Wrapping(LN_2_64 >> (64 - (f + 6))) << coarse as usize;
@@ -180,7 +180,7 @@ impl Normalised {
             of: steps(&value),
         };
         let base = value(top - 1);
-        let table = Rc::new(Prepared::with_scales(&table, top, fine, GUARD)?);
+        let table = Arc::new(Prepared::with_scales(&table, top, fine, GUARD)?);
         let shift = Some(shift as u32);
         Ok(Self {
             first,
