@@ -15,6 +15,7 @@ use bytes::Bytes;
 
 use crate::net::{self, Transport};
 use crate::prss::Prss;
+use crate::script::{Clock, Recorder, Script};
 use crate::{Chunk, Cost, Error, Kernels, PartyId, Result, Session, Strand};
 
 /// Frames that were sent and not yet received, by receiver and sender.
@@ -55,6 +56,7 @@ impl Transport for Desk {
 /// Three parties that rehearse gates. Nothing secret may be given to them: their keys are known.
 pub struct Rehearsal {
     parties: [(Arc<Desk>, Session); 3],
+    clock: Option<Clock>,
 }
 
 impl std::fmt::Debug for Rehearsal {
@@ -64,12 +66,14 @@ impl std::fmt::Debug for Rehearsal {
 }
 
 /// What a chunk came to at one party.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Rehearsed<T> {
     /// What the gate gave.
     pub result: T,
     /// What it sent and drew; the rounds are the logical time at its end.
     pub cost: Cost,
+    /// What it did, step by step.
+    pub script: Script,
 }
 
 impl Rehearsal {
@@ -86,7 +90,13 @@ impl Rehearsal {
         };
         Self {
             parties: [0, 1, 2].map(party),
+            clock: None,
         }
+    }
+
+    /// From now on scripts tell how long steps take, by this clock.
+    pub fn watch(&mut self, clock: Clock) {
+        self.clock = Some(clock);
     }
 
     /// Runs `gate` at all parties for a chunk of `len` values with this dealer, from these logical times on.
@@ -113,6 +123,7 @@ impl Rehearsal {
             s.start_at(clock as u32);
             *before = s.cost();
             bases.push(s.begin_pass()?);
+            *s.recorder.borrow_mut() = Some(Recorder::new(self.clock));
         }
         let mut running: Vec<Option<Pin<Box<dyn Future<Output = Result<T>> + '_>>>> = Vec::new();
         for ((_, s), &base) in self.parties.iter().zip(&bases) {
@@ -124,7 +135,10 @@ impl Rehearsal {
             let mut waits = [None; 3];
             for (p, (_, s)) in self.parties.iter().enumerate() {
                 if let Some(gate) = &mut running[p] {
-                    match gate.as_mut().poll(&mut context) {
+                    s.recorder.borrow_mut().iter_mut().for_each(Recorder::resume);
+                    let polled = gate.as_mut().poll(&mut context);
+                    s.recorder.borrow_mut().iter_mut().for_each(Recorder::pause);
+                    match polled {
                         Poll::Ready(result) => {
                             results[p].set(Some(result?));
                             running[p] = None;
@@ -161,7 +175,12 @@ impl Rehearsal {
             let result = results[p]
                 .take()
                 .ok_or(Error::Exhausted { what: "results" })?;
-            rehearsed.push(Rehearsed { result, cost });
+            let script = s.recorder.take().map(Recorder::finish).unwrap_or_default();
+            rehearsed.push(Rehearsed {
+                result,
+                cost,
+                script,
+            });
         }
         let three = <[Rehearsed<T>; 3]>::try_from(rehearsed);
         three.map_err(|_| Error::Exhausted { what: "results" })

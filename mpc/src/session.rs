@@ -13,6 +13,7 @@ use crate::chunk::Cut;
 use crate::keys::{Binding, agree_epoch};
 use crate::net::{self, Transport};
 use crate::prss::{Prss, Purpose};
+use crate::script::{Act, Recorder};
 use crate::{Bilinear, Chunk, Error, Kernels, PartyId, R64, Result, Tensor};
 
 pub use cost::{Cost, Offline};
@@ -59,10 +60,10 @@ impl fmt::Display for Label {
 /// Bytes of the header of a message: length, label, logical time.
 pub const HEADER: usize = 20;
 /// An outbox is sent when it has grown to this many bytes, or when this party is about to wait.
-const FLUSH: usize = 1 << 20;
+pub(crate) const FLUSH: usize = 1 << 20;
 /// Strands at once: enough that what they send between two waits fills frames, and not so many that what they work on leaves the
 /// caches.
-const WINDOW: usize = 24;
+pub(crate) const WINDOW: usize = 24;
 /// Messages of one peer that may wait for a gate this party has not reached. The window of strands keeps honest peers far below.
 const MAX_WAITING: usize = 1 << 16;
 /// Bytes of them.
@@ -140,6 +141,8 @@ pub struct Session {
     pub(crate) offline_peak: Cell<u32>,
     /// The peer that the last blocked strand waits for.
     pub(crate) blocked_on: Cell<Option<PartyId>>,
+    /// What writes down what the strand of a rehearsal does.
+    pub(crate) recorder: RefCell<Option<Recorder>>,
 }
 
 impl fmt::Debug for Session {
@@ -179,6 +182,7 @@ impl Session {
             peak: Cell::new(0),
             offline_peak: Cell::new(0),
             blocked_on: Cell::new(None),
+            recorder: RefCell::default(),
         }
     }
 
@@ -434,6 +438,8 @@ impl Session {
                 cost.messages += 1;
             }
         });
+        let (gate, bytes) = (label.gate, len);
+        self.record(Act::Send { to, gate, bytes });
         if full { self.flush_to(to) } else { Ok(()) }
     }
 
@@ -455,7 +461,15 @@ impl Session {
         let message = self.inbox.borrow_mut().remove(&(from, label))?;
         let bytes = message.body.len();
         self.waiting[from].update(|(n, b)| (n - 1, b - bytes));
+        let gate = label.gate;
+        self.record(Act::Recv { from, gate });
         Some(message)
+    }
+
+    fn record(&self, act: Act) {
+        if let Some(recorder) = &mut *self.recorder.borrow_mut() {
+            recorder.act(act);
+        }
     }
 
     /// Waits for one frame of `from` and sorts its messages into the inbox.

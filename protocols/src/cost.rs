@@ -10,6 +10,8 @@ use tacit_nn::{Engine, Error, Layout, Product, Program, Result, fixed};
 
 use crate::local::rounding_of;
 use crate::rep3::{Forecast, Work};
+use crate::timeline::Timeline;
+use tacit_mpc::script::{Act, Script, Step};
 
 /// What operations cost by a protocol. Each adds to what the three parties have spent so far; shapes fit.
 pub trait Prices {
@@ -18,6 +20,12 @@ pub trait Prices {
 
     /// What each party has spent.
     fn spent(&self) -> &[Forecast; 3];
+
+    /// Follows what is counted from now on in time.
+    fn follow(&mut self, timeline: Timeline);
+
+    /// How far it has come in time.
+    fn timeline(&self) -> Option<&Timeline>;
 
     /// A run begins.
     ///
@@ -102,6 +110,17 @@ impl<P: Prices> CostEngine<P> {
     pub fn round_exactly(&mut self, nodes: BTreeSet<usize>) {
         self.exact_nodes = nodes;
         self.prices.settings_changed();
+    }
+
+    /// Follows what is counted from now on in time.
+    pub fn follow(&mut self, timeline: Timeline) {
+        self.prices.follow(timeline);
+    }
+
+    /// How far it has come in time, where it is followed.
+    #[must_use]
+    pub fn timeline(&self) -> Option<&Timeline> {
+        self.prices.timeline()
     }
 
     /// The node that was begun last: where an error is.
@@ -317,6 +336,47 @@ impl<P: Prices> Engine for CostEngine<P> {
 pub(crate) struct Wires<'a> {
     pub(crate) clock: [u64; 3],
     pub(crate) parties: &'a mut [Forecast; 3],
+}
+
+/// Messages of one strand in steps, and what each party does in them.
+pub(crate) struct Exchanges<'a> {
+    pub(crate) wires: Wires<'a>,
+    pub(crate) scripts: [Script; 3],
+    gate: u16,
+}
+
+impl<'a> Exchanges<'a> {
+    /// Nothing is sent yet.
+    pub(crate) fn new(wires: Wires<'a>) -> Self {
+        Self {
+            wires,
+            scripts: Default::default(),
+            gate: 0,
+        }
+    }
+
+    /// So many words that a party draws.
+    pub(crate) fn draw(&mut self, party: usize, words: usize) {
+        self.wires.draw(party, words);
+    }
+
+    /// Messages from a party to another, of so many bytes, all sent before any of them is awaited.
+    pub(crate) fn exchange(&mut self, messages: impl IntoIterator<Item = (usize, usize, usize)>) {
+        let messages: Vec<_> = messages.into_iter().collect();
+        let (now, gate) = (self.wires.clock, self.gate);
+        self.gate += 1;
+        let mut act = |party: usize, act| {
+            let seconds = 0.0;
+            self.scripts[party].steps.push(Step { seconds, act });
+        };
+        for &(from, to, bytes) in &messages {
+            self.wires.message(from, to, now[from], bytes);
+            act(from, Act::Send { to, gate, bytes });
+        }
+        for (from, to, _) in messages {
+            act(to, Act::Recv { from, gate });
+        }
+    }
 }
 
 impl Wires<'_> {

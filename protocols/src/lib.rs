@@ -12,6 +12,7 @@ pub mod rep3;
 mod replicated;
 #[cfg(feature = "suite")]
 pub mod suite;
+pub mod timeline;
 mod trees;
 
 pub use circuits::BooleanEngine;

@@ -29,6 +29,14 @@ impl Profile {
     };
 }
 
+impl Profile {
+    /// When the last bit of so many bytes is on the wire that are sent now over a link that is free from then on.
+    pub(crate) fn sent(&self, now_ns: u64, free_ns: u64, bytes: usize) -> u64 {
+        let wire = bytes as u128 * 8 * 1_000_000_000 / u128::from(self.bits_per_second.max(1));
+        now_ns.max(free_ns) + wire as u64
+    }
+}
+
 #[derive(Default)]
 struct Clock {
     now_ns: u64,
@@ -74,9 +82,7 @@ impl<T: Transport> Transport for Sim<T> {
             if clock.link_free_ns.len() <= to {
                 clock.link_free_ns.resize(to + 1, 0);
             }
-            let wire_ns = (frame.len() as u128 * 8 * 1_000_000_000
-                / u128::from(self.profile.bits_per_second.max(1))) as u64;
-            let free = clock.now_ns.max(clock.link_free_ns[to]) + wire_ns;
+            let free = (self.profile).sent(clock.now_ns, clock.link_free_ns[to], frame.len());
             clock.link_free_ns[to] = free;
             free + self.profile.latency_ns
         };

@@ -27,9 +27,11 @@ use super::proof::Lengths;
 use super::settings;
 use super::value::failed;
 use crate::compiled::Compiler;
-use crate::cost::{self, Term, Wires, arrive};
+use crate::cost::{self, Exchanges, Term, Wires, arrive};
 use crate::release::SALT;
 use crate::rep3::Forecast;
+use crate::timeline::{Gate, Timeline, local_products};
+use tacit_mpc::script::Script;
 
 /// Counts rounds, messages and bytes of a graph on [`super::MaliciousEngine`], and refuses what that refuses. Processor time is
 /// not told.
@@ -51,6 +53,7 @@ impl CostEngine {
             verify_every: VERIFY_EVERY,
             agreed: false,
             rounding: Rounding::Masked,
+            timeline: None,
         };
         Ok(Self::with_prices(fraction_bits, prices))
     }
@@ -87,6 +90,7 @@ pub struct Prices {
     verify_every: usize,
     agreed: bool,
     rounding: Rounding,
+    timeline: Option<Timeline>,
 }
 
 impl std::fmt::Debug for Prices {
@@ -102,6 +106,7 @@ struct Chunk {
     costs: [Cost; 3],
     lengths: Lengths,
     size: usize,
+    scripts: [Script; 3],
 }
 
 impl Prices {
@@ -109,6 +114,7 @@ impl Prices {
     fn pass(
         &mut self,
         n: usize,
+        (what, details): (&'static str, [usize; 3]),
         gate: impl AsyncFn(&Circuit<'_>) -> tacit_mpc::Result<()>,
     ) -> Result<()> {
         let start = self.parties.map(|p| p.cost.rounds);
@@ -135,22 +141,30 @@ impl Prices {
             self.size += chunk.size;
         }
         arrive(&mut self.parties, longest);
+        if let Some(timeline) = &mut self.timeline {
+            let [a, b, c] = details;
+            let details = [a, b, c, usize::from(self.rounding == Rounding::Exact)];
+            timeline.pass(&Gate { what, details }, n, |part| {
+                Ok(chunk_of(&self.rehearsal, part, [0; 3], &gate)?.scripts)
+            })?;
+        }
         Ok(())
     }
 
     /// Before a step that sends something.
-    fn ready(&mut self) {
+    fn ready(&mut self) -> Result<()> {
         if !std::mem::replace(&mut self.agreed, true) {
-            self.wires(settings::price);
+            self.wires(settings::price)?;
         }
+        Ok(())
     }
 
-    fn price_proof(&mut self) {
-        self.ready();
+    fn price_proof(&mut self) -> Result<()> {
+        self.ready()?;
         let before = self.parties.map(|p| p.cost);
         let lengths = std::mem::take(&mut self.lengths);
         self.size = 0;
-        self.wires(|wires| lengths.price(wires));
+        self.wires(|wires| lengths.price(wires))?;
         for ((proof, party), before) in self.proofs.iter_mut().zip(&self.parties).zip(before) {
             proof.bytes += party.cost.bytes - before.bytes;
             proof.header_bytes += party.cost.header_bytes - before.header_bytes;
@@ -158,24 +172,31 @@ impl Prices {
             proof.drawn += party.cost.drawn - before.drawn;
             proof.rounds += party.cost.rounds - before.rounds;
         }
+        Ok(())
     }
 
-    fn wires(&mut self, step: impl FnOnce(&mut Wires<'_>)) {
+    /// A strand of its own.
+    fn wires(&mut self, step: impl FnOnce(&mut Exchanges<'_>)) -> Result<()> {
         let clock = self.parties.map(|p| p.cost.rounds);
-        let mut wires = Wires {
+        let mut exchanges = Exchanges::new(Wires {
             clock,
             parties: &mut self.parties,
-        };
-        step(&mut wires);
-        let clock = wires.clock;
+        });
+        step(&mut exchanges);
+        let (clock, scripts) = (exchanges.wires.clock, exchanges.scripts);
         arrive(&mut self.parties, clock);
+        if let Some(timeline) = &mut self.timeline {
+            timeline.follow(&[scripts.to_vec().into()])?;
+        }
+        Ok(())
     }
 
     /// After a node.
-    fn bound(&mut self) {
+    fn bound(&mut self) -> Result<()> {
         if self.size > self.verify_every {
-            self.price_proof();
+            self.price_proof()?;
         }
+        Ok(())
     }
 }
 
@@ -196,7 +217,9 @@ fn chunk_of(
         gate(&Circuit { strand, log }).await
     };
     let parties = rehearsal.chunk(len, dealer, clocks, gate);
-    let costs = parties.map_err(failed)?.map(|party| party.cost);
+    let parties = parties.map_err(failed)?;
+    let costs = parties.each_ref().map(|party| party.cost);
+    let scripts = parties.map(|party| party.script);
     let size = log.size();
     let mut lengths = Lengths::default();
     log.take()
@@ -206,6 +229,7 @@ fn chunk_of(
         costs,
         lengths,
         size,
+        scripts,
     })
 }
 
@@ -230,15 +254,22 @@ impl cost::Prices for Prices {
         &self.parties
     }
 
+    fn follow(&mut self, timeline: Timeline) {
+        self.rehearsal = timeline.rehearsal();
+        self.timeline = Some(timeline);
+    }
+
+    fn timeline(&self) -> Option<&Timeline> {
+        self.timeline.as_ref()
+    }
+
     fn begin_run(&mut self) -> Result<()> {
         self.agreed = false;
-        self.ready();
-        Ok(())
+        self.ready()
     }
 
     fn prove(&mut self) -> Result<()> {
-        self.price_proof();
-        Ok(())
+        self.price_proof()
     }
 
     fn begin_node(&mut self, exact: bool) {
@@ -249,25 +280,34 @@ impl cost::Prices for Prices {
         self.agreed = false;
     }
 
-    fn moved(&mut self, _words: u64) {}
+    fn moved(&mut self, words: u64) {
+        self.timeline.iter_mut().for_each(|t| t.moved(words));
+    }
 
     fn input(&mut self, owner: usize, n: usize) -> Result<()> {
-        self.ready();
-        self.pass(n, async |c| {
+        self.ready()?;
+        self.pass(n, ("input", [owner, 0, 0]), async |c| {
             let words = vec![R64::default(); c.len()];
             input(c, owner, c.len(), Some(&words)).await.map(drop)
         })
     }
 
     fn release(&mut self, n: usize) -> Result<()> {
-        self.ready();
-        self.pass(n, async |c| reshare(c, zeros(c.len())).await.map(drop))?;
-        self.pass(SALT, async |c| salts_of(c).await.map(drop))?;
+        self.ready()?;
+        let fresh = ("reshare", [0; 3]);
+        self.pass(n, fresh, async |c| {
+            reshare(c, zeros(c.len())).await.map(drop)
+        })?;
+        let salts = ("salts", [0; 3]);
+        self.pass(SALT, salts, async |c| salts_of(c).await.map(drop))?;
         cost::Prices::prove(self)
     }
 
     fn products(&mut self, terms: &[Term<'_>], shape: &[usize], shift: Option<u32>) -> Result<()> {
-        self.ready();
+        self.ready()?;
+        if let Some(timeline) = &mut self.timeline {
+            local_products(timeline, terms)?;
+        }
         let n = shape.iter().product();
         let interactive = terms.iter().filter(|t| t.interactive());
         // As `bilinear.rs` tells gates from elementwise products.
@@ -277,7 +317,8 @@ impl cost::Prices for Prices {
         let (shift, rounding) = (shift.unwrap_or(0), self.rounding);
         if !public {
             let counts = (elementwise.len(), gates.len());
-            self.pass(n, async |c| {
+            let details = [counts.0, counts.1, shift as usize];
+            self.pass(n, ("sum of products", details), async |c| {
                 let zero = Pair::new(words(c.len()), words(c.len()));
                 let sum = zero_sum(&zero, counts);
                 let sum = sum_of_chunk(c, &sum, Wrapping(1), shift, rounding).await;
@@ -299,13 +340,13 @@ impl cost::Prices for Prices {
             self.size += entry.size();
             self.lengths += Lengths::of(&entry);
         }
-        self.bound();
-        Ok(())
+        self.bound()
     }
 
     fn map(&mut self, program: &Program, n: usize) -> Result<()> {
-        self.ready();
+        self.ready()?;
         let compiled = self.compiler.compile(program)?;
+        let number = self.timeline.as_mut().map_or(0, |t| t.program(program));
         let mut bits = vec![false; program.inputs()];
         for instr in &program.code {
             if let Instr::InputBit(i) = instr {
@@ -313,7 +354,7 @@ impl cost::Prices for Prices {
             }
         }
         let rounding = self.rounding;
-        self.pass(n, async |c| {
+        self.pass(n, (program.name, [number, 0, 1]), async |c| {
             let register = |&bit: &bool| match bit {
                 true => Register::Bit(zeros(c.len().div_ceil(64))),
                 false => Register::Number(zeros(c.len())),
@@ -321,13 +362,12 @@ impl cost::Prices for Prices {
             let inputs: Vec<Register> = bits.iter().map(register).collect();
             compiled.run(c, rounding, &inputs).await.map(drop)
         })?;
-        self.bound();
-        Ok(())
+        self.bound()
     }
 
     fn rounded(&mut self, n: usize, shift: u32) -> Result<()> {
         let rounding = self.rounding;
-        self.pass(n, async |c| {
+        self.pass(n, ("rounded", [shift as usize, 0, 0]), async |c| {
             rounding.apply(c, &zeros(c.len()), shift).await.map(drop)
         })
     }

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use tacit_mpc::{Error, PartyId, Result, Session, Strand};
 
 use super::proof::parameters;
-use crate::cost::Wires;
+use crate::cost::Exchanges;
 
 /// Settings of an engine, a word each; what is longer is a hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,13 +30,9 @@ const ITEMS: [(&str, usize); 6] = [
 const WORDS: usize = 9;
 
 /// What [`Settings::agree`] costs.
-pub(super) fn price(wires: &mut Wires<'_>) {
-    let now = wires.clock;
-    for (party, now) in now.into_iter().enumerate() {
-        for peer in [(party + 2) % 3, (party + 1) % 3] {
-            wires.message(party, peer, now, 8 * WORDS);
-        }
-    }
+pub(super) fn price(wires: &mut Exchanges<'_>) {
+    let to_both = |party| [2, 1].map(|ahead| (party, (party + ahead) % 3, 8 * WORDS));
+    wires.exchange((0..3).flat_map(to_both));
 }
 
 /// Goes up with every change of a gate's messages.

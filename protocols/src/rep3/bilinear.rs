@@ -101,6 +101,15 @@ impl<'a> Summands<'a> {
         Ok(Self::ready(summand(s, f, x, y)?))
     }
 
+    /// Zeros: elementwise products of `x` with itself, so many, and what is computed already where `ready`.
+    pub(crate) fn zeros(x: &'a Rep3, products: usize, ready: bool) -> Self {
+        Self {
+            shape: x.shape().to_vec(),
+            ready: ready.then(|| vec![R64::default(); x.a.len()]),
+            products: (0..products).map(|_| elementwise(Wrapping(1), x, x)).collect(),
+        }
+    }
+
     /// Summands that are computed already.
     fn ready(p: Tensor) -> Self {
         Self {
@@ -134,19 +143,27 @@ pub fn product(s: &Session, f: Bilinear, x: &Rep3, y: &Rep3) -> Result<Rep3> {
 /// A link or peer failed.
 pub(crate) fn share_summands(s: &Session, p: &Summands<'_>) -> Result<Rep3> {
     share_chunks(s, &p.shape, async |strand: Strand<'_>| {
-        let label = strand.next_gate()?;
-        let (me, chunk) = (s.me(), strand.chunk());
-        let own = strand.draw(me, label, Purpose::Zero, chunk.len())?;
-        let next = strand.draw(me + 1, label, Purpose::Zero, chunk.len())?;
-        let mut z = p.of(chunk.start..chunk.end);
-        z.iter_mut()
-            .zip(own.iter().zip(&next))
-            .for_each(|(z, (&f, &g))| *z += f - g);
-        drop((own, next));
-        send_words(&strand, s.prev(), label, &z)?;
-        let theirs = recv_words(&strand, s.next(), label).await?;
-        Ok((z, theirs))
+        share_summands_of_chunk(&strand, p).await
     })
+}
+
+/// [`share_summands`] of one chunk.
+pub(crate) async fn share_summands_of_chunk(
+    strand: &Strand<'_>,
+    p: &Summands<'_>,
+) -> Result<(Words, Words)> {
+    let label = strand.next_gate()?;
+    let (s, chunk) = (strand.session(), strand.chunk());
+    let own = strand.draw(s.me(), label, Purpose::Zero, chunk.len())?;
+    let next = strand.draw(s.me() + 1, label, Purpose::Zero, chunk.len())?;
+    let mut z = p.of(chunk.start..chunk.end);
+    z.iter_mut()
+        .zip(own.iter().zip(&next))
+        .for_each(|(z, (&f, &g))| *z += f - g);
+    drop((own, next));
+    send_words(strand, s.prev(), label, &z)?;
+    let theirs = recv_words(strand, s.next(), label).await?;
+    Ok((z, theirs))
 }
 
 /// An operand of a bilinear map.
@@ -295,14 +312,25 @@ pub(crate) fn round_summands(
     rounding: &Rounding,
 ) -> Result<Rep3> {
     share_chunks(s, &p.shape, async |strand: Strand<'_>| {
-        let mut words = p.of(strand.chunk().start..strand.chunk().end);
-        if c != Wrapping(1) {
-            vectorised(|| words.iter_mut().for_each(|w| *w *= c));
-        }
-        Ok(rounded(&strand, words, shift, rounding)
-            .await?
-            .into_party_order(strand.role()))
+        round_summands_of_chunk(&strand, p, c, shift, rounding).await
     })
+}
+
+/// [`round_summands`] of one chunk.
+pub(crate) async fn round_summands_of_chunk(
+    strand: &Strand<'_>,
+    p: &Summands<'_>,
+    c: R64,
+    shift: u32,
+    rounding: &Rounding,
+) -> Result<(Words, Words)> {
+    let mut words = p.of(strand.chunk().start..strand.chunk().end);
+    if c != Wrapping(1) {
+        vectorised(|| words.iter_mut().for_each(|w| *w *= c));
+    }
+    Ok(rounded(strand, words, shift, rounding)
+        .await?
+        .into_party_order(strand.role()))
 }
 
 /// c·x rounded by `shift` bits: T1 on an existing sharing, [`scale`] for a tensor.
@@ -318,13 +346,24 @@ pub(crate) fn round_shared(
 ) -> Result<Rep3> {
     let (a, b) = (row_major(&x.a), row_major(&x.b));
     share_chunks(s, x.shape(), async |strand: Strand<'_>| {
-        let chunk = strand.chunk();
-        let cut = |t: &[R64]| t[chunk.start..chunk.end].to_vec();
-        let held = Held::from_party_order(strand.role(), cut(&a), cut(&b));
-        Ok(scale(&strand, &held, c, shift, rounding)
-            .await?
-            .into_party_order(strand.role()))
+        round_shared_chunk(&strand, [&a, &b], c, shift, rounding).await
     })
+}
+
+/// [`round_shared`] of one chunk, from both shares of the tensor.
+pub(crate) async fn round_shared_chunk(
+    strand: &Strand<'_>,
+    [a, b]: [&[R64]; 2],
+    c: i64,
+    shift: u32,
+    rounding: &Rounding,
+) -> Result<(Words, Words)> {
+    let chunk = strand.chunk();
+    let cut = |t: &[R64]| t[chunk.start..chunk.end].to_vec();
+    let held = Held::from_party_order(strand.role(), cut(a), cut(b));
+    Ok(scale(strand, &held, c, shift, rounding)
+        .await?
+        .into_party_order(strand.role()))
 }
 
 /// The product of two vectors inside a strand, rounded by `shift` bits. Costs as [`round_summands`].

@@ -3,6 +3,7 @@
 //! Rounds follow logical clocks as in a session: a dealer never waits inside a gate, so its messages carry an old time.
 
 mod count;
+mod rehearse;
 
 use std::rc::Rc;
 
@@ -17,16 +18,20 @@ use super::plan::{Choice, Method};
 use super::program::Compiler;
 use super::work::{Forecast, Work};
 use crate::cost::{self, Term, arrive};
+use crate::timeline::{Timeline, local_products};
 use count::{Count, moved, passed};
+use rehearse::{Followed, Interactive};
 
 /// What operations cost on [`super::Rep3Engine`].
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Prices {
     fraction_bits: u32,
     choice: Choice,
     compiler: Rc<Compiler>,
     parties: [Forecast; 3],
     exact: bool,
+    /// Where the run is followed in time.
+    followed: Option<Followed>,
 }
 
 /// Counts rounds, messages, bytes and local work of a graph on [`super::Rep3Engine`], and refuses what that refuses.
@@ -43,6 +48,7 @@ impl CostEngine {
             compiler: Rc::new(Compiler::new(fraction_bits, choice)),
             parties: [Forecast::default(); 3],
             exact: false,
+            followed: None,
         };
         Self::with_prices(fraction_bits, prices)
     }
@@ -103,6 +109,14 @@ impl cost::Prices for Prices {
         &self.parties
     }
 
+    fn follow(&mut self, timeline: Timeline) {
+        self.followed = Some(Followed::new(timeline));
+    }
+
+    fn timeline(&self) -> Option<&Timeline> {
+        self.followed.as_ref().map(|f| &f.timeline)
+    }
+
     fn begin_run(&mut self) -> Result<()> {
         Ok(())
     }
@@ -113,23 +127,51 @@ impl cost::Prices for Prices {
 
     fn moved(&mut self, words: u64) {
         self.everybody(moved(words));
+        if let Some(followed) = &mut self.followed {
+            followed.timeline.moved(words);
+        }
     }
 
     fn input(&mut self, owner: usize, n: usize) -> Result<()> {
         self.pass(n, |c| c.input(owner));
-        Ok(())
+        match &mut self.followed {
+            Some(followed) => followed.input(owner, n),
+            None => Ok(()),
+        }
     }
 
     fn release(&mut self, n: usize) -> Result<()> {
         self.pass(n, |c| c.release());
-        Ok(())
+        match &mut self.followed {
+            Some(followed) => followed.release(n),
+            None => Ok(()),
+        }
     }
 
     fn products(&mut self, terms: &[Term<'_>], shape: &[usize], shift: Option<u32>) -> Result<()> {
         terms.iter().for_each(|t| self.local_product(*t, shape));
         let n = shape.iter().product();
         let public = terms.iter().all(|t| t.x.public && t.y.public);
-        match (terms.iter().any(Term::interactive), shift) {
+        let interactive = terms.iter().any(Term::interactive);
+        if let Some(followed) = &mut self.followed {
+            local_products(&mut followed.timeline, terms)?;
+            let rounding = self.compiler.rounding(self.exact);
+            let elementwise = |t: &&Term<'_>| {
+                t.interactive() && t.f == Bilinear::Mul && t.x.shape == t.y.shape
+            };
+            let elementwise = terms.iter().filter(elementwise).count();
+            let others = elementwise < terms.len();
+            let sum = Interactive {
+                elementwise,
+                others,
+            };
+            match (interactive, shift) {
+                (true, _) => followed.products(sum, n, shift, &rounding)?,
+                (false, Some(shift)) if !public => followed.rounded(n, shift, &rounding)?,
+                (false, _) => {}
+            }
+        }
+        match (interactive, shift) {
             (true, Some(shift)) => self.pass(n, |c| c.rounded_product(shift)),
             (true, None) => self.pass(n, |c| c.product()),
             (false, Some(shift)) if !public => self.pass(n, |c| c.rounded(shift)),
@@ -140,13 +182,19 @@ impl cost::Prices for Prices {
 
     fn rounded(&mut self, n: usize, shift: u32) -> Result<()> {
         self.pass(n, |c| c.rounded(shift));
-        Ok(())
+        match &mut self.followed {
+            Some(followed) => followed.rounded(n, shift, &self.compiler.rounding(self.exact)),
+            None => Ok(()),
+        }
     }
 
     fn map(&mut self, program: &Program, n: usize) -> Result<()> {
         let f = self.fraction_bits;
         let rounding = self.compiler.rounding(self.exact);
-        self.compiler.compile(program, n, rounding)?;
+        self.compiler.compile(program, n, rounding.clone())?;
+        if let Some(followed) = &mut self.followed {
+            followed.map(&self.compiler, program, n, rounding)?;
+        }
         let depth = self.choice.depth(n);
         let gates: Vec<Box<dyn Fn(&mut Count)>> = program
             .code

@@ -252,16 +252,7 @@ impl Rep3Engine {
         }
         let masks = self
             .session
-            .fan_out(words.len(), async |strand: Strand<'_>| {
-                let (label, n) = (strand.next_gate()?, strand.chunk().len());
-                let own = strand.draw(me, label, Purpose::Release, n)?;
-                let next = strand.draw(me + 1, label, Purpose::Release, n)?;
-                Ok(own
-                    .into_iter()
-                    .zip(next)
-                    .map(|(f, g)| f - g)
-                    .collect::<Vec<_>>())
-            });
+            .fan_out(words.len(), async |strand: Strand<'_>| release_masks(&strand));
         let masks = masks.map_err(failed)?.into_iter().flat_map(|(_, m)| m);
         let own = words.into_iter().zip(masks).map(|(w, m)| (w + m).0);
         Ok(Release {
@@ -269,6 +260,18 @@ impl Rep3Engine {
             copies: None,
         })
     }
+}
+
+/// F(k_i) - F(k_{i+1}) for each element of a chunk.
+pub(crate) fn release_masks(strand: &Strand<'_>) -> tacit_mpc::Result<Vec<R64>> {
+    let (label, n, me) = (
+        strand.next_gate()?,
+        strand.chunk().len(),
+        strand.session().me(),
+    );
+    let own = strand.draw(me, label, Purpose::Release, n)?;
+    let next = strand.draw(me + 1, label, Purpose::Release, n)?;
+    Ok(own.into_iter().zip(next).map(|(f, g)| f - g).collect())
 }
 
 impl Engine for Rep3Engine {

@@ -150,27 +150,36 @@ pub fn input(s: &Session, owner: PartyId, shape: &[usize], x: Option<&Tensor>) -
         });
     }
     share_chunks(s, shape, async |strand: Strand<'_>| {
-        let label = strand.next_gate()?;
-        let chunk = strand.chunk();
-        let zero = || vec![R64::default(); chunk.len()];
-        if me == owner {
-            let r = strand.draw(me, label, Purpose::Input, chunk.len())?;
-            let rest: Vec<R64> = words[chunk.start..chunk.end]
-                .iter()
-                .zip(&r)
-                .map(|(&x, &r)| x - r)
-                .collect();
-            send_words(&strand, s.next(), label, &rest)?;
-            Ok((r, rest))
-        } else if me == (owner + 1) % 3 {
-            Ok((recv_words(&strand, owner, label).await?, zero()))
-        } else {
-            Ok((
-                zero(),
-                strand.draw(owner, label, Purpose::Input, chunk.len())?,
-            ))
-        }
+        input_chunk(&strand, owner, &words).await
     })
+}
+
+/// [`input`] of one chunk, from all words at the owner.
+pub(crate) async fn input_chunk(
+    strand: &Strand<'_>,
+    owner: PartyId,
+    words: &[R64],
+) -> Result<(Vec<R64>, Vec<R64>)> {
+    let label = strand.next_gate()?;
+    let (chunk, me) = (strand.chunk(), strand.session().me());
+    let zero = || vec![R64::default(); chunk.len()];
+    if me == owner {
+        let r = strand.draw(me, label, Purpose::Input, chunk.len())?;
+        let rest: Vec<R64> = words[chunk.start..chunk.end]
+            .iter()
+            .zip(&r)
+            .map(|(&x, &r)| x - r)
+            .collect();
+        send_words(strand, strand.session().next(), label, &rest)?;
+        Ok((r, rest))
+    } else if me == (owner + 1) % 3 {
+        Ok((recv_words(strand, owner, label).await?, zero()))
+    } else {
+        Ok((
+            zero(),
+            strand.draw(owner, label, Purpose::Input, chunk.len())?,
+        ))
+    }
 }
 
 /// Sends whole words, one an element of the chunk.

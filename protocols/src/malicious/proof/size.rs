@@ -7,7 +7,7 @@ use super::dot_rows::HALF;
 use super::fold::{BLOCKS, LAST};
 use super::strength::SIGMA;
 use super::{bits, pages, words};
-use crate::cost::Wires;
+use crate::cost::Exchanges;
 
 /// Lengths of the vectors of the claims about a log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl Lengths {
     }
 
     /// What [`super::verify`] sends and draws, and when.
-    pub(in super::super) fn price(self, wires: &mut Wires<'_>) {
+    pub(in super::super) fn price(self, wires: &mut Exchanges<'_>) {
         if self.words == 0 && self.gates == 0 {
             return;
         }
@@ -191,24 +191,19 @@ impl Claim {
 }
 
 /// A coin: 16 bytes to the next party, which confirms, and a hash to the one before.
-fn toss(wires: &mut Wires<'_>) {
+fn toss(wires: &mut Exchanges<'_>) {
     all(wires, [16, 32], 4);
 }
 
 /// Every party draws so many words.
-fn draw(wires: &mut Wires<'_>, words: usize) {
+fn draw(wires: &mut Exchanges<'_>, words: usize) {
     (0..3).for_each(|party| wires.draw(party, words));
 }
 
 /// Every party sends so many bytes to the next one and to the one before, and draws so many words.
-fn all(wires: &mut Wires<'_>, bytes: [usize; 2], words: usize) {
+fn all(wires: &mut Exchanges<'_>, bytes: [usize; 2], words: usize) {
     draw(wires, words);
-    let now = wires.clock;
-    for (party, now) in now.into_iter().enumerate() {
-        for (ahead, bytes) in [1, 2].into_iter().zip(bytes) {
-            if bytes > 0 {
-                wires.message(party, (party + ahead) % 3, now, bytes);
-            }
-        }
-    }
+    let to_both = |party| [1, 2].map(|ahead| (party, (party + ahead) % 3, bytes[ahead - 1]));
+    let messages = (0..3).flat_map(to_both);
+    wires.exchange(messages.filter(|(_, _, bytes)| *bytes > 0));
 }

@@ -1,0 +1,153 @@
+//! What a party does in one chunk of a gate, step by step: enough to follow a run in time without computing it.
+
+use crate::PartyId;
+
+/// Tells the processor seconds of the calling thread.
+pub type Clock = fn() -> f64;
+
+/// Something that others notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// A message leaves.
+    Send {
+        /// Its receiver.
+        to: PartyId,
+        /// The gate within the pass.
+        gate: u16,
+        /// Its length without the header.
+        bytes: usize,
+    },
+    /// A message is needed.
+    Recv {
+        /// Its sender.
+        from: PartyId,
+        /// The gate within the pass.
+        gate: u16,
+    },
+}
+
+/// An act, after so much computing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Step {
+    /// Processor seconds since the step before.
+    pub seconds: f64,
+    /// What is done then.
+    pub act: Act,
+}
+
+/// All steps of a strand.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Script {
+    /// In their order.
+    pub steps: Vec<Step>,
+    /// Processor seconds after the last one.
+    pub tail: f64,
+}
+
+impl Script {
+    /// Processor seconds of all steps.
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        self.steps.iter().map(|step| step.seconds).sum::<f64>() + self.tail
+    }
+
+    /// The middle of several runs of the same strand, step by step; that of the first alone where they differ in what they do.
+    #[must_use]
+    pub fn middle(runs: &[Self]) -> Self {
+        let Some(first) = runs.first() else {
+            return Self::default();
+        };
+        let same = |run: &&Self| {
+            let acts = run.steps.iter().map(|s| s.act);
+            acts.eq(first.steps.iter().map(|s| s.act))
+        };
+        let runs: Vec<&Self> = runs.iter().filter(same).collect();
+        let middle = |of: &dyn Fn(&Self) -> f64| {
+            let mut each: Vec<f64> = runs.iter().map(|run| of(run)).collect();
+            each.sort_by(f64::total_cmp);
+            each[each.len() / 2]
+        };
+        let steps = first.steps.iter().enumerate().map(|(k, step)| Step {
+            seconds: middle(&|run| run.steps[k].seconds),
+            ..*step
+        });
+        Self {
+            steps: steps.collect(),
+            tail: middle(&|run| run.tail),
+        }
+    }
+}
+
+/// Writes a script while a strand runs.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    clock: Option<Clock>,
+    /// When the strand went on last.
+    since: f64,
+    /// What it has computed since its last step.
+    computed: f64,
+    steps: Vec<Step>,
+}
+
+impl Recorder {
+    /// Of a strand that is about to begin.
+    pub(crate) fn new(clock: Option<Clock>) -> Self {
+        Self {
+            clock,
+            since: 0.0,
+            computed: 0.0,
+            steps: Vec::new(),
+        }
+    }
+
+    /// The strand goes on.
+    pub(crate) fn resume(&mut self) {
+        self.since = self.clock.map_or(0.0, |now| now());
+    }
+
+    /// The strand waits, or has ended.
+    pub(crate) fn pause(&mut self) {
+        let now = self.clock.map_or(0.0, |now| now());
+        self.computed += now - self.since;
+        self.since = now;
+    }
+
+    /// The strand did something.
+    pub(crate) fn act(&mut self, act: Act) {
+        self.pause();
+        let seconds = std::mem::take(&mut self.computed);
+        self.steps.push(Step { seconds, act });
+    }
+
+    /// What it did.
+    pub(crate) fn finish(self) -> Script {
+        Script {
+            steps: self.steps,
+            tail: self.computed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_middle_of_several_runs_counts_step_by_step() {
+        let act = Act::Recv { from: 1, gate: 2 };
+        let run = |seconds: [f64; 2], tail| Script {
+            steps: seconds.map(|seconds| Step { seconds, act }).to_vec(),
+            tail,
+        };
+        let runs = [
+            run([1.0, 9.0], 3.0),
+            run([2.0, 8.0], 1.0),
+            run([3.0, 1.0], 2.0),
+        ];
+        assert_eq!(Script::middle(&runs), run([2.0, 8.0], 2.0));
+        let mut other = run([0.0; 2], 0.0);
+        other.steps.pop();
+        assert_eq!(Script::middle(&[runs[0].clone(), other]), runs[0]);
+        assert_eq!(Script::middle(&[]).seconds(), 0.0);
+    }
+}
