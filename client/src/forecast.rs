@@ -1,112 +1,105 @@
-//! What a run will cost, told before it runs: counted by the protocols, and timed at what this machine was measured to do.
+//! What a run will cost, told before it runs: counted by the protocols, and followed in time on a network and on this machine.
 
+mod command;
+mod job;
+mod links;
+
+use anyhow::{Context, Result, anyhow};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-use anyhow::{Result, anyhow};
-use ndarray::{ArrayD, IxDyn};
-use serde::{Deserialize, Serialize};
-use tacit_mpc::net::MemNet;
+use tacit_mpc::net::{MemNet, Profile};
+use tacit_mpc::replay::{Rates, Replay};
 use tacit_mpc::simulate::simulate;
-use tacit_mpc::{Bilinear, kernels};
-use tacit_nn::{Engine, Graph, fixed, program};
-use tacit_protocols::cost::{self, Prices};
+use tacit_nn::Graph;
+use tacit_protocols::cost::{CostEngine, Prices, Value};
 use tacit_protocols::malicious;
-use tacit_protocols::rep3::{CostEngine, CostValue, Depth, Forecast, Rates, Rep3Engine, calibrate};
+use tacit_protocols::rep3::{self, Choice, Depth};
+use tacit_protocols::timeline::Timeline;
 
-use crate::local::{Given, Settings};
+pub use command::{Args, run};
+pub(crate) use links::measured;
+
+use crate::local::{Given, Protocol, Settings};
 use crate::usage::{Scope, cpu_seconds};
 
-/// What is expected of one party, or of all.
+/// What is expected of all parties together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Expected {
-    /// Processor seconds, where they can be told.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub(crate) cpu_seconds: Option<f64>,
+    /// Of the slowest party, computing and sending.
+    pub(crate) seconds: f64,
+    /// The same if computing took no time.
+    pub(crate) network_seconds: f64,
+    /// Processor seconds of all parties.
+    pub(crate) cpu_seconds: f64,
     /// The longest chain of messages.
     pub(crate) rounds: u64,
     /// Payload bytes sent.
     pub(crate) bytes: u64,
+    /// Bytes of message headers besides.
+    pub(crate) header_bytes: u64,
+    /// Messages sent.
+    pub(crate) messages: u64,
 }
 
-impl Expected {
-    /// What a party that works at these rates is expected to take.
-    pub(crate) fn of(forecast: &Forecast, rates: Option<&Rates>) -> Self {
-        Self {
-            cpu_seconds: rates.map(|rates| rates.seconds(&forecast.work)),
-            rounds: forecast.cost.rounds,
-            bytes: forecast.cost.bytes,
-        }
-    }
-
-    /// The work of both, the longer chain.
-    pub(crate) fn and(self, other: Self) -> Self {
-        Self {
-            cpu_seconds: self.cpu_seconds.zip(other.cpu_seconds).map(|(x, y)| x + y),
-            rounds: self.rounds.max(other.rounds),
-            bytes: self.bytes + other.bytes,
-        }
-    }
+/// Where a run is expected to happen.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    /// The links.
+    pub(crate) link: Profile,
+    /// What frames and bytes take the processor.
+    pub(crate) rates: Rates,
+    /// The cores that the parties have together, where they share a machine.
+    pub(crate) cores: Option<usize>,
 }
 
-/// Products of few values and of many, by which links are measured.
-const FEW: usize = 3;
-const MANY: usize = 1 << 18;
-/// How often.
-const OFTEN: usize = 200;
-const SELDOM: usize = 3;
+/// Processor seconds of this thread.
+pub(crate) fn thread_seconds() -> f64 {
+    cpu_seconds(Scope::Thread)
+}
 
-/// The rates of this party's machine and of its links; all parties of the session measure at once.
-///
-/// What a round takes follows from products of three values, what a message from comparisons of three, and a byte from
-/// products of many values: each time what remains of the processor time when the rest is taken off.
-pub(crate) fn measured(e: &mut Rep3Engine, scope: Scope) -> tacit_nn::Result<Rates> {
-    let thread = || cpu_seconds(Scope::Thread);
-    let mut rates = calibrate(&*kernels::cpu(), fixed::FRACTION_BITS, &thread)?;
-    let me = e.session().me();
-    let mut cost = CostEngine::new(fixed::FRACTION_BITS, Depth::Three);
-    let few = CostValue::shared(&[FEW]);
-    cost.product(Bilinear::Mul, &few, &few)?;
-    let product = cost.forecast()[me].work;
-    let mut cost = CostEngine::new(fixed::FRACTION_BITS, Depth::Three);
-    let relu = program::relu();
-    cost.map(&relu, &[&few])?;
-    let comparison = cost.forecast()[me].work;
+/// The cores of this machine.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
 
-    let shared = |e: &Rep3Engine, n: usize| e.trivial(&ArrayD::zeros(IxDyn(&[n])));
-    let mut seconds = |times: usize, n: usize, work: &dyn Fn(&mut Rep3Engine, &_) -> _| {
-        let x = shared(e, n)?;
-        e.begin_run()?;
-        work(e, &x)?;
-        let start = cpu_seconds(scope);
-        for _ in 0..times {
-            e.begin_run()?;
-            work(e, &x)?;
-        }
-        tacit_nn::Result::Ok((cpu_seconds(scope) - start) / times as f64)
+/// What `work` will cost in a place, its proof among it.
+pub(crate) fn expected<P: Prices>(
+    cost: &mut CostEngine<P>,
+    place: Place,
+    work: impl FnOnce(&mut CostEngine<P>) -> tacit_nn::Result<()>,
+) -> tacit_nn::Result<Expected> {
+    let replay = |rates| Replay::new(3, place.link, rates);
+    let replays = vec![replay(Rates::default()), replay(place.rates)];
+    cost.follow(Timeline::with_computing(replays, thread_seconds));
+    work(cost)?;
+    cost.prove()?;
+    let parties = cost.parties();
+    let sum = |of: fn(&tacit_mpc::Cost) -> u64| parties.iter().map(of).sum();
+    let mut expected = Expected {
+        rounds: parties.iter().map(|p| p.rounds).max().unwrap_or(0),
+        bytes: sum(|p| p.bytes),
+        header_bytes: sum(|p| p.header_bytes),
+        messages: sum(|p| p.messages),
+        ..Expected::default()
     };
-    let multiply = |e: &mut Rep3Engine, x: &_| e.product(Bilinear::Mul, x, x).map(drop);
-    let per_product = seconds(OFTEN, FEW, &multiply)? - rates.seconds(&product);
-    let compare = |e: &mut Rep3Engine, x: &_| e.map(&relu, &[x]).map(drop);
-    let per_comparison = seconds(OFTEN, FEW, &compare)? - rates.seconds(&comparison);
-    // Two equations: rounds and messages of each.
-    let (r1, m1) = (product.rounds as f64, product.messages as f64);
-    let (r2, m2) = (comparison.rounds as f64, comparison.messages as f64);
-    let message = (per_comparison * r1 - per_product * r2) / (m2 * r1 - m1 * r2);
-    rates.message = message.clamp(0.0, per_comparison.max(0.0) / m2);
-    rates.round = ((per_product - m1 * rates.message) / r1).max(0.0);
-
-    let mut cost = CostEngine::new(fixed::FRACTION_BITS, Depth::Three);
-    let many = CostValue::shared(&[MANY]);
-    cost.product(Bilinear::Mul, &many, &many)?;
-    let product = cost.forecast()[me].work;
-    let rest = seconds(SELDOM, MANY, &multiply)? - rates.seconds(&product);
-    rates.byte = (rest / product.bytes as f64).max(0.0);
-    Ok(rates)
+    if let Some([network, all]) = cost.timeline().map(Timeline::replays) {
+        let slowest = |replay: &Replay| (0..3).map(|p| replay.seconds(p)).fold(0.0, f64::max);
+        expected.network_seconds = slowest(network);
+        expected.cpu_seconds = (0..3).map(|p| all.cpu_seconds(p)).sum();
+        let shared = place.cores.map(|n| expected.cpu_seconds / n.clamp(1, 3) as f64);
+        expected.seconds = slowest(all).max(shared.unwrap_or(0.0));
+    }
+    Ok(expected)
 }
 
 /// What is counted of a run on these inputs, as [`crate::local::run`] does it.
-fn count<P: Prices>(cost: &mut cost::CostEngine<P>, graph: &Graph, inputs: &[Given]) -> Result<()> {
-    let mut values = vec![CostValue::shared(&[]); inputs.len()];
+fn count<P: Prices>(
+    cost: &mut CostEngine<P>,
+    graph: &Graph,
+    inputs: &[Given],
+) -> tacit_nn::Result<()> {
+    let mut values = vec![Value::shared(&[]); inputs.len()];
     for owner in 0..3 {
         for (x, value) in inputs.iter().zip(&mut values) {
             if x.owner == owner {
@@ -115,48 +108,96 @@ fn count<P: Prices>(cost: &mut cost::CostEngine<P>, graph: &Graph, inputs: &[Giv
         }
     }
     let outputs = tacit_nn::run(graph, cost, &values)?;
-    Ok(cost.release(&outputs.iter().collect::<Vec<_>>())?)
+    cost.release(&outputs.iter().collect::<Vec<_>>())
 }
 
-/// The same for a run that is proved: how long its proofs take is not told.
-pub(crate) fn proved(graph: &Graph, inputs: &[Given], fraction_bits: u32) -> Result<Expected> {
-    let mut cost = malicious::CostEngine::new(fraction_bits)?;
-    count(&mut cost, graph, inputs)?;
-    let parties = cost
-        .forecast()
-        .iter()
-        .map(|party| Expected::of(party, None));
-    Ok(parties.reduce(Expected::and).unwrap_or_default())
+/// What `work` will cost by a protocol, in a place; comparisons are as they are chosen there unless they are asked for.
+pub(crate) trait Work {
+    /// Counts it.
+    fn count<P: Prices>(&self, cost: &mut CostEngine<P>) -> tacit_nn::Result<()>;
+}
+
+impl Work for (&Graph, &[Given]) {
+    fn count<P: Prices>(&self, cost: &mut CostEngine<P>) -> tacit_nn::Result<()> {
+        count(cost, self.0, self.1)
+    }
+}
+
+/// How a run is computed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Manner {
+    pub(crate) protocol: Protocol,
+    pub(crate) fraction_bits: u32,
+    pub(crate) comparison: Choice,
+    /// Bytes that the malicious level logs before it proves them, where it is said.
+    pub(crate) verify_every: Option<usize>,
+}
+
+/// What `work` will cost in this manner and place.
+pub(crate) fn of(manner: Manner, place: Place, work: &impl Work) -> Result<Expected> {
+    let Manner {
+        protocol,
+        fraction_bits,
+        ..
+    } = manner;
+    Ok(match protocol {
+        Protocol::Rep3 => {
+            let mut cost = rep3::CostEngine::new(fraction_bits, manner.comparison);
+            expected(&mut cost, place, |cost| work.count(cost))?
+        }
+        Protocol::Rep3Malicious => {
+            let mut cost = malicious::CostEngine::new(fraction_bits)?;
+            if let Some(bytes) = manner.verify_every {
+                cost.verify_every(bytes);
+            }
+            expected(&mut cost, place, |cost| work.count(cost))?
+        }
+        _ => {
+            return Err(anyhow!(
+                "{protocol} sends nothing that could be forecast: choose --protocol rep3 or rep3-malicious"
+            ));
+        }
+    })
+}
+
+/// Three threads of this process, which hand frames to each other: measured.
+pub(crate) fn this_machine() -> Result<Place> {
+    let nets = MemNet::mesh(3).into_iter().map(|net| Arc::new(net) as _);
+    let start = std::time::Instant::now();
+    let parties = simulate(nets.collect(), |session| {
+        measured(&session, Scope::Thread, &|| start.elapsed().as_secs_f64())
+    });
+    let first = parties.into_iter().next().context("there are three parties")?;
+    let (link, rates) = first?.map_err(|e| anyhow!(e))?;
+    Ok(Place {
+        link,
+        rates,
+        cores: Some(cores()),
+    })
 }
 
 /// A run of three threads of this process on these inputs, as [`crate::local::run`] does it.
 pub(crate) fn on_this_machine(
+    protocol: Protocol,
     graph: &Graph,
     inputs: &[Given],
     settings: Settings,
 ) -> Result<Expected> {
-    let mut cost = CostEngine::new(settings.fraction_bits, Depth::from(settings.comparison));
-    count(&mut cost, graph, inputs)?;
-    let nets = MemNet::mesh(3).into_iter().map(|net| Arc::new(net) as _);
-    let rates = simulate(nets.collect(), |session| {
-        let mut e = Rep3Engine::new(session, fixed::FRACTION_BITS)?;
-        measured(&mut e, Scope::Thread)
-    });
-    let mut all = Expected {
-        cpu_seconds: Some(0.0),
-        ..Expected::default()
+    let manner = Manner {
+        protocol,
+        fraction_bits: settings.fraction_bits,
+        comparison: Depth::from(settings.comparison).into(),
+        verify_every: None,
     };
-    for (forecast, rates) in cost.forecast().iter().zip(rates) {
-        let rates = rates?.map_err(|e: tacit_nn::Error| anyhow!(e))?;
-        all = all.and(Expected::of(forecast, Some(&rates)));
-    }
-    Ok(all)
+    of(manner, this_machine()?, &(graph, inputs))
 }
 
 #[cfg(test)]
 mod tests {
+    use ndarray::{ArrayD, IxDyn};
+
     use super::*;
-    use crate::local::{Comparison, Protocol, run};
+    use crate::local::{Comparison, run};
 
     /// Rounds and bytes of a whole run are those of its forecast, and the variants of a comparison differ as they should.
     #[test]
@@ -178,20 +219,20 @@ mod tests {
                 fraction_bits: 18,
                 comparison,
             };
-            let want = on_this_machine(&g, &inputs, settings).unwrap();
+            let want = on_this_machine(Protocol::Rep3, &g, &inputs, settings).unwrap();
             let run = run(Protocol::Rep3, &g, &inputs, settings, None).unwrap();
             assert_eq!(
                 (run.rounds, run.bytes),
                 (want.rounds, want.bytes),
                 "{comparison}"
             );
-            assert!(want.cpu_seconds.is_some_and(|seconds| seconds > 0.0));
+            assert!(want.cpu_seconds > 0.0 && want.seconds >= want.network_seconds);
             (run.rounds, run.bytes)
         });
         // Two comparisons one after the other; 64 bits more for each of 192 values.
         assert_eq!(runs[0].0 - runs[1].0, 2);
         assert_eq!(runs[1].1 - runs[0].1, 2 * 192 * 8);
-        let want = proved(&g, &inputs, 18).unwrap();
+        let want = on_this_machine(Protocol::Rep3Malicious, &g, &inputs, 18.into()).unwrap();
         let run = run(Protocol::Rep3Malicious, &g, &inputs, 18, None).unwrap();
         assert_eq!((run.rounds, run.bytes), (want.rounds, want.bytes));
     }

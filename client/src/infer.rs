@@ -44,8 +44,9 @@ pub fn infer(args: &Args) -> Result<()> {
     let Prepared { graph, given, .. } = &prepared;
     let (protocol, settings) = (args.work.protocol, args.work.settings());
     let expected = match protocol {
-        Protocol::Rep3 => Some(forecast::on_this_machine(graph, given, settings)?),
-        Protocol::Rep3Malicious => Some(forecast::proved(graph, given, settings.fraction_bits)?),
+        Protocol::Rep3 | Protocol::Rep3Malicious => Some(forecast::on_this_machine(
+            protocol, graph, given, settings,
+        )?),
         _ => None,
     };
     if let Some(expected) = &expected {
@@ -85,12 +86,10 @@ pub fn infer(args: &Args) -> Result<()> {
 
 /// For people, before the run.
 fn forecast_line(expected: &Expected) -> String {
-    let cpu = expected
-        .cpu_seconds
-        .map(|s| format!("{s:.3} s of processor time, "));
     format!(
-        "forecast: {}{} rounds, {}",
-        cpu.unwrap_or_default(),
+        "forecast: {:.3} s ({:.3} s of processor time), {} rounds, {}",
+        expected.seconds,
+        expected.cpu_seconds,
         expected.rounds,
         text::bytes(expected.bytes)
     )

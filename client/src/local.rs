@@ -13,6 +13,7 @@ use tacit_nn::program::Instr;
 use tacit_nn::{Error, Graph, graph::Op};
 
 pub use comparison::{Comparison, Settings};
+pub(crate) use model::prepare_shapes;
 pub use model::{Known, Prepared, Work, finished};
 pub use parties::{Given, Run, Watch, run};
 

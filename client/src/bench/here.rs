@@ -17,7 +17,7 @@ pub(super) fn mem(task: Task) -> Result<Vec<Findings>> {
     let start = Instant::now();
     let found = simulate(nets.collect(), |session| {
         let clock = Rc::new(move || start.elapsed().as_secs_f64());
-        measure(session, task, clock, Scope::Thread)
+        measure(session, task, None, clock, Scope::Thread)
     });
     every(found)
 }
@@ -32,7 +32,7 @@ pub(super) fn simulated(task: Task, profile: Profile) -> Result<Vec<Findings>> {
     let found = simulate(nets.collect(), |session| {
         let sim = Arc::clone(&sims[session.me()]);
         let clock = Rc::new(move || sim.seconds());
-        measure(session, task, clock, Scope::Thread)
+        measure(session, task, Some(profile), clock, Scope::Thread)
     });
     every(found)
 }

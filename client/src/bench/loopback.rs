@@ -171,6 +171,7 @@ pub(super) fn child(args: &ChildArgs) -> Result<()> {
     let found: Findings = measure(
         Session::new(net, prss, kernels),
         task,
+        None,
         clock,
         Scope::Process,
     )?;

@@ -5,18 +5,19 @@ use std::rc::Rc;
 
 use ndarray::{ArrayD, IxDyn};
 use serde::{Deserialize, Serialize};
+use tacit_mpc::net::Profile;
 use tacit_mpc::{Cost, Session};
 use tacit_nn::{Error, Result, fixed};
 use tacit_protocols::Replicated;
 use tacit_protocols::cost::{self, Prices, Value as CostValue};
 use tacit_protocols::malicious::{self, MaliciousEngine, Proving};
-use tacit_protocols::rep3::{CostEngine, Depth, Rates, Rep3Engine};
+use tacit_protocols::rep3::{CostEngine, Depth, Rep3Engine};
 
 use super::gate::{Gate, Words};
 use super::network::Network;
 use super::op::Op;
 use super::training::Training;
-use crate::forecast::{Expected, measured};
+use crate::forecast::{Expected, Place, cores, expected, measured};
 use crate::local::{Comparison, Protocol};
 use crate::usage::{Scope, cpu_seconds, peak_memory_bytes};
 
@@ -104,29 +105,44 @@ impl Measured for MaliciousEngine {
     }
 }
 
-/// Runs `task` in `session`. Time is what `clock` says.
+/// Runs `task` in `session`, over a network that may be simulated. Time is what `clock` says.
 pub(super) fn measure(
     session: Session,
     task: Task,
+    simulated: Option<Profile>,
     clock: Clock,
     scope: Scope,
 ) -> Result<Findings> {
     let f = fixed::FRACTION_BITS;
     let proofs = Rc::new(Cell::new(Proof::default()));
+    let (link, rates) = measured(&session, scope, &*clock)?;
+    let place = match simulated {
+        Some(link) => Place {
+            link,
+            rates,
+            cores: None,
+        },
+        None => Place {
+            link,
+            rates,
+            cores: Some(cores()),
+        },
+    };
     match task.protocol {
         Protocol::Rep3Malicious => {
             let mut engine = MaliciousEngine::new(session, f)?;
             engine.watch_proofs(watch(&proofs, &clock, scope));
-            let mut party = Party::new(engine, malicious::CostEngine::new(f)?, clock, scope);
+            let cost = malicious::CostEngine::new(f)?;
+            let mut party = Party::new(engine, cost, place, clock, scope);
             (party.runs, party.proofs) = (task.runs, proofs);
             party.findings(task)
         }
         _ => {
             let depth = Depth::from(task.comparison);
-            let mut engine = Rep3Engine::with_depth(session, f, depth)?;
-            let rates = measured(&mut engine, scope)?;
-            let mut party = Party::new(engine, CostEngine::new(f, depth), clock, scope);
-            (party.runs, party.rates) = (task.runs, Some(rates));
+            let engine = Rep3Engine::with_depth(session, f, depth)?;
+            let cost = CostEngine::new(f, depth);
+            let mut party = Party::new(engine, cost, place, clock, scope);
+            party.runs = task.runs;
             party.findings(task)
         }
     }
@@ -154,8 +170,8 @@ fn watch(proofs: &Rc<Cell<Proof>>, clock: &Clock, scope: Scope) -> Box<malicious
 
 struct Party<E, P> {
     engine: E,
-    rates: Option<Rates>,
     cost: cost::CostEngine<P>,
+    place: Place,
     forecast: Option<Expected>,
     runs: usize,
     clock: Clock,
@@ -166,11 +182,17 @@ struct Party<E, P> {
 }
 
 impl<E: Measured, P: Prices> Party<E, P> {
-    fn new(engine: E, cost: cost::CostEngine<P>, clock: Clock, scope: Scope) -> Self {
+    fn new(
+        engine: E,
+        cost: cost::CostEngine<P>,
+        place: Place,
+        clock: Clock,
+        scope: Scope,
+    ) -> Self {
         Self {
             engine,
-            rates: None,
             cost,
+            place,
             forecast: None,
             runs: 0,
             clock,
@@ -208,10 +230,9 @@ impl<E: Measured, P: Prices> Party<E, P> {
         work: impl Fn(&mut cost::CostEngine<P>, &[CostValue]) -> Result<()>,
     ) -> Result<()> {
         let shared = inputs.iter().map(|x| CostValue::shared(x.shape()));
-        work(&mut self.cost, &shared.collect::<Vec<_>>())?;
-        self.cost.prove()?;
-        let me = self.engine.session().me();
-        self.forecast = Some(Expected::of(&self.cost.forecast()[me], self.rates.as_ref()));
+        let shared = shared.collect::<Vec<_>>();
+        let expected = expected(&mut self.cost, self.place, |cost| work(cost, &shared));
+        self.forecast = Some(expected?);
         Ok(())
     }
 

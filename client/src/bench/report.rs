@@ -65,11 +65,7 @@ impl Entry {
             runs: task.runs,
             seconds: middle(|s| s.seconds),
             cpu_seconds: middle(|s| s.cpu_seconds),
-            forecast: parties
-                .iter()
-                .map(|party| party.forecast)
-                .reduce(|all, party| Some(all?.and(party?)))
-                .flatten(),
+            forecast: mean(parties.iter().map(|party| party.forecast)),
             rounds: count(|s| s.rounds.1 - s.rounds.0),
             bytes: count(|s| s.bytes),
             offline_bytes: 0,
@@ -120,8 +116,7 @@ impl Entry {
             self.seconds,
             self.cpu_seconds,
             self.forecast
-                .and_then(|f| f.cpu_seconds)
-                .map_or_else(|| "-".into(), |s| format!("{s:.6}")),
+                .map_or_else(|| "-".into(), |f| format!("{:.6}", f.cpu_seconds)),
             self.rounds,
             self.bytes,
             self.bytes_per_value()
@@ -176,6 +171,18 @@ fn combine<'a>(parties: impl Iterator<Item = &'a Sample>) -> Sample {
             rounds: all.proof.rounds.max(party.proof.rounds),
             bytes: all.proof.bytes + party.proof.bytes,
         },
+    })
+}
+
+/// What all parties forecast of the whole run: they count alike, and each has measured for itself.
+fn mean(parties: impl Iterator<Item = Option<Expected>>) -> Option<Expected> {
+    let each: Vec<Expected> = parties.collect::<Option<_>>()?;
+    let mean = |of: fn(&Expected) -> f64| each.iter().map(of).sum::<f64>() / each.len() as f64;
+    each.first().map(|first| Expected {
+        seconds: mean(|e| e.seconds),
+        network_seconds: mean(|e| e.network_seconds),
+        cpu_seconds: mean(|e| e.cpu_seconds),
+        ..*first
     })
 }
 

@@ -1,12 +1,13 @@
 //! From a model's file and its inputs to a graph, what each party brings, and back to the model's outputs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
-use ndarray::ArrayD;
+use ndarray::{ArrayD, IxDyn};
+use tacit_mpc::MAX_ELEMENTS;
 use tacit_nn::onnx::{
-    Constant, Element, Error, Feed, Lowered, Model, Options, Output, Port, Source, Value, Weights,
+    Constant, Dim, Element, Error, Feed, Lowered, Model, Options, Output, Port, Source, Value, Weights,
 };
 use tacit_nn::{Graph, fixed};
 
@@ -78,16 +79,77 @@ impl Work {
     /// One sentence that names the file, node or input.
     pub fn prepare(&self) -> Result<Prepared> {
         self.protocol.available()?;
-        let file = self.model.display();
-        let bytes = std::fs::read(&self.model).with_context(|| format!("cannot read {file}"))?;
-        let model = Model::parse(&bytes).with_context(|| format!("{file} is not taken"))?;
+        let model = parsed(&self.model)?;
         let arrays = feeds::read(&self.input)?;
-        let weights = match self.weights {
-            Known::Public => Weights::Public,
-            Known::Private => Weights::Private,
-        };
-        prepare(&model, feeds::assign(arrays, model.inputs())?, weights)
+        prepare(
+            &model,
+            feeds::assign(arrays, model.inputs())?,
+            self.weights.into(),
+        )
     }
+}
+
+impl From<Known> for Weights {
+    fn from(known: Known) -> Self {
+        match known {
+            Known::Public => Self::Public,
+            Known::Private => Self::Private,
+        }
+    }
+}
+
+fn parsed(file: &Path) -> Result<Model> {
+    let shown = file.display();
+    let bytes = std::fs::read(file).with_context(|| format!("cannot read {shown}"))?;
+    Model::parse(&bytes).with_context(|| format!("{shown} is not taken"))
+}
+
+/// The graph of a model whose inputs are in these files, or zeros where there is none: every axis that the model leaves open
+/// has the length `batch` then.
+///
+/// # Errors
+/// As for [`Work::prepare`], and the input of which not even the number of axes is known.
+pub(crate) fn prepare_shapes(
+    model: &Path,
+    inputs: &[PathBuf],
+    batch: usize,
+    weights: Known,
+) -> Result<Prepared> {
+    let model = parsed(model)?;
+    let arrays = if inputs.is_empty() {
+        let zeros = model.inputs().iter().map(|port| zeros(port, batch));
+        zeros.collect::<Result<_>>()?
+    } else {
+        feeds::assign(feeds::read(inputs)?, model.inputs())?
+    };
+    prepare(&model, arrays, weights.into())
+}
+
+fn zeros(port: &Port, batch: usize) -> Result<Constant> {
+    ensure!(
+        !port.any_rank,
+        "the model does not say what shape input {} has: give it by --input",
+        port.name
+    );
+    let shape: Vec<usize> = (port.shape.iter())
+        .map(|dim| match dim {
+            Dim::Fixed(n) => *n,
+            Dim::Any(_) => batch,
+        })
+        .collect();
+    let values = shape.iter().try_fold(1usize, |n, &len| n.checked_mul(len));
+    ensure!(
+        values.is_some_and(|n| n <= MAX_ELEMENTS),
+        "input {} has shape {shape:?}: more than {MAX_ELEMENTS} values",
+        port.name
+    );
+    let shape = IxDyn(&shape);
+    Ok(match port.element {
+        Element::Float => Constant::Float(ArrayD::zeros(shape)),
+        Element::Int => Constant::Int(ArrayD::zeros(shape)),
+        Element::Bool => Constant::Bool(ArrayD::from_elem(shape, false)),
+        Element::Text => bail!("input {} is text: give it by --input", port.name),
+    })
 }
 
 /// The graph of a model for these inputs, which are private unless they cannot be.
