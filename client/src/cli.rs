@@ -11,7 +11,8 @@ use crate::connection::Connection;
 use crate::home::{Home, Member};
 use crate::watch::{Display, follow};
 use crate::{
-    ask, bench, check, circuit, demo, evidence, fetch, forecast, infer, jobs, process, release, train,
+    ask, bench, check, circuit, demo, evidence, fetch, forecast, infer, jobs, process, release,
+    train,
 };
 
 /// Train neural networks together without showing each other the data.

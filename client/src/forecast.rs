@@ -87,7 +87,9 @@ pub(crate) fn expected<P: Prices>(
         let slowest = |replay: &Replay| (0..3).map(|p| replay.seconds(p)).fold(0.0, f64::max);
         expected.network_seconds = slowest(network);
         expected.cpu_seconds = (0..3).map(|p| all.cpu_seconds(p)).sum();
-        let shared = place.cores.map(|n| expected.cpu_seconds / n.clamp(1, 3) as f64);
+        let shared = place
+            .cores
+            .map(|n| expected.cpu_seconds / n.clamp(1, 3) as f64);
         expected.seconds = slowest(all).max(shared.unwrap_or(0.0));
     }
     Ok(expected)
@@ -167,7 +169,10 @@ pub(crate) fn this_machine() -> Result<Place> {
     let parties = simulate(nets.collect(), |session| {
         measured(&session, Scope::Thread, &|| start.elapsed().as_secs_f64())
     });
-    let first = parties.into_iter().next().context("there are three parties")?;
+    let first = parties
+        .into_iter()
+        .next()
+        .context("there are three parties")?;
     let (link, rates) = first?.map_err(|e| anyhow!(e))?;
     Ok(Place {
         link,

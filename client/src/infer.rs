@@ -44,9 +44,9 @@ pub fn infer(args: &Args) -> Result<()> {
     let Prepared { graph, given, .. } = &prepared;
     let (protocol, settings) = (args.work.protocol, args.work.settings());
     let expected = match protocol {
-        Protocol::Rep3 | Protocol::Rep3Malicious => Some(forecast::on_this_machine(
-            protocol, graph, given, settings,
-        )?),
+        Protocol::Rep3 | Protocol::Rep3Malicious => {
+            Some(forecast::on_this_machine(protocol, graph, given, settings)?)
+        }
         _ => None,
     };
     if let Some(expected) = &expected {

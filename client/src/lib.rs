@@ -25,6 +25,7 @@ pub mod connection;
 pub mod demo;
 pub mod evidence;
 pub mod fetch;
+pub mod forecast;
 pub mod home;
 pub mod infer;
 pub mod jobs;
@@ -39,4 +40,3 @@ pub mod watch;
 
 #[cfg(test)]
 mod fixture;
-mod forecast;

@@ -135,7 +135,10 @@ impl Rehearsal {
             let mut waits = [None; 3];
             for (p, (_, s)) in self.parties.iter().enumerate() {
                 if let Some(gate) = &mut running[p] {
-                    s.recorder.borrow_mut().iter_mut().for_each(Recorder::resume);
+                    s.recorder
+                        .borrow_mut()
+                        .iter_mut()
+                        .for_each(Recorder::resume);
                     let polled = gate.as_mut().poll(&mut context);
                     s.recorder.borrow_mut().iter_mut().for_each(Recorder::pause);
                     match polled {

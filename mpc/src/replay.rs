@@ -149,8 +149,8 @@ impl Replay {
             }
             if !moved {
                 let stuck = self.parties.iter().enumerate();
-                let stuck = stuck.filter_map(|(party, p)| Some((party, p.waits_for?)));
-                let (party, peer) = stuck.last().unwrap_or_default();
+                let mut stuck = stuck.filter_map(|(party, p)| Some((party, p.waits_for?)));
+                let (party, peer) = stuck.next_back().unwrap_or_default();
                 return Err(Stuck { party, peer });
             }
         }
@@ -342,10 +342,7 @@ mod tests {
             gate: 0,
             bytes: 0,
         };
-        let scripts = vec![
-            step(1.0, sends),
-            step(2.0, Act::Recv { from: 0, gate: 0 }),
-        ];
+        let scripts = vec![step(1.0, sends), step(2.0, Act::Recv { from: 0, gate: 0 })];
         let rates = Rates {
             compute: 2.0,
             frame: 0.25,

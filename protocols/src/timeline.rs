@@ -76,7 +76,8 @@ impl Timeline {
     /// With what computing takes on this machine, by `clock`, which tells the processor seconds of this thread.
     #[must_use]
     pub fn with_computing(replays: Vec<Replay>, clock: Clock) -> Self {
-        let (x, y): (Vec<R64>, Vec<R64>) = (vec![R64::default(); LARGE], vec![R64::default(); LARGE]);
+        let (x, y): (Vec<R64>, Vec<R64>) =
+            (vec![R64::default(); LARGE], vec![R64::default(); LARGE]);
         let sum = || -> Vec<R64> { x.iter().zip(&y).map(|(&x, &y)| x + y).collect() };
         let moved = seconds(clock, || std::hint::black_box(sum())) / LARGE as f64;
         Self {
@@ -124,7 +125,13 @@ impl Timeline {
     }
 
     /// Every party computes a sum of so many f(x, y) of these shapes by its kernels.
-    pub(crate) fn product(&mut self, f: Bilinear, x: &[usize], y: &[usize], terms: usize) -> Result<()> {
+    pub(crate) fn product(
+        &mut self,
+        f: Bilinear,
+        x: &[usize],
+        y: &[usize],
+        terms: usize,
+    ) -> Result<()> {
         let Some(clock) = self.clock else {
             return Ok(());
         };
@@ -141,7 +148,14 @@ impl Timeline {
         Ok(())
     }
 
-    fn measured(&self, clock: Clock, f: Bilinear, x: &[usize], y: &[usize], terms: usize) -> Result<f64> {
+    fn measured(
+        &self,
+        clock: Clock,
+        f: Bilinear,
+        x: &[usize],
+        y: &[usize],
+        terms: usize,
+    ) -> Result<f64> {
         let ([x, y], part) = part_of(f, x, y);
         let ones = |shape: &[usize]| -> Tensor { ArrayD::ones(IxDyn(shape)) };
         let (x, y) = (ones(&x), ones(&y));
@@ -274,7 +288,10 @@ mod tests {
         let (shapes, part) = all(Bilinear::MatMul, &[512, 512], &[512, 512]);
         assert_eq!((shapes, part), ([vec![512, 512], vec![512, 512]], 1.0));
         let (shapes, part) = all(Bilinear::MatMul, &[64, 512, 512], &[64, 512, 512]);
-        assert_eq!((shapes, part), ([vec![1, 512, 512], vec![1, 512, 512]], 1.0 / 64.0));
+        assert_eq!(
+            (shapes, part),
+            ([vec![1, 512, 512], vec![1, 512, 512]], 1.0 / 64.0)
+        );
         let conv = Conv::new(&[28, 28], &[5, 5]);
         let f = Bilinear::Conv(conv);
         let (x, w) = ([4096, 1, 28, 28], [20, 1, 5, 5]);

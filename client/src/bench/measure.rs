@@ -182,13 +182,7 @@ struct Party<E, P> {
 }
 
 impl<E: Measured, P: Prices> Party<E, P> {
-    fn new(
-        engine: E,
-        cost: cost::CostEngine<P>,
-        place: Place,
-        clock: Clock,
-        scope: Scope,
-    ) -> Self {
+    fn new(engine: E, cost: cost::CostEngine<P>, place: Place, clock: Clock, scope: Scope) -> Self {
         Self {
             engine,
             cost,

@@ -128,7 +128,9 @@ pub fn run(args: &Args) -> Result<()> {
             lines.push(line);
         }
     }
-    println!("Bytes are of all parties; neither protocol sends anything before the inputs are known.");
+    println!(
+        "Bytes are of all parties; neither protocol sends anything before the inputs are known."
+    );
     if args.json {
         println!("{}", serde_json::json!({ "forecasts": lines }));
     }
@@ -137,7 +139,10 @@ pub fn run(args: &Args) -> Result<()> {
 
 fn subject(args: &Args) -> Result<Subject> {
     if let Some(model) = &args.model {
-        ensure!(args.rows.is_none(), "--rows is for a job: a model takes --batch");
+        ensure!(
+            args.rows.is_none(),
+            "--rows is for a job: a model takes --batch"
+        );
         let batch = args.batch as usize;
         let prepared = prepare_shapes(model, &args.input, batch, args.weights)?;
         return Ok(Subject::Model(Box::new(prepared)));
@@ -145,7 +150,9 @@ fn subject(args: &Args) -> Result<Subject> {
     let file = args.job.as_deref().context("name a job file, or --model")?;
     let shown = || file.display().to_string();
     let job = JobFile::read(file)?.check().with_context(shown)?;
-    let rows = args.rows.context("say how many rows all contributors have together: --rows N")?;
+    let rows = args
+        .rows
+        .context("say how many rows all contributors have together: --rows N")?;
     let training = Training::new(job, rows as usize).with_context(shown)?;
     Ok(Subject::Training(Box::new(training)))
 }
@@ -188,7 +195,9 @@ fn nets(args: &Args, here: Place) -> Result<Vec<Named>> {
     if let (Some(latency), Some(bandwidth)) = (args.latency, args.bandwidth) {
         let within = (0.0..=1e5).contains(&latency) && (1e-3..=1e6).contains(&bandwidth);
         if !within {
-            bail!("a network has a delay of 0 to 100000 ms and a bandwidth of 0.001 to 1000000 Mbit/s");
+            bail!(
+                "a network has a delay of 0 to 100000 ms and a bandwidth of 0.001 to 1000000 Mbit/s"
+            );
         }
         let link = Profile {
             latency_ns: (latency * 1e6) as u64,
@@ -236,7 +245,15 @@ fn forecast(args: &Args, subject: &Subject, protocol: Protocol, net: &Named) -> 
 fn heading() -> String {
     format!(
         "{:15} {:>5} {:>10} {:>12} {:>12} {:>10} {:>12} {:>12} {:>10}",
-        "protocol", "net", "rounds", "bytes", "header B", "messages", "seconds", "network s", "cpu s"
+        "protocol",
+        "net",
+        "rounds",
+        "bytes",
+        "header B",
+        "messages",
+        "seconds",
+        "network s",
+        "cpu s"
     )
 }
 

@@ -2,8 +2,8 @@
 
 use anyhow::{Result, ensure};
 use tacit_api::job::{JobSpec, Kind};
-use tacit_nn::train::{Data, Split};
 use tacit_nn::Engine;
+use tacit_nn::train::{Data, Split};
 use tacit_party::train_job::Plan;
 use tacit_protocols::cost::{CostEngine, Prices, Value};
 
@@ -46,11 +46,7 @@ impl Training {
         })
     }
 
-    fn shared<P: Prices>(
-        &self,
-        cost: &mut CostEngine<P>,
-        width: usize,
-    ) -> tacit_nn::Result<Value> {
+    fn shared<P: Prices>(&self, cost: &mut CostEngine<P>, width: usize) -> tacit_nn::Result<Value> {
         let parts = self.parts.iter();
         let parts = parts.map(|&(owner, rows)| cost.input(owner, &[rows, width]));
         let parts = parts.collect::<tacit_nn::Result<Vec<_>>>()?;

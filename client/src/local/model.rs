@@ -7,7 +7,8 @@ use clap::ValueEnum;
 use ndarray::{ArrayD, IxDyn};
 use tacit_mpc::MAX_ELEMENTS;
 use tacit_nn::onnx::{
-    Constant, Dim, Element, Error, Feed, Lowered, Model, Options, Output, Port, Source, Value, Weights,
+    Constant, Dim, Element, Error, Feed, Lowered, Model, Options, Output, Port, Source, Value,
+    Weights,
 };
 use tacit_nn::{Graph, fixed};
 

@@ -106,7 +106,9 @@ impl<'a> Summands<'a> {
         Self {
             shape: x.shape().to_vec(),
             ready: ready.then(|| vec![R64::default(); x.a.len()]),
-            products: (0..products).map(|_| elementwise(Wrapping(1), x, x)).collect(),
+            products: (0..products)
+                .map(|_| elementwise(Wrapping(1), x, x))
+                .collect(),
         }
     }
 

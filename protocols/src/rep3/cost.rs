@@ -156,9 +156,8 @@ impl cost::Prices for Prices {
         if let Some(followed) = &mut self.followed {
             local_products(&mut followed.timeline, terms)?;
             let rounding = self.compiler.rounding(self.exact);
-            let elementwise = |t: &&Term<'_>| {
-                t.interactive() && t.f == Bilinear::Mul && t.x.shape == t.y.shape
-            };
+            let elementwise =
+                |t: &&Term<'_>| t.interactive() && t.f == Bilinear::Mul && t.x.shape == t.y.shape;
             let elementwise = terms.iter().filter(elementwise).count();
             let others = elementwise < terms.len();
             let sum = Interactive {

@@ -252,7 +252,9 @@ impl Rep3Engine {
         }
         let masks = self
             .session
-            .fan_out(words.len(), async |strand: Strand<'_>| release_masks(&strand));
+            .fan_out(words.len(), async |strand: Strand<'_>| {
+                release_masks(&strand)
+            });
         let masks = masks.map_err(failed)?.into_iter().flat_map(|(_, m)| m);
         let own = words.into_iter().zip(masks).map(|(w, m)| (w + m).0);
         Ok(Release {
