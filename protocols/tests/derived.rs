@@ -6,10 +6,11 @@ mod common;
 use common::araki::Araki;
 use common::gate::{column, grid};
 use common::reals;
+use common::watched::Watched;
 use ndarray::ArrayD;
-use tacit_mpc::Bilinear;
 use tacit_mpc::simulate::{mem, simulate_seeded};
-use tacit_nn::program::Instr;
+use tacit_mpc::{Bilinear, Cost};
+use tacit_nn::program::{Instr, Scaled, Table};
 use tacit_nn::{Engine, Program, Ring, program};
 use tacit_protocols::derived::{DerivedEngine, Value};
 
@@ -162,4 +163,189 @@ fn comparisons_and_choices_are_exact() {
         let r = map(&p, &inputs[..p.inputs()]);
         assert_eq!(r.units(), 0.0, "{}", p.name);
     }
+}
+
+/// A table of four cells.
+fn root() -> Table {
+    let root = |x: f64| (x + 1.0).sqrt();
+    Table::within("root of x + 1", root, (0.0, 2.0), 2.0, 1e-5).unwrap()
+}
+
+/// A program with every kind of instruction, for arguments in [1/4, 2).
+fn every_instruction() -> Program {
+    let mut p = Program::new("every instruction");
+    let x = p.push(Instr::Input(0));
+    let y = p.push(Instr::Linear(vec![(-2, x)], 0.5));
+    let scaled = p.push(Instr::Scale(x, 0.3));
+    let product = p.push(Instr::Mul(x, y));
+    let sign = p.push(Instr::Negative(y, Some(8)));
+    let sign_of_all = p.push(Instr::Negative(product, None));
+    let zero = p.push(Instr::Zero(x));
+    let both = p.push(Instr::And(sign, sign_of_all));
+    let one = p.push(Instr::Xor(both, zero));
+    let not = p.push(Instr::Not(one));
+    let floor = p.push(Instr::Floor(scaled));
+    let chosen = p.push(Instr::Select(not, floor));
+    let number = p.push(Instr::ToArithmetic(one));
+    let small = p.push(Instr::ExpNeg(y));
+    let exp = p.push(Instr::Exp(x));
+    p.outputs = vec![chosen, number, small, exp];
+    for f in [
+        Scaled::Reciprocal,
+        Scaled::InverseRoot,
+        Scaled::Root,
+        Scaled::Ln,
+    ] {
+        let (lo, hi) = (-2, 1);
+        let y = p.push(Instr::Scaled { x, f, lo, hi });
+        p.outputs.push(y);
+    }
+    let y = p.push(Instr::Table(x, root()));
+    p.outputs.push(y);
+    p
+}
+
+/// Runs every instruction on `n` equal numbers, by a watched protocol; the engine of P_0 goes to `look` afterwards.
+fn watch<T: Send>(
+    x: f64,
+    n: usize,
+    look: bool,
+    see: impl Fn(&DerivedEngine<Watched>) -> T + Sync,
+) -> Vec<T> {
+    simulate_seeded(mem(), 11, |session| {
+        let watched = Watched {
+            look,
+            ..Watched::default()
+        };
+        let mut e = DerivedEngine::new(watched, session, F).unwrap();
+        e.round_exactly([1].into());
+        let x = ArrayD::from_elem(vec![n], x);
+        let mine = e.session().me() == 0;
+        let x = e.input(0, &[n], mine.then_some(&x)).unwrap();
+        e.begin_run().unwrap();
+        for node in 0..2 {
+            e.begin_node(node);
+            e.map(&every_instruction(), &[&x]).unwrap();
+        }
+        see(&e)
+    })
+}
+
+/// Correlations of every kind, of chunks of one element, with bits that do not fill a word, and larger.
+#[test]
+fn correlations_are_what_they_are_said_to_be() {
+    for n in [1, 2, 65, 300] {
+        watch(0.75, n, true, |_| ());
+    }
+}
+
+/// The attack: whoever sees all that is opened, and knows that all numbers are the same, learns nothing. Every bit of the opened
+/// words is a fair coin, two neighbouring ones are independent, no word comes twice, and bits are fair; and all bytes that were
+/// sent are those of the primitives.
+#[test]
+fn what_is_opened_is_uniform_and_nothing_else_is_sent() {
+    for x in [0.25, 1.984375] {
+        let seen = watch(x, 600, false, |e| {
+            let (cost, p) = (e.session().cost(), e.protocol());
+            let words = p.words.borrow().clone();
+            let planes = p.planes.borrow().clone();
+            (
+                cost.bytes + cost.offline.bytes,
+                p.bytes.get(),
+                words,
+                planes,
+            )
+        });
+        let sent: u64 = seen.iter().map(|s| s.0).sum();
+        assert_eq!(sent, seen[0].1, "bytes of primitives");
+        let (_, _, words, planes) = &seen[0];
+        let fair = |set: u64, n: f64, what: &str| {
+            // Six standard deviations.
+            assert!(
+                (set as f64 - n / 2.0).abs() < 3.0 * n.sqrt(),
+                "{what}: {set} of {n}"
+            );
+        };
+        let n = words.len() as f64;
+        assert!(n > 10_000.0, "{n} words were opened");
+        for bit in 0..64 {
+            let set = |w: &u64| w >> bit & 1;
+            fair(words.iter().map(set).sum(), n, &format!("bit {bit}"));
+            let next = |w: &u64| (w ^ w.rotate_right(1)) >> bit & 1;
+            fair(
+                words.iter().map(next).sum(),
+                n,
+                &format!("bits {bit} and the next"),
+            );
+        }
+        let distinct: std::collections::HashSet<_> = words.iter().collect();
+        assert_eq!(distinct.len(), words.len(), "a mask was used twice");
+        let used = |k: u32| u64::MAX >> (64 - k);
+        let set = planes
+            .iter()
+            .map(|&(w, k)| u64::from((w & used(k)).count_ones()));
+        let all = planes.iter().map(|&(_, k)| f64::from(k)).sum::<f64>();
+        fair(set.sum(), all, "opened bits");
+    }
+}
+
+/// Rounds on the data, where a product and an opening take one; and bytes on the data and of correlations.
+#[test]
+fn gates_take_the_rounds_that_they_say() {
+    let one = |instr: fn(usize) -> Instr| {
+        let mut p = Program::new("one");
+        let x = p.push(Instr::Input(0));
+        let y = p.push(instr(x));
+        p.outputs = vec![y];
+        p
+    };
+    let scaled = |f: Scaled| {
+        let mut p = Program::new("scaled");
+        let x = p.push(Instr::Input(0));
+        let y = p.push(Instr::Scaled {
+            x,
+            f,
+            lo: -14,
+            hi: 14,
+        });
+        p.outputs = vec![y];
+        p
+    };
+    let n = 3 * 64 * 4;
+    let cases: [(&str, Program, u64); 11] = [
+        ("scale", one(|x| Instr::Scale(x, 0.3)), 1),
+        ("mul", one(|x| Instr::Mul(x, x)), 2),
+        ("negative", program::negative(), 8),
+        ("zero", program::zero(), 8),
+        ("floor", one(Instr::Floor), 7),
+        ("relu", program::relu(), 9),
+        ("exp", one(Instr::Exp), 3),
+        ("exp_neg", one(Instr::ExpNeg), 12),
+        ("table", one(|x| Instr::Table(x, root())), 3),
+        ("reciprocal", scaled(Scaled::Reciprocal), 18),
+        ("ln", scaled(Scaled::Ln), 16),
+    ];
+    let mut wrong = Vec::new();
+    for (name, p, rounds) in cases {
+        let costs = simulate_seeded(mem(), 5, |session| {
+            let mut e = DerivedEngine::new(Araki, session, F).unwrap();
+            let x = e.trivial(&ArrayD::from_elem(vec![n], 0.5)).unwrap();
+            e.begin_run().unwrap();
+            e.map(&p, &[&x]).unwrap();
+            e.session().cost()
+        });
+        let per = |of: fn(&Cost) -> u64| costs.iter().map(of).sum::<u64>() as f64 / n as f64;
+        let most = |of: fn(&Cost) -> u64| costs.iter().map(of).max().unwrap();
+        println!(
+            "{name:>10}: {} rounds, {:.1} B; before {} rounds, {:.1} B",
+            most(|c| c.rounds),
+            per(|c| c.bytes),
+            most(|c| c.offline.rounds),
+            per(|c| c.offline.bytes),
+        );
+        if most(|c| c.rounds) != rounds {
+            wrong.push(name);
+        }
+    }
+    assert_eq!(wrong, Vec::<&str>::new());
 }

@@ -53,9 +53,16 @@ impl Cells {
         }
     }
 
-    /// Entries of the unit vector.
-    fn cells(&self) -> usize {
+    /// Entries of the unit vector: 2^κ.
+    #[must_use]
+    pub fn cells(&self) -> usize {
         1 << self.log2_cells
+    }
+
+    /// The entry that is 1 for a mask s: w.
+    #[must_use]
+    pub fn cell(&self, s: u64) -> u64 {
+        s >> self.d & (self.cells() as u64 - 1)
     }
 
     /// Words for each element.
@@ -67,12 +74,6 @@ impl Cells {
             }
     }
 
-    /// s, w and L_s in the clear.
-    fn split(&self, s: u64) -> (u64, u64) {
-        let w = s >> self.d & (self.cells() as u64 - 1);
-        (w, s & ((1 << self.d) - 1))
-    }
-
     /// [`Correlation::deal`].
     pub(super) fn deal(
         &self,
@@ -81,7 +82,10 @@ impl Cells {
     ) -> Result<Dealt> {
         let mut s = vec![0; n];
         random(&mut s)?;
-        let (w, low): (Vec<u64>, Vec<u64>) = s.iter().map(|&s| self.split(s)).unzip();
+        let (w, low): (Vec<u64>, Vec<u64>) = s
+            .iter()
+            .map(|&s| (self.cell(s), s & ((1 << self.d) - 1)))
+            .unzip();
         let mut words: Vec<R64> = s.into_iter().map(Wrapping).collect();
         for cell in 0..self.cells() as u64 {
             words.extend(w.iter().map(|&w| Wrapping(u64::from(w == cell))));

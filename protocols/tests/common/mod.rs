@@ -13,6 +13,7 @@ pub mod araki;
 pub mod gate;
 pub mod pads;
 pub mod secure;
+pub mod watched;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
