@@ -140,7 +140,7 @@ fn number(bits: &[Words]) -> Words {
 }
 
 /// The unit vector of the number that these bits are, lowest first, at least one: from that of the lower bits, u_v·b for every
-/// v, and u_v less that. 2^κ - 2 products, κ - 1 rounds.
+/// v > 0, u_0·b = b - Σ u_v·b since all u add up to 1, and u_v less these. 2^κ - κ - 1 products, κ - 1 rounds.
 async fn unit_vector<P: Primitives>(c: &Circuit<'_, P>, bits: &[Words]) -> Result<Vec<Words>> {
     let n = c.len();
     let minus_one = -power(0);
@@ -149,11 +149,13 @@ async fn unit_vector<P: Primitives>(c: &Circuit<'_, P>, bits: &[Words]) -> Resul
         bits[0].clone(),
     ];
     for bit in &bits[1..] {
-        let below = Words::concat(&unit.iter().collect::<Vec<_>>());
-        let bit = Words::concat(&vec![bit; unit.len()]);
-        let set = c.multiply(&below, &bit).await?;
-        unit = below.minus(&set).separate(n);
-        unit.extend(set.separate(n));
+        let above = Words::concat(&unit[1..].iter().collect::<Vec<_>>());
+        let bits = Words::concat(&vec![bit; unit.len() - 1]);
+        let set = c.multiply(&above, &bits).await?.separate(n);
+        let first = set.iter().fold(bit.clone(), |rest, u| rest.minus(u));
+        let set: Vec<Words> = std::iter::once(first).chain(set).collect();
+        unit = unit.iter().zip(&set).map(|(u, set)| u.minus(set)).collect();
+        unit.extend(set);
     }
     Ok(unit)
 }
