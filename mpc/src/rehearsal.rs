@@ -146,7 +146,7 @@ impl Rehearsal {
                             results[p].set(Some(result?));
                             running[p] = None;
                         }
-                        Poll::Pending => waits[p] = s.blocked_on.take(),
+                        Poll::Pending => waits[p] = s.blocked_on.take().map(|(peer, _)| peer),
                     }
                 }
                 s.flush()?;

@@ -1,7 +1,7 @@
 //! A run in time before it runs: the parties' scripts on a logical clock.
 //!
 //! A party is what [`Session::for_each_chunk`](crate::Session::for_each_chunk) makes of it: a window of strands, polled in order,
-//! that waits for what the oldest one needs; outboxes that leave when they are full or before it waits. Links are those of
+//! that waits for the first message needed; outboxes that leave when they are full or before it waits. Links are those of
 //! [`crate::net::Sim`]. Where computing takes no time, a replay ends at the nanosecond at which the run itself would end on that
 //! transport: each party receives from one link at a time and its strands are straight-line code, so when something happens does
 //! not depend on which party is followed first (Kahn, IFIP 1974), and passes may be followed one after the other.
@@ -186,24 +186,31 @@ impl Replay {
                 self.flush(p);
                 return true;
             }
-            let mut oldest_waits_for = None;
+            let mut first_needed: Option<((usize, u16, u32), PartyId)> = None;
             let mut active = std::mem::take(&mut party.active);
             active.retain_mut(|strand| {
                 let waits_for = self.poll(p, strand, &chunks[strand.chunk as usize][p]);
-                oldest_waits_for = oldest_waits_for.or(waits_for);
+                if let Some((peer, gate)) = waits_for {
+                    let place = (strand.chunk as usize / WINDOW, gate, strand.chunk);
+                    if first_needed.is_none_or(|(first, _)| place < first) {
+                        first_needed = Some((place, peer));
+                    }
+                }
                 waits_for.is_some()
             });
             let all = active.len() >= WINDOW || self.parties[p].next_chunk == chunks.len();
             self.parties[p].active = active;
-            if oldest_waits_for.is_some() && all {
+            if let Some((_, peer)) = first_needed
+                && all
+            {
                 self.flush(p);
-                self.parties[p].waits_for = oldest_waits_for;
+                self.parties[p].waits_for = Some(peer);
             }
         }
     }
 
-    /// Follows a strand; whom it waits for, unless it has ended.
-    fn poll(&mut self, p: PartyId, strand: &mut Strand, script: &Script) -> Option<PartyId> {
+    /// Follows a strand; whom it waits for at which gate, unless it has ended.
+    fn poll(&mut self, p: PartyId, strand: &mut Strand, script: &Script) -> Option<(PartyId, u16)> {
         let (chunk, compute) = (strand.chunk, self.rates.compute);
         while let Some(step) = script.steps.get(strand.step) {
             let party = &mut self.parties[p];
@@ -213,7 +220,7 @@ impl Replay {
             match step.act {
                 Act::Recv { from, gate } => {
                     if !party.inbox.remove(&(from, (chunk, gate))) {
-                        return Some(from);
+                        return Some((from, gate));
                     }
                 }
                 Act::Send { to, gate, bytes } => {

@@ -139,8 +139,8 @@ pub struct Session {
     pub(crate) peak: Cell<u32>,
     /// The longest chain of messages for one correlation.
     pub(crate) offline_peak: Cell<u32>,
-    /// The peer that the last blocked strand waits for.
-    pub(crate) blocked_on: Cell<Option<PartyId>>,
+    /// The peer that the last blocked strand waits for, and the gate.
+    pub(crate) blocked_on: Cell<Option<(PartyId, u16)>>,
     /// What writes down what the strand of a rehearsal does.
     pub(crate) recorder: RefCell<Option<Recorder>>,
 }
@@ -242,7 +242,7 @@ impl Session {
         cost
     }
 
-    /// Chunks in flight at once, at least 1. It bounds memory and how far a dealer runs ahead (R8).
+    /// Chunks in flight at once, at least 1 and at all parties as many. It bounds memory and how far a dealer runs ahead (R8).
     pub fn set_window(&self, chunks: usize) {
         self.window.set(chunks.max(1));
     }

@@ -3,7 +3,7 @@
 //! A gate is straight-line code that one party runs for one chunk. All chunks of a tensor run at once on one thread: where
 //! a strand waits for a message another one goes on, so that a dealer's messages travel ahead, sending overlaps computing,
 //! and a party is dealer for one third of the elements while it is in the pair for the other two. The executor is the
-//! simplest one possible: poll every strand; if all wait, wait for the next frame that the oldest one needs.
+//! simplest one possible: poll every strand; if all wait, wait for the next frame from who sends the first message needed.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -74,7 +74,8 @@ impl<'s> Strand<'s> {
         (self.chunk.dealer + role as usize) % 3
     }
 
-    /// The label of the next gate. All parties count gates alike: the code is straight-line.
+    /// The label of the next gate. All parties count gates alike: the code is straight-line, and sends and awaits messages in the
+    /// order of their gates.
     ///
     /// # Errors
     /// [`Error::Exhausted`] after 2^12 gates in one pass.
@@ -190,7 +191,7 @@ impl<'s> Strand<'s> {
         let message = poll_fn(|_| match self.session.take(from, label) {
             Some(m) => Poll::Ready(m),
             None => {
-                self.session.blocked_on.set(Some(from));
+                self.session.blocked_on.set(Some((from, label.gate)));
                 Poll::Pending
             }
         })
@@ -280,21 +281,28 @@ impl Session {
             if active.is_empty() {
                 break;
             }
-            let mut oldest_waits_for = None;
+            let mut first_needed: Option<((usize, u16, usize), PartyId)> = None;
             let mut still = Vec::with_capacity(active.len());
             for (chunk, mut future) in active {
                 match future.as_mut().poll(&mut context) {
                     Poll::Ready(result) => sink(chunk, result?)?,
                     Poll::Pending => {
-                        oldest_waits_for = oldest_waits_for.or_else(|| self.blocked_on.take());
+                        if let Some((peer, gate)) = self.blocked_on.take() {
+                            let place = (chunk.index / self.window.get(), gate, chunk.index);
+                            if first_needed.is_none_or(|(first, _)| place < first) {
+                                first_needed = Some((place, peer));
+                            }
+                        }
                         still.push((chunk, future));
                     }
                 }
             }
             active = still;
-            // Wait for what the oldest strand needs: all parties agree on which one that is, and its code is straight-line,
-            // so somebody can always go on. Waiting for any other could close a ring of waiting parties.
-            if let Some(peer) = oldest_waits_for
+            // Wait for the first message needed: by windows of strands, within a window by gates, within a gate by strands.
+            // All parties go by this order, and code is straight-line: who sends the first message that anybody still needs
+            // needs none before it, so it has been sent. Waiting in any other order could close a ring of waiting parties;
+            // always for the oldest strand would let the others rest until it has ended, though what they need is there.
+            if let Some((_, peer)) = first_needed
                 && (active.len() >= self.window.get() || waiting.len() == 0)
             {
                 self.flush()?;

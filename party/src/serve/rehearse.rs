@@ -29,14 +29,18 @@ pub(super) struct Batch<'a> {
 /// Runs a batch in the engine that counts instead of computing, from the bounds of its inputs to the release of its answers;
 /// the blocks that it takes of each key at most.
 ///
-/// The variant of comparisons is agreed on later; what compiles with one compiles with the other, and they draw alike.
+/// The variant of each comparison is agreed on later; what compiles with one compiles with the others. One of the two that draw
+/// most is counted with the other, so that no choice among all takes more.
 ///
 /// # Errors
 /// [`ModelError::Program`] with the first node that the engine refuses.
 pub(super) fn rehearse(lowered: &Lowered, batch: &Batch<'_>) -> Result<u64, ModelError> {
     let (f, rows) = (batch.fraction_bits, batch.rows);
     match batch.protocol {
-        Protocol::Rep3 => run_in(rep3::CostEngine::new(f, Depth::Two), lowered, batch),
+        Protocol::Rep3 => {
+            let by = |depth| run_in(rep3::CostEngine::new(f, depth), lowered, batch);
+            Ok(by(Depth::One)?.saturating_add(by(Depth::Dcf)?))
+        }
         Protocol::Rep3Malicious => {
             let engine = malicious::CostEngine::new(f);
             let at = "the precision".into();

@@ -9,24 +9,25 @@ use std::rc::Rc;
 
 use tacit_mpc::Bilinear;
 use tacit_mpc::chunk::chunks;
+use tacit_mpc::net::Profile;
+use tacit_mpc::replay::{Rates, Replay, Scripts};
 use tacit_nn::program::Instr;
 use tacit_nn::{Program, Result, fixed};
 
-use super::exact::CARRY_DEPTH;
+use super::choice::{Choice, Compared};
 use super::exp_negative;
-use super::plan::{Choice, Method};
 use super::program::Compiler;
 use super::work::{Forecast, Work};
 use crate::cost::{self, Term, arrive};
 use crate::timeline::{Timeline, local_products};
-use count::{Count, moved, passed};
+pub(super) use count::Count;
+use count::{moved, passed};
 use rehearse::{Followed, Interactive};
 
 /// What operations cost on [`super::Rep3Engine`].
 #[derive(Debug)]
 pub struct Prices {
     fraction_bits: u32,
-    choice: Choice,
     compiler: Rc<Compiler>,
     parties: [Forecast; 3],
     exact: bool,
@@ -44,13 +45,37 @@ impl CostEngine {
         let choice = depth.into();
         let prices = Prices {
             fraction_bits,
-            choice,
             compiler: Rc::new(Compiler::new(fraction_bits, choice)),
             parties: [Forecast::default(); 3],
             exact: false,
             followed: None,
         };
         Self::with_prices(fraction_bits, prices)
+    }
+}
+
+/// Processor seconds in which a block of a key is hashed and corrected, the same number at all parties: a little more than what
+/// processors with vectors for AES were measured to take (benches/README.md).
+const SECONDS_A_BLOCK: f64 = 3e-9;
+
+/// Seconds on idle links like these until all parties have what compares `n` values.
+pub(super) fn seconds(link: Profile, gate: impl Fn(&mut Count), n: usize) -> f64 {
+    let mut parties = [Forecast::default(); 3];
+    let mut replay = Replay::new(3, link, Rates::default());
+    let scripts = chunks(n).into_iter().map(|chunk| {
+        let mut count = Count::new(chunk, [0; 3], None, &mut parties);
+        gate(&mut count);
+        Scripts::new(count.exchanges.scripts.into())
+    });
+    match replay.pass(&scripts.collect::<Vec<_>>()) {
+        Ok(()) => {
+            let party = |(p, party): (usize, &Forecast)| {
+                replay.seconds(p) + SECONDS_A_BLOCK * party.work.hashed as f64
+            };
+            parties.iter().enumerate().map(party).fold(0.0, f64::max)
+        }
+        // Scripts of one gate fit together.
+        Err(_) => f64::INFINITY,
     }
 }
 
@@ -91,10 +116,11 @@ impl Prices {
     fn pass(&mut self, n: usize, gate: impl Fn(&mut Count)) {
         let start = self.parties.map(|p| p.cost.rounds);
         let mut longest = start;
+        let exact = self.exact.then_some(&*self.compiler.methods);
         for chunk in chunks(n) {
-            let mut count = Count::new(chunk, start, self.exact, &mut self.parties);
+            let mut count = Count::new(chunk, start, exact, &mut self.parties);
             gate(&mut count);
-            for (longest, clock) in longest.iter_mut().zip(count.wires.clock) {
+            for (longest, clock) in longest.iter_mut().zip(count.exchanges.wires.clock) {
                 *longest = clock.max(*longest);
             }
         }
@@ -194,7 +220,7 @@ impl cost::Prices for Prices {
         if let Some(followed) = &mut self.followed {
             followed.map(&self.compiler, program, n, rounding)?;
         }
-        let depth = self.choice.depth(n);
+        let methods = &self.compiler.methods;
         let gates: Vec<Box<dyn Fn(&mut Count)>> = program
             .code
             .iter()
@@ -213,20 +239,23 @@ impl cost::Prices for Prices {
                     Instr::Mul(..) => Box::new(move |s| s.rounded_product(f)),
                     Instr::Negative(_, bound) => {
                         let bits = bound.map_or(63, |b| (b + f).min(63));
-                        let method = Method::cheapest(bits, depth);
+                        let method = methods.method(bits, n);
                         Box::new(move |s| s.negative(bits, &method))
                     }
                     Instr::Select(..) => Box::new(|s| s.select()),
                     Instr::ToArithmetic(_) => Box::new(|s| s.bit_to_number()),
-                    Instr::Zero(_) => Box::new(move |s| s.zero(depth)),
+                    Instr::Zero(_) => {
+                        let depth = methods.depth(Compared::Zero, n);
+                        Box::new(move |s| s.zero(depth))
+                    }
                     Instr::And(..) => Box::new(|s| s.all(1, 2)),
                     Instr::Xor(..) | Instr::Not(_) => Box::new(|_| ()),
                     Instr::Floor(_) => {
-                        let method = Method::cheapest(f, CARRY_DEPTH);
+                        let method = methods.carry(f, n);
                         Box::new(move |s| s.floor(f, &method))
                     }
                     Instr::ExpNeg(_) => {
-                        let method = Method::cheapest(exp_negative::compared(f), depth);
+                        let method = methods.method(exp_negative::compared(f), n);
                         Box::new(move |s| s.exp_negative(f, &method))
                     }
                     Instr::Exp(_) => Box::new(move |s| s.exp(f)),

@@ -18,9 +18,10 @@ use super::bilinear::{
     sum_of_products,
 };
 use super::bits::Plane;
+use super::choice::Choice;
 use super::contribute::{Received, agreed};
 use super::held::Held;
-use super::plan::{Choice, Depth};
+use super::plan::Depth;
 use super::program::{Compiler, Register};
 use super::share::{Parts, Rep3, input, open};
 
@@ -130,7 +131,7 @@ impl Rep3Engine {
     }
 
     /// The same with a choice between fewer bytes and fewer rounds in comparisons: a [`Depth`] for all of them, or the
-    /// profile of the links, on which all parties agree, from which each takes its own.
+    /// profile of the links, on which all parties agree, from which each takes the fastest for its bits and its tensor.
     ///
     /// # Errors
     /// [`Error::Invalid`] where `fraction_bits` is out of range.

@@ -11,13 +11,10 @@ use super::bits::{Plane, to_words};
 use super::compare::negative;
 use super::exchange::{Halves, deal_words, swap_words};
 use super::held::{Held, Words, is_a, mask};
-use super::plan::{Depth, Method};
+use super::plan::Method;
 
 const ONE: R64 = Wrapping(1);
 const TWO: R64 = Wrapping(2);
-
-/// Few bits are compared, so that the flatter tree costs hardly more bytes.
-pub(super) const CARRY_DEPTH: Depth = Depth::Two;
 
 /// The bit \[a + b >= 2^p\] of p-bit values a at A and B, b at D.
 async fn carry(strand: &Strand<'_>, low: Words, p: u32, method: &Method) -> Result<Held<Plane>> {
@@ -165,17 +162,18 @@ mod tests {
     use super::super::a2b::bits;
     use super::super::convert::to_arithmetic;
     use super::super::equal::zero;
+    use super::super::plan::Depth;
     use super::super::uniform::opened;
     use super::*;
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
-        fn truncation_is_the_floor_up_to_the_bound(k in 40u32..=64, p in 1u32..=36, seed: u64, raw in prop::collection::vec(any::<i64>(), 400)) {
+        fn truncation_is_the_floor_up_to_the_bound(k in 40u32..=64, p in 1u32..=36, depth in select(&Depth::ALL[..]), seed: u64, raw in prop::collection::vec(any::<i64>(), 400)) {
             let mut x: Vec<i64> = raw.iter().map(|v| v >> (64 - (k - 1))).collect(); // [-2^(k-2), 2^(k-2))
             x[..6].copy_from_slice(&[0, -1, 1, (1 << (k - 2)) - 1, -(1 << (k - 2)), 1 << p]);
             let words: Vec<u64> = x.iter().map(|&x| x as u64).collect();
-            let method = Method::cheapest(p.max(2), CARRY_DEPTH);
+            let method = Method::cheapest(p.max(2), depth);
             let y = opened(&words, seed, async |strand, held| {
                 let side: Words = held.side().iter().map(|&w| w & mask(k)).collect();
                 truncate_exact(strand, &side, k, p, &method).await
@@ -189,7 +187,7 @@ mod tests {
         fn floors_and_zeros_are_exact_for_every_word(p in 8u32..=22, depth in select(&Depth::ALL[..]), seed: u64, raw in prop::collection::vec(any::<u64>(), 400)) {
             let mut x = raw;
             x[..5].copy_from_slice(&[0, u64::MAX, 1 << 63, (1 << 63) - 1, 1 << p]);
-            let method = Method::cheapest(p, CARRY_DEPTH);
+            let method = Method::cheapest(p, depth);
             let y = opened(&x, seed, async |strand, held| floor(strand, &held.side(), p, &method).await);
             for (x, y) in x.iter().zip(y) {
                 prop_assert_eq!(y, x >> p << p);

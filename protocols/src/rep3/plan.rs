@@ -7,8 +7,6 @@
 
 use std::collections::HashMap;
 
-use tacit_mpc::net::Profile;
-
 /// How many levels of gates a comparison may have above its leaves: fewer rounds or fewer bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Depth {
@@ -26,47 +24,6 @@ pub enum Depth {
 impl Depth {
     /// All of them, fewest rounds first.
     pub const ALL: [Self; 4] = [Self::Dcf, Self::One, Self::Two, Self::Three];
-}
-
-/// How the depth of comparisons is chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Choice {
-    /// The same for all.
-    Always(Depth),
-    /// Whichever takes less time for the tensor at hand on links like these, on which all parties agree.
-    For(Profile),
-}
-
-/// Bits that [`Depth::Two`] sends more than [`Depth::Three`] for a value of 63 bits, over all six directed links.
-const MORE_BITS: u64 = 398 - 334;
-
-impl Choice {
-    /// The depth for a tensor of `n` values: two levels where a round takes longer than the bits that it would save.
-    pub(crate) fn depth(self, n: usize) -> Depth {
-        let link = match self {
-            Self::Always(depth) => return depth,
-            Self::For(link) => link,
-        };
-        let more = (n as u64).saturating_mul(MORE_BITS) as f64 / 6.0;
-        let seconds = more / link.bits_per_second.max(1) as f64;
-        if seconds < link.latency_ns as f64 / 1e9 {
-            Depth::Two
-        } else {
-            Depth::Three
-        }
-    }
-}
-
-impl From<Depth> for Choice {
-    fn from(depth: Depth) -> Self {
-        Self::Always(depth)
-    }
-}
-
-impl From<Profile> for Choice {
-    fn from(link: Profile) -> Self {
-        Self::For(link)
-    }
 }
 
 /// Which outputs a subtree must give.
@@ -276,22 +233,6 @@ impl Planner {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The 64 bits more of two levels take 1 µs a thousand values on the local network, 107 µs on the wide one.
-    #[test]
-    fn long_links_prefer_few_rounds_and_large_tensors_few_bytes() {
-        let lan = Choice::from(Profile::LAN);
-        assert_eq!(
-            (lan.depth(93_000), lan.depth(94_000)),
-            (Depth::Two, Depth::Three)
-        );
-        let wan = Choice::from(Profile::WAN);
-        assert_eq!(
-            (wan.depth(234_000), wan.depth(235_000)),
-            (Depth::Two, Depth::Three)
-        );
-        assert_eq!(Choice::from(Depth::Two).depth(usize::MAX), Depth::Two);
-    }
 
     #[test]
     fn trees_cost_what_the_specification_says() {

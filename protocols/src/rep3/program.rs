@@ -15,16 +15,17 @@ use tacit_nn::{Error, Program, fixed};
 use super::bilinear::{multiply, scale};
 use super::bits::Plane;
 use super::boolean::{and, complement, exclusive_or};
+use super::choice::{Choice, Compared, Methods};
 use super::compare::negative;
 use super::convert::{select, to_arithmetic};
 use super::equal::zero;
-use super::exact::{CARRY_DEPTH, floor};
+use super::exact::floor;
 use super::exp::{self, ExpTables, exp};
 use super::exp_negative::{self, exp_negative};
 use super::held::{Held, Words};
 use super::lookup::{Prepared, evaluate};
-use super::plan::{Choice, Depth, Method};
-use super::rounding::{Rounding, Trees};
+use super::plan::{Depth, Method};
+use super::rounding::Rounding;
 use super::scaled::{Normalised, scaled};
 
 /// A register of a program.
@@ -41,7 +42,7 @@ enum Step {
     Scale(usize, i64, u32),
     Mul(usize, usize),
     Negative(usize, u32, Rc<Method>),
-    Zero(usize),
+    Zero(usize, Depth),
     And(usize, usize),
     Xor(usize, usize),
     Not(usize),
@@ -59,19 +60,17 @@ pub(crate) struct Compiled {
     steps: Vec<Step>,
     outputs: Vec<usize>,
     f: u32,
-    depth: Depth,
     rounding: Rounding,
 }
 
-/// Makes programs ready; tables and comparison trees are prepared once.
+/// Makes programs ready; tables and comparisons are prepared once.
 pub(crate) struct Compiler {
     f: u32,
-    choice: Choice,
     exp: Rc<ExpTables>,
     exp_negative: Rc<ExpTables>,
     tables: RefCell<HashMap<&'static str, Vec<(Table, Rc<Prepared>)>>>,
     scaled: RefCell<HashMap<(Scaled, i32, i32), Rc<Normalised>>>,
-    trees: Rc<Trees>,
+    pub(super) methods: Rc<Methods>,
 }
 
 impl std::fmt::Debug for Compiler {
@@ -88,12 +87,11 @@ impl Compiler {
     pub(crate) fn new(f: u32, choice: Choice) -> Self {
         Self {
             f,
-            choice,
             exp: Rc::new(ExpTables::new(exp::RELATIVE, f)),
             exp_negative: Rc::new(ExpTables::new(exp_negative::range(f), f)),
             tables: RefCell::default(),
             scaled: RefCell::default(),
-            trees: Rc::default(),
+            methods: Rc::new(Methods::new(choice)),
         }
     }
 
@@ -128,7 +126,7 @@ impl Compiler {
     /// The rounding without error, where it is asked for.
     pub(crate) fn rounding(&self, exact: bool) -> Rounding {
         if exact {
-            Rounding::Exact(Rc::clone(&self.trees))
+            Rounding::Exact(Rc::clone(&self.methods))
         } else {
             Rounding::Dithered
         }
@@ -141,7 +139,6 @@ impl Compiler {
         n: usize,
         rounding: Rounding,
     ) -> std::result::Result<Compiled, Error> {
-        let depth = self.choice.depth(n);
         p.types()?;
         let mut steps = Vec::with_capacity(p.code.len());
         for instr in &p.code {
@@ -162,17 +159,17 @@ impl Compiler {
                 Instr::Negative(r, bound) => {
                     // The bound is on the real number; its word has f more bits.
                     let k_bits = bound.map_or(63, |b| (b + self.f).min(63));
-                    Step::Negative(*r, k_bits, self.trees.get(k_bits, depth))
+                    Step::Negative(*r, k_bits, self.methods.method(k_bits, n))
                 }
-                Instr::Zero(r) => Step::Zero(*r),
+                Instr::Zero(r) => Step::Zero(*r, self.methods.depth(Compared::Zero, n)),
                 Instr::And(a, b) => Step::And(*a, *b),
                 Instr::Xor(a, b) => Step::Xor(*a, *b),
                 Instr::Not(b) => Step::Not(*b),
-                Instr::Floor(r) => Step::Floor(*r, self.trees.get(self.f, CARRY_DEPTH)),
+                Instr::Floor(r) => Step::Floor(*r, self.methods.carry(self.f, n)),
                 Instr::Select(b, r) => Step::Select(*b, *r),
                 Instr::ToArithmetic(b) => Step::ToArithmetic(*b),
                 Instr::ExpNeg(r) => {
-                    let method = self.trees.get(exp_negative::compared(self.f), depth);
+                    let method = self.methods.method(exp_negative::compared(self.f), n);
                     Step::ExpNegative(*r, Rc::clone(&self.exp_negative), method)
                 }
                 Instr::Exp(r) => Step::Exp(*r, Rc::clone(&self.exp)),
@@ -185,7 +182,6 @@ impl Compiler {
             steps,
             outputs: p.outputs.clone(),
             f: self.f,
-            depth,
             rounding,
         })
     }
@@ -229,7 +225,9 @@ impl Compiled {
                 Step::Negative(r, k, method) => {
                     Register::Bit(negative(strand, &number(*r).side(), *k, method).await?)
                 }
-                Step::Zero(r) => Register::Bit(zero(strand, &number(*r).side(), self.depth).await?),
+                Step::Zero(r, depth) => {
+                    Register::Bit(zero(strand, &number(*r).side(), *depth).await?)
+                }
                 Step::And(a, b) => Register::Bit(and(strand, bit(*a), bit(*b)).await?),
                 Step::Xor(a, b) => Register::Bit(exclusive_or(bit(*a), bit(*b))),
                 Step::Not(b) => Register::Bit(complement(bit(*b).clone())),

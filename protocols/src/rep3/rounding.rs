@@ -3,31 +3,14 @@
 //! T1 (`truncate.rs`) is the default. T3 (`exact.rs`) is for what is opened repeatedly from the same secrets: the coins of T1
 //! would tell, opening by opening, the bits that it drops (requirement R9, SECURITY.md).
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use tacit_mpc::{R64, Result, Strand};
 
-use super::exact::{CARRY_DEPTH, truncate_exact};
+use super::choice::Methods;
+use super::exact::truncate_exact;
 use super::held::{Held, Words};
-use super::plan::{Depth, Method};
 use super::truncate::truncate;
-
-/// Methods of comparisons, each planned once.
-#[derive(Debug, Default)]
-pub(crate) struct Trees(RefCell<HashMap<(u32, Depth), Rc<Method>>>);
-
-impl Trees {
-    /// The cheapest of a depth for two or more bits.
-    pub(crate) fn get(&self, bits: u32, depth: Depth) -> Rc<Method> {
-        let mut trees = self.0.borrow_mut();
-        let method = trees
-            .entry((bits, depth))
-            .or_insert_with(|| Rc::new(Method::cheapest(bits, depth)));
-        Rc::clone(method)
-    }
-}
 
 /// How a number loses its low bits.
 #[derive(Clone, Debug)]
@@ -35,7 +18,7 @@ pub(crate) enum Rounding {
     /// T1: the floor or one unit more, by a coin that each party knows for itself.
     Dithered,
     /// T3: the floor.
-    Exact(Rc<Trees>),
+    Exact(Rc<Methods>),
 }
 
 impl Rounding {
@@ -49,8 +32,8 @@ impl Rounding {
     ) -> Result<Held<Words>> {
         match self {
             Self::Dithered => truncate(strand, side, k, p).await,
-            Self::Exact(trees) => {
-                let method = trees.get(p.max(2), CARRY_DEPTH);
+            Self::Exact(methods) => {
+                let method = methods.carry(p, 3 * side.len());
                 truncate_exact(strand, side, k, p, &method).await
             }
         }

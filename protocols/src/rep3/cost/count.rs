@@ -8,8 +8,8 @@ use tacit_mpc::chunk::Chunk;
 use tacit_mpc::wire::packed_len;
 
 use super::super::bits::words_of;
+use super::super::choice::Methods;
 use super::super::dcf;
-use super::super::exact::CARRY_DEPTH;
 use super::super::exp::{self, Range};
 use super::super::exp_negative;
 use super::super::lookup::Prepared;
@@ -18,7 +18,7 @@ use super::super::scaled::Normalised;
 use super::super::scan::{Step, levels};
 use super::super::work::{Forecast, Work};
 use super::super::{a2b, combine, equal};
-use crate::cost::Wires;
+use crate::cost::{Exchanges, Wires};
 
 /// How units travel.
 #[derive(Clone, Copy)]
@@ -30,25 +30,25 @@ enum Form {
 }
 
 /// One strand as all three parties see it.
-pub(super) struct Count<'a> {
+pub(in super::super) struct Count<'a> {
     chunk: Chunk,
     gate: usize,
-    pub(super) wires: Wires<'a>,
-    exact: bool,
+    pub(super) exchanges: Exchanges<'a>,
+    exact: Option<&'a Methods>,
 }
 
 impl<'a> Count<'a> {
-    /// A strand that starts at these logical times; `exact` as in [`super::CostEngine::round_exactly`].
+    /// A strand that starts at these logical times; `exact` as in [`super::CostEngine::round_exactly`], and how it compares.
     pub(super) fn new(
         chunk: Chunk,
         clock: [u64; 3],
-        exact: bool,
+        exact: Option<&'a Methods>,
         parties: &'a mut [Forecast; 3],
     ) -> Self {
         Self {
             chunk,
             gate: 0,
-            wires: Wires { clock, parties },
+            exchanges: Exchanges::new(Wires { clock, parties }),
             exact,
         }
     }
@@ -64,7 +64,7 @@ impl<'a> Count<'a> {
     }
 
     fn work(&mut self, party: usize, work: Work) {
-        self.wires.parties[party].work += work;
+        self.exchanges.wires.parties[party].work += work;
     }
 
     /// Work of the dealer.
@@ -122,49 +122,48 @@ impl<'a> Count<'a> {
         let (d, a, b) = self.roles();
         let first = (units + self.gate % 2) / 2;
         self.gate += 1;
-        let now = self.wires.clock[d];
         let all = self.words(units, form);
-        self.wires.draw(d, all);
+        self.exchanges.draw(d, all);
         // The words are made, masked and sent, their masks kept.
         self.dealer(passed(3 * all as u64));
         for (to, sent) in [(b, first), (a, units - first)] {
             let drawn = all - self.words(sent, form);
-            self.wires.draw(to, drawn);
+            self.exchanges.draw(to, drawn);
             self.work(to, passed((drawn + all) as u64));
             let packing = self.packing(sent, form);
             self.work(d, packing);
             self.work(to, packing);
-            if sent > 0 {
-                self.wires.message(d, to, now, self.wire_len(sent, form));
-            }
         }
+        let messages = [(b, first), (a, units - first)]
+            .into_iter()
+            .filter(|(_, sent)| *sent > 0)
+            .map(|(to, sent)| (d, to, self.wire_len(sent, form)));
+        self.exchanges.exchange(messages.collect::<Vec<_>>());
     }
 
     fn swap(&mut self, units: usize, form: Form) {
         let (d, a, b) = self.roles();
         self.gate += 1;
-        let (at_a, at_b) = (self.wires.clock[a], self.wires.clock[b]);
         let bytes = self.wire_len(units, form);
         let words = self.words(units, form);
-        self.wires.draw(d, 2 * words);
+        self.exchanges.draw(d, 2 * words);
         self.dealer(passed(3 * words as u64));
         for party in [a, b] {
-            self.wires.draw(party, words);
+            self.exchanges.draw(party, words);
             let packing = self.packing(units, form);
             self.work(party, packing);
             self.work(party, packing);
             self.work(party, passed(3 * words as u64));
         }
         if units > 0 {
-            self.wires.message(a, b, at_a, bytes);
-            self.wires.message(b, a, at_b, bytes);
+            self.exchanges.exchange([(a, b, bytes), (b, a, bytes)]);
         }
     }
 
     pub(super) fn truncate(&mut self, k: u32, p: u32) {
         let (n, e) = (self.n(), p + 64 - k);
-        if self.exact {
-            self.negative(p.max(2), &Method::cheapest(p.max(2), CARRY_DEPTH));
+        if let Some(methods) = self.exact {
+            self.negative(p.max(2), &methods.carry(p, 3 * n));
             self.deal(n, Form::Words(e));
             self.deal(2 * n, Form::Words(64));
             self.all_parties(passed(6 * n as u64));
@@ -199,34 +198,34 @@ impl<'a> Count<'a> {
         let n = self.n();
         let next = (owner + 1) % 3;
         for (party, drawn) in [(owner, n), (next, 0), ((owner + 2) % 3, n)] {
-            self.wires.draw(party, drawn);
+            self.exchanges.draw(party, drawn);
             self.work(party, passed(5 * n as u64));
         }
-        let now = self.wires.clock[owner];
-        self.wires.message(owner, next, now, packed_len(n, 64));
+        self.exchanges.exchange([(owner, next, packed_len(n, 64))]);
     }
 
     /// Shares that leave for somebody else.
     pub(super) fn release(&mut self) {
         let n = self.n();
         for party in 0..3 {
-            self.wires.draw(party, 2 * n);
+            self.exchanges.draw(party, 2 * n);
             self.work(party, passed(5 * n as u64));
         }
     }
 
     /// Words of a product that is not rounded.
     pub(super) fn product(&mut self) {
-        let (n, clock) = (self.n(), self.wires.clock);
-        for (party, now) in clock.into_iter().enumerate() {
-            self.wires.draw(party, 2 * n);
+        let n = self.n();
+        for party in 0..3 {
+            self.exchanges.draw(party, 2 * n);
             self.work(party, passed(8 * n as u64));
-            self.wires
-                .message(party, (party + 2) % 3, now, packed_len(n, 64));
         }
+        let bytes = packed_len(n, 64);
+        self.exchanges
+            .exchange([0, 1, 2].map(|party| (party, (party + 2) % 3, bytes)));
     }
 
-    pub(super) fn negative(&mut self, bits: u32, method: &Method) {
+    pub(in super::super) fn negative(&mut self, bits: u32, method: &Method) {
         let tree = match method {
             Method::Tree(tree) => tree,
             Method::Dcf => {
@@ -260,15 +259,14 @@ impl<'a> Count<'a> {
     fn function_keys(&mut self, bits: u32) {
         let (n, (d, a, b)) = (self.n(), self.roles());
         self.gate += 1;
-        let now = self.wires.clock[d];
-        self.wires.draw(d, 4 * n);
+        self.exchanges.draw(d, 4 * n);
         self.dealer(hashed(dcf::blocks_hashed(bits) * n));
         for to in [b, a] {
-            self.wires.draw(to, 2 * n);
+            self.exchanges.draw(to, 2 * n);
             self.work(to, hashed(dcf::words_sent(bits) * n));
-            self.wires
-                .message(d, to, now, 16 * dcf::words_sent(bits) * n);
         }
+        let bytes = 16 * dcf::words_sent(bits) * n;
+        self.exchanges.exchange([(d, b, bytes), (d, a, bytes)]);
     }
 
     /// Polynomials that are evaluated together.
@@ -287,7 +285,7 @@ impl<'a> Count<'a> {
         self.nodes(nodes);
     }
 
-    pub(super) fn zero(&mut self, depth: Depth) {
+    pub(in super::super) fn zero(&mut self, depth: Depth) {
         if depth == Depth::Dcf {
             self.function_keys(64);
             return self.swap(1, Form::Planes);
