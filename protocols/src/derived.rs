@@ -23,6 +23,7 @@ mod graph;
 mod parts;
 mod primitives;
 mod private;
+mod products;
 mod program;
 mod scaled;
 mod share;

@@ -203,6 +203,30 @@ pub(crate) async fn carries<B: BitShares>(
     Ok(groups.into_iter().map(|g| g.g).collect())
 }
 
+/// Each segment of neighbouring groups, at least one, merged to one: about two gates a group, ⌈log2⌉ rounds for the longest. Where
+/// `lowest` says that the first segment begins at the lowest position, its p is not computed.
+pub(crate) async fn segments<B: BitShares>(
+    words: usize,
+    mut segments: Vec<Vec<Group<B>>>,
+    lowest: bool,
+    and: &impl AsyncFn(&B, &B) -> Result<B>,
+) -> Result<Vec<Group<B>>> {
+    while segments.iter().any(|groups| groups.len() > 1) {
+        let mut pairs = Vec::new();
+        for (s, groups) in segments.iter().enumerate() {
+            let two = groups.chunks_exact(2).enumerate();
+            pairs.extend(two.map(|(k, g)| (&g[1], &g[0], !lowest || s + k > 0)));
+        }
+        let mut merged = merge(words, &pairs, and).await?.into_iter();
+        for groups in &mut segments {
+            let odd = (groups.len() % 2 == 1).then(|| groups.pop()).flatten();
+            let two = merged.by_ref().take(groups.len() / 2);
+            *groups = two.chain(odd).collect();
+        }
+    }
+    Ok(segments.into_iter().flatten().collect())
+}
+
 /// The conjunction of the planes up to and with each one: Sklansky's tree.
 pub(crate) async fn prefixes<B: BitShares>(
     words: usize,

@@ -95,27 +95,27 @@ async fn mask<P: Primitives>(
     }
     let numbers = protocol.input_bits(strand, &parties, k as usize, Some(&bits));
     let numbers = numbers.await?;
+    let low = planes as usize;
     let Some(p) = shift else {
-        let Sum { planes, .. } = sum(c, numbers, &[]).await?;
+        let Sum { planes, .. } = sum(c, numbers, low, &[]).await?;
         return Ok(Correlated {
             words: total,
             bits: planes,
         });
     };
     let Sum {
-        planes: all,
+        planes: bits,
+        top,
         crossing,
-    } = sum(c, numbers, &[p, 64]).await?;
-    let plane = c.plane();
-    let top = all.cut(63 * plane, 64 * plane);
-    let [low, end] = &crossing[..] else {
+    } = sum(c, numbers, low, &[p, 64]).await?;
+    let ([below, end], Some(top)) = (&crossing[..], &top) else {
         unreachable!("two places were asked for")
     };
-    let wanted: Vec<&Bits> = low.iter().chain(end).chain([&top]).collect();
+    let wanted: Vec<&Bits> = below.iter().chain(end).chain([top]).collect();
     let converted = to_words(c, &Bits::concat(&wanted)).await?.separate(n);
-    let mut total = total.separate(n);
-    let (carried, rest) = converted.split_at(low.len());
+    let (carried, rest) = converted.split_at(below.len());
     let (wrapped, top) = rest.split_at(end.len());
+    let mut total = total.separate(n);
     let mut high = total.swap_remove(1);
     high = carried.iter().fold(high, |high, bit| high.plus(bit));
     high = wrapped
@@ -123,6 +123,6 @@ async fn mask<P: Primitives>(
         .fold(high, |high, bit| high.minus(&bit.times(power(64 - p))));
     Ok(Correlated {
         words: Words::concat(&[&total[0], &high, &top[0]]),
-        bits: all.cut(0, planes as usize * plane),
+        bits,
     })
 }

@@ -145,6 +145,18 @@ impl Primitives for Watched {
                 .open_bits(c.strand(), what.planes(), &made.bits)
                 .await?;
             check(what, c.len(), &words, &bits);
+            // And masks that no gate asks for.
+            if let Correlation::Mask { planes: 64, .. } = what {
+                for (planes, shift) in [(64, 5), (3, 40), (63, 62), (1, 1), (0, 62), (62, 61)] {
+                    let shift = Some(shift);
+                    let what = Correlation::Mask { planes, shift };
+                    let made = generate(c, &what).await?;
+                    let words = Araki.open_words(c.strand(), &made.words).await?;
+                    let planes = what.planes();
+                    let bits = Araki.open_bits(c.strand(), planes, &made.bits).await?;
+                    check(&what, c.len(), &words, &bits);
+                }
+            }
         }
         Ok(made)
     }
