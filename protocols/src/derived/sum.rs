@@ -1,8 +1,9 @@
 //! The sum of several numbers in shared bits, modulo 2^k.
 //!
 //! Three numbers become two by carry-save adders, one conjunction a position: a + b + c = (a ⊕ b ⊕ c) + 2·maj(a, b, c) with
-//! maj = ((a ⊕ c)(b ⊕ c)) ⊕ c; the last two are added along a prefix tree ([`crate::trees`]), as far as all bits are wanted, and along a tree for the
-//! carries elsewhere. About k·(n - 1) conjunctions, k·log2 k for k bits that are wanted and 2k for k that are not; a round for each level of carry-save adders and 1 + ⌈log2 k⌉ rounds.
+//! maj = ((a ⊕ c)(b ⊕ c)) ⊕ c. The last two are added along a prefix tree ([`crate::trees`]) as far as all bits are wanted, and
+//! along a plain tree for the carries elsewhere. k·(n - 1) conjunctions for generating, and about k·log2 k for k bits that are
+//! wanted and 2k for k that are not; a round for each level of carry-save adders, one, and those of the two trees.
 
 use tacit_mpc::Result;
 
