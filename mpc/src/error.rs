@@ -56,6 +56,14 @@ pub enum Error {
         /// How many it takes, in words.
         need: &'static str,
     },
+    /// A party was given a part that it may not or cannot play.
+    #[error("party {party} {what}")]
+    Part {
+        /// The party.
+        party: PartyId,
+        /// Why not, and what to do.
+        what: &'static str,
+    },
     /// Operand shapes do not fit.
     #[error("{op}: shapes {left:?} and {right:?} do not fit")]
     Shape {
@@ -114,6 +122,7 @@ impl Error {
             },
             Self::Shape { .. }
             | Self::Parties { .. }
+            | Self::Part { .. }
             | Self::Exhausted { .. }
             | Self::Reuse { .. }
             | Self::KeysWiped

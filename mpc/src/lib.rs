@@ -10,6 +10,7 @@ pub mod hash;
 pub mod kernels;
 pub mod keys;
 pub mod net;
+pub mod permutation;
 pub mod prss;
 pub mod rehearsal;
 pub mod replay;

@@ -47,6 +47,8 @@ pub enum Purpose {
     Correlation = 13,
     /// The root of a key of a distributed comparison function.
     Root = 14,
+    /// Streams and tweaks of oblivious transfers.
+    Transfer = 15,
 }
 
 /// Blocks drawn from one key at most (R2). A session that needs more renews its keys
@@ -146,6 +148,14 @@ impl SeedStream {
     #[must_use]
     pub fn new(seed: &[u8; 16]) -> Self {
         Self(Key::new(seed))
+    }
+
+    /// Fills `out` with the stream at an address ([`Label::address`]), as a session's keys give it.
+    ///
+    /// # Errors
+    /// [`Error::Exhausted`] after [`MAX_BLOCKS`].
+    pub fn fill_at(&self, address: u128, out: &mut [u64]) -> Result<()> {
+        self.0.fill(address, out)
     }
 
     /// The words 2·`pair`, 2·`pair` + 1, … of the stream.

@@ -33,7 +33,8 @@ pub struct Label {
 
 impl Label {
     /// The 96-bit address of a draw, shifted over the 32-bit block counter.
-    pub(crate) fn address(self, purpose: Purpose) -> u128 {
+    #[must_use]
+    pub fn address(self, purpose: Purpose) -> u128 {
         u128::from(self.invocation) << 96
             | u128::from(self.node) << 72
             | u128::from(self.strand) << 56
@@ -190,6 +191,12 @@ impl Session {
     #[must_use]
     pub fn me(&self) -> PartyId {
         self.net.me()
+    }
+
+    /// How often the keys were renewed: labels are addresses within an epoch.
+    #[must_use]
+    pub fn epoch(&self) -> u32 {
+        self.epoch
     }
 
     /// The number of parties.

@@ -1,5 +1,6 @@
 //! Secure computation protocols, one folder each. A file is named after its functionality.
 
+pub mod additive;
 pub mod circuits;
 mod compiled;
 pub mod copies;

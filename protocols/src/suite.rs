@@ -13,6 +13,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod additive;
 mod bits;
 mod circuits;
 mod functions;
@@ -31,6 +32,7 @@ use tacit_mpc::net::{MemNet, Transport};
 use tacit_mpc::{Cost, PartyId};
 use tacit_nn::{Engine, Result};
 
+pub use additive::AdditiveParties;
 pub use bits::*;
 pub use circuits::*;
 pub use functions::*;
@@ -82,6 +84,11 @@ pub trait World: Sync {
 
     /// How many parties have links: those that compute and those that only help them.
     fn links(&self) -> usize;
+
+    /// Whether one message may go to several parties, as a share does that is opened.
+    fn broadcasts(&self) -> bool {
+        false
+    }
 
     /// Runs `program` at every party that computes, on an engine with [`F`] fractional bits, and whatever helpers do at the
     /// others; what the computing parties returned, in their order.

@@ -53,6 +53,7 @@ pub(super) fn surfaced(e: Error, what: &str, me: PartyId) -> Error {
         | Error::Reuse { .. }
         | Error::KeysWiped
         | Error::Parties { .. }
+        | Error::Part { .. }
         | Error::Randomness(_) => return e,
     };
     Error::CheckFailed {

@@ -50,7 +50,7 @@ pub(crate) fn to_words(plane: &[u64], n: usize) -> Vec<R64> {
 
 /// Transposes a 64×64 bit matrix: bit j of row i goes to bit i of row j (recursive block swap; Warren, Hacker's Delight, 7-3).
 #[inline(always)]
-fn transpose(m: &mut [u64; 64]) {
+pub(crate) fn transpose(m: &mut [u64; 64]) {
     swap_blocks::<32>(m, 0x0000_0000_FFFF_FFFF);
     swap_blocks::<16>(m, 0x0000_FFFF_0000_FFFF);
     swap_blocks::<8>(m, 0x00FF_00FF_00FF_00FF);

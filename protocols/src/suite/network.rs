@@ -71,7 +71,8 @@ pub fn step_14_what_is_sent_looks_uniform_and_is_never_sent_twice(world: &impl W
             for body in &bodies {
                 body.iter().for_each(|&byte| counts[usize::from(byte)] += 1);
                 // Shorter ones may be public, such as settings and their hashes.
-                let fresh = body.len() <= 128 || seen.insert(body.clone());
+                let reader = world.broadcasts().then_some(to);
+                let fresh = body.len() <= 128 || seen.insert((reader, body.clone()));
                 assert!(
                     fresh,
                     "P_{from} sent P_{to} {} bytes that were sent before",
