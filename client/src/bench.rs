@@ -1,5 +1,6 @@
 //! `tacit bench`: what gates and a whole training cost, measured.
 
+mod additive;
 mod against;
 mod gate;
 mod here;
@@ -31,6 +32,9 @@ pub struct Args {
     /// How the parties compute; several may be named
     #[arg(long, default_value = "rep3")]
     protocol: Vec<Protocol>,
+    /// How many parties compute, by additive and additive-dealer: two unless this says otherwise
+    #[arg(long)]
+    parties: Option<usize>,
     /// The operation, or several; all of them where none is named
     #[arg(long)]
     op: Vec<Op>,
@@ -79,12 +83,18 @@ impl std::fmt::Display for Net {
 
 /// Measures and prints.
 pub fn run(args: &Args) -> Result<()> {
-    let on_shares = [Protocol::Rep3, Protocol::Rep3Malicious];
     for protocol in &args.protocol {
         protocol.available()?;
         ensure!(
-            on_shares.contains(protocol),
-            "{protocol} sends nothing that could be measured: choose --protocol rep3 or rep3-malicious"
+            !matches!(protocol, Protocol::Plain | Protocol::Ring),
+            "{protocol} sends nothing that could be measured: choose --protocol rep3, rep3-malicious, additive or additive-dealer"
+        );
+        protocol.parties(args.parties)?;
+        ensure!(
+            !protocol.is_additive()
+                || !(args.net.contains(&Net::Loopback)
+                    || args.op.contains(&Op::LogisticRegression)),
+            "{protocol} runs gates and networks over mem, lan and wan: choose --op and --net among these"
         );
     }
     // A file that cannot be read is told before anything is measured.
@@ -94,6 +104,9 @@ pub fn run(args: &Args) -> Result<()> {
     for (task, net) in tasks(args) {
         let entry = measured(task, net)?;
         println!("{}", entry.row());
+        if let Some(offline) = entry.offline_row() {
+            println!("{offline}");
+        }
         if let Some(proof) = entry.proof_row() {
             println!("{proof}");
         }
@@ -133,8 +146,13 @@ fn tasks(args: &Args) -> Vec<(Task, Net)> {
         for size in sizes(op, &args.size) {
             for &net in &args.net {
                 for &protocol in &args.protocol {
+                    if protocol.is_additive() && op == Op::LogisticRegression {
+                        continue;
+                    }
                     let task = Task {
                         protocol,
+                        // Refused above where the protocol is not for so many.
+                        parties: protocol.parties(args.parties).unwrap_or(3),
                         op,
                         size,
                         runs: args.runs.into(),

@@ -110,6 +110,7 @@ fn to_json(args: &Args, report: &Report) -> serde_json::Value {
         "cpu_seconds": report.run.cpu_seconds,
         "rounds": report.run.rounds,
         "bytes": report.run.bytes,
-        "offline_bytes": 0,
+        "offline_rounds": report.run.offline_rounds,
+        "offline_bytes": report.run.offline_bytes,
     })
 }

@@ -1,23 +1,20 @@
 //! `tacit circuit`: runs a Boolean circuit on shares, beside the same in the clear.
 
 use std::path::PathBuf;
-use std::rc::Rc;
-use std::sync::Arc;
-use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::ValueEnum;
 use serde::Serialize;
 use tacit_circuits::{Circuit, Clear, Plan, from_planes, to_planes};
 use tacit_mpc::Session;
-use tacit_mpc::net::{MemNet, Profile, Sim, Transport};
-use tacit_mpc::simulate::simulate;
+use tacit_mpc::net::Profile;
 use tacit_nn::fixed::FRACTION_BITS;
+use tacit_protocols::BooleanEngine;
 use tacit_protocols::malicious::MaliciousEngine;
 use tacit_protocols::rep3::Rep3Engine;
-use tacit_protocols::{BooleanEngine, Replicated};
 
-use crate::local::Protocol;
+use crate::local::{Protocol, additive};
+use crate::threads::{Clock, in_memory, simulated};
 use crate::usage::{Scope, cpu_seconds};
 
 /// What `tacit circuit` is asked for.
@@ -28,6 +25,9 @@ pub struct Args {
     /// How the parties compute
     #[arg(long, default_value = "rep3")]
     protocol: Protocol,
+    /// How many parties compute, by additive and additive-dealer: two unless this says otherwise
+    #[arg(long)]
+    parties: Option<usize>,
     /// What lies between the parties, threads of this process
     #[arg(long, default_value = "mem")]
     net: Net,
@@ -62,6 +62,8 @@ type Planes = Vec<Vec<u64>>;
 
 /// What is run.
 struct Task<'a> {
+    /// Parties that compute.
+    parties: usize,
     plan: &'a Plan,
     inputs: &'a [Planes],
     instances: usize,
@@ -84,10 +86,11 @@ struct Run {
     rounds: u64,
     /// Payload of all parties.
     bytes: u64,
+    /// Rounds for correlations that depend on no input, if all are made at once.
+    offline_rounds: u64,
+    /// Payload of all parties for them.
+    offline_bytes: u64,
 }
-
-/// Tells seconds: those of the wall or of a simulated network.
-type Clock = Rc<dyn Fn() -> f64>;
 
 /// Runs and prints.
 ///
@@ -96,10 +99,11 @@ type Clock = Rc<dyn Fn() -> f64>;
 pub fn run(args: &Args) -> Result<()> {
     args.protocol.available()?;
     ensure!(
-        matches!(args.protocol, Protocol::Rep3 | Protocol::Rep3Malicious),
-        "{} shares nothing: choose --protocol rep3 or rep3-malicious",
+        !matches!(args.protocol, Protocol::Plain | Protocol::Ring),
+        "{} shares nothing: choose --protocol rep3, rep3-malicious, additive or additive-dealer",
         args.protocol
     );
+    let computing = args.protocol.parties(args.parties)?;
     let name = args.file.display();
     let text = std::fs::read_to_string(&args.file).with_context(|| name.to_string())?;
     let circuit = Circuit::parse(&text).with_context(|| name.to_string())?;
@@ -107,18 +111,23 @@ pub fn run(args: &Args) -> Result<()> {
     let instances = args.instances as usize;
     let inputs = inputs(&circuit, &args.inputs, instances)?;
     let task = Task {
+        parties: computing,
         plan: &plan,
         inputs: &inputs,
         instances,
         runs: args.runs.into(),
     };
+    let protocol = args.protocol;
+    let party = |session, clock| party(protocol, session, &task, &clock);
+    let links = computing + usize::from(protocol == Protocol::AdditiveDealer);
     let parties = match args.net {
-        Net::Mem => in_memory(args.protocol, &task)?,
-        Net::Lan => simulated(args.protocol, &task, Profile::LAN)?,
-        Net::Wan => simulated(args.protocol, &task, Profile::WAN)?,
+        Net::Mem => in_memory(links, party)?,
+        Net::Lan => simulated(links, Profile::LAN, party)?,
+        Net::Wan => simulated(links, Profile::WAN, party)?,
     };
     let clear = Clear { instances }.run(&plan, inputs.clone());
-    for (party, found) in parties.iter().enumerate() {
+    // A dealer opens nothing.
+    for (party, found) in parties.iter().enumerate().take(computing) {
         let right = |k: usize| {
             let values = |planes: &[Vec<u64>]| from_planes(planes, instances);
             values(&found.outputs[k]) == values(&clear[k])
@@ -143,7 +152,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let per_second = |n: usize| (n * instances) as f64 / run.seconds;
     println!(
-        "{instances} instances by {}, over {}: {:.4} s, {:.3} CPU s of all parties, {} rounds, {} bytes; {:.4e} instances and {:.4e} \
+        "{instances} instances by {}, over {}: {:.4} s, {:.3} CPU s of all parties, {} rounds, {} bytes{}; {:.4e} instances and {:.4e} \
          conjunctions a second. As in the clear.",
         args.protocol,
         args.net,
@@ -151,6 +160,10 @@ pub fn run(args: &Args) -> Result<()> {
         run.cpu_seconds,
         run.rounds,
         run.bytes,
+        match run.offline_bytes {
+            0 => String::new(),
+            bytes => format!(" (and {bytes} for correlations)"),
+        },
         per_second(1),
         per_second(ands),
     );
@@ -212,81 +225,60 @@ fn inputs(circuit: &Circuit, given: &[String], instances: usize) -> Result<Vec<P
     given.iter().zip(widths).enumerate().map(number).collect()
 }
 
-fn in_memory(protocol: Protocol, task: &Task<'_>) -> Result<Vec<Found>> {
-    let nets = MemNet::mesh(3).into_iter().map(|net| Arc::new(net) as _);
-    let start = Instant::now();
-    let found = simulate(nets.collect(), |session| {
-        party(
-            protocol,
-            session,
-            task,
-            Rc::new(move || start.elapsed().as_secs_f64()),
-        )
-    });
-    every(found)
-}
-
-fn simulated(protocol: Protocol, task: &Task<'_>, profile: Profile) -> Result<Vec<Found>> {
-    let sims = MemNet::mesh(3)
-        .into_iter()
-        .map(|net| Arc::new(Sim::new(net, profile)));
-    let sims: Vec<_> = sims.collect();
-    let nets = sims.iter().map(|sim| Arc::clone(sim) as Arc<dyn Transport>);
-    let found = simulate(nets.collect(), |session| {
-        let sim = Arc::clone(&sims[session.me()]);
-        party(protocol, session, task, Rc::new(move || sim.seconds()))
-    });
-    every(found)
-}
-
-fn every(found: Vec<tacit_mpc::Result<tacit_nn::Result<Found>>>) -> Result<Vec<Found>> {
-    let parties = found.into_iter();
-    parties
-        .map(|party| party?.map_err(|error| anyhow!(error)))
-        .collect()
-}
-
 fn party(
     protocol: Protocol,
     session: Session,
     task: &Task<'_>,
-    clock: Clock,
+    clock: &Clock,
 ) -> tacit_nn::Result<Found> {
     match protocol {
         Protocol::Rep3Malicious => {
-            measure(MaliciousEngine::new(session, FRACTION_BITS)?, task, &clock)
+            let e = MaliciousEngine::new(session, FRACTION_BITS)?;
+            measure(e, |e| e.session(), task, clock)
         }
-        _ => measure(Rep3Engine::new(session, FRACTION_BITS)?, task, &clock),
+        Protocol::Additive | Protocol::AdditiveDealer => {
+            let dealer = protocol == Protocol::AdditiveDealer;
+            let e = additive::engine(session, dealer, FRACTION_BITS)?;
+            measure(e, |e| e.session(), task, clock)
+        }
+        _ => {
+            let e = Rep3Engine::new(session, FRACTION_BITS)?;
+            measure(e, |e| e.session(), task, clock)
+        }
     }
 }
 
-/// One party's side: input k is that of party k mod 3.
-fn measure<E: BooleanEngine + Replicated>(
+/// One party's side: input k is that of party k modulo how many there are.
+fn measure<E: BooleanEngine>(
     mut e: E,
+    session: impl Fn(&E) -> &Session,
     task: &Task<'_>,
     clock: &Clock,
 ) -> tacit_nn::Result<Found> {
-    let me = e.session().me();
+    let me = session(&e).me();
     let mut found = Found {
         outputs: Vec::new(),
         runs: Vec::new(),
     };
     for _ in 0..task.runs {
         let shared = (task.inputs.iter().enumerate()).map(|(k, planes)| {
-            let mine = (me == k % 3).then_some(&planes[..]);
-            e.share_bits(k % 3, task.instances, planes.len(), mine)
+            let owner = k % task.parties;
+            let mine = (me == owner).then_some(&planes[..]);
+            e.share_bits(owner, task.instances, planes.len(), mine)
         });
         let shared = shared.collect::<tacit_nn::Result<Vec<_>>>()?;
-        let (cost, cpu, start) = (e.session().cost(), cpu_seconds(Scope::Thread), clock());
+        let (cost, cpu, start) = (session(&e).cost(), cpu_seconds(Scope::Thread), clock());
         let outputs = e.run_circuit(task.plan, &shared.iter().collect::<Vec<_>>())?;
         let opened = outputs.iter().map(|bits| e.open_bits(bits));
         found.outputs = opened.collect::<tacit_nn::Result<_>>()?;
-        let after = e.session().cost();
+        let run = session(&e).cost().since(&cost);
         found.runs.push(Run {
             seconds: clock() - start,
             cpu_seconds: cpu_seconds(Scope::Thread) - cpu,
-            rounds: after.rounds - cost.rounds,
-            bytes: after.bytes - cost.bytes,
+            rounds: run.rounds,
+            bytes: run.bytes,
+            offline_rounds: run.offline.rounds,
+            offline_bytes: run.offline.bytes,
         });
     }
     Ok(found)
@@ -303,6 +295,8 @@ fn middle(parties: &[Found]) -> Run {
                 cpu_seconds: all.cpu_seconds + run.cpu_seconds,
                 rounds: all.rounds.max(run.rounds),
                 bytes: all.bytes + run.bytes,
+                offline_rounds: all.offline_rounds.max(run.offline_rounds),
+                offline_bytes: all.offline_bytes + run.offline_bytes,
             })
         })
         .collect();

@@ -221,8 +221,8 @@ mod tests {
         let inputs = [given(0, &[6, 64]), given(1, &[64, 32])];
         let runs = [Comparison::FewBytes, Comparison::FewRounds].map(|comparison| {
             let settings = Settings {
-                fraction_bits: 18,
                 comparison,
+                ..Settings::from(18)
             };
             let want = on_this_machine(Protocol::Rep3, &g, &inputs, settings).unwrap();
             let run = run(Protocol::Rep3, &g, &inputs, settings, None).unwrap();

@@ -73,7 +73,8 @@ pub fn infer(args: &Args) -> Result<()> {
             "cpu_seconds": cost.cpu_seconds,
             "rounds": cost.rounds,
             "bytes": cost.bytes,
-            "offline_bytes": 0,
+            "offline_rounds": cost.offline_rounds,
+            "offline_bytes": cost.offline_bytes,
             "peak_memory_bytes": peak_memory_bytes,
             "forecast": expected,
             "max_abs_error": max_abs_error,
@@ -101,8 +102,12 @@ fn summary(cost: &Run, max_abs_error: f64) -> String {
         0 => String::new(),
         bytes => format!(", {} rounds, {}", cost.rounds, text::bytes(bytes)),
     };
+    let before = match cost.offline_bytes {
+        0 => String::new(),
+        bytes => format!(" (and {} for correlations)", text::bytes(bytes)),
+    };
     format!(
-        "{:.3} s ({:.3} s of processor time){sent}; largest distance from plaintext {max_abs_error:.2e}",
+        "{:.3} s ({:.3} s of processor time){sent}{before}; largest distance from plaintext {max_abs_error:.2e}",
         cost.seconds, cost.cpu_seconds
     )
 }

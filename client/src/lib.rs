@@ -34,6 +34,7 @@ pub mod npy;
 pub mod process;
 pub mod release;
 pub mod text;
+mod threads;
 pub mod train;
 mod usage;
 pub mod watch;

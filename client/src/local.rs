@@ -1,5 +1,6 @@
-//! Runs a graph on this machine: in plaintext, in the ring, or by three parties as threads of this process.
+//! Runs a graph on this machine: in plaintext, in the ring, or by parties as threads of this process.
 
+pub(crate) mod additive;
 mod comparison;
 mod feeds;
 pub(crate) mod meeting;
@@ -28,6 +29,10 @@ pub enum Protocol {
     Rep3,
     /// The same, of which at most one may cheat: nothing is opened before it is proved
     Rep3Malicious,
+    /// Additive shares of two parties or more, of which all but one may be curious; correlations by oblivious transfer
+    Additive,
+    /// The same with a dealer of correlations besides, who computes nothing and colludes with nobody
+    AdditiveDealer,
     /// Not there yet
     Tfhe,
 }
@@ -39,7 +44,12 @@ impl Protocol {
     /// Says what to choose instead.
     pub fn available(self) -> Result<()> {
         match self {
-            Self::Plain | Self::Ring | Self::Rep3 | Self::Rep3Malicious => Ok(()),
+            Self::Plain
+            | Self::Ring
+            | Self::Rep3
+            | Self::Rep3Malicious
+            | Self::Additive
+            | Self::AdditiveDealer => Ok(()),
             Self::Tfhe => {
                 bail!(
                     "protocol tfhe is not there yet: choose --protocol rep3, which runs the same models on three parties"
@@ -48,6 +58,35 @@ impl Protocol {
         }
     }
 }
+
+impl Protocol {
+    /// Whether it computes on additive shares of any number of parties.
+    #[must_use]
+    pub fn is_additive(self) -> bool {
+        matches!(self, Self::Additive | Self::AdditiveDealer)
+    }
+
+    /// How many parties compute: what was asked for, or as many as are usual.
+    ///
+    /// # Errors
+    /// The protocol is not for so many.
+    pub fn parties(self, asked: Option<usize>) -> Result<usize> {
+        match (self, asked) {
+            (Self::Additive | Self::AdditiveDealer, None) => Ok(2),
+            (Self::Additive | Self::AdditiveDealer, Some(n)) if (2..=MOST).contains(&n) => Ok(n),
+            (Self::Additive | Self::AdditiveDealer, Some(n)) => {
+                bail!("{n} parties: --protocol {self} takes --parties from 2 to {MOST}")
+            }
+            (_, None | Some(3)) => Ok(3),
+            (_, Some(n)) => bail!(
+                "{n} parties: --protocol {self} is not for them; leave --parties out, or choose --protocol additive or additive-dealer"
+            ),
+        }
+    }
+}
+
+/// Parties as threads of one process at most.
+const MOST: usize = 16;
 
 impl std::fmt::Display for Protocol {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -79,8 +79,8 @@ pub fn run(args: &Args) -> Result<()> {
     let (start, cpu) = (Instant::now(), cpu_seconds(Scope::Process));
     let asked = args.comparison;
     let settings = Settings {
-        fraction_bits: job.training.fraction_bits,
         comparison: asked.unwrap_or_else(|| job.protocol.comparison.into()),
+        ..Settings::from(job.training.fraction_bits)
     };
     let show = |epoch: usize, loss: Option<f64>| {
         let loss = loss.map_or_else(String::new, |loss| format!(", loss {loss:.4}"));

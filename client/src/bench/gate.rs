@@ -8,7 +8,6 @@ use ndarray::{ArrayD, IxDyn};
 use tacit_mpc::{Bilinear, conv::Conv};
 use tacit_nn::program::{self, Instr, Scaled};
 use tacit_nn::{Engine, Graph, Program, Result, fixed};
-use tacit_protocols::Replicated;
 use tacit_protocols::cost::{CostEngine, Prices, Value as CostValue};
 use tacit_protocols::malicious::{self, MaliciousEngine};
 use tacit_protocols::rep3::{self, Rep3Engine};
@@ -153,7 +152,7 @@ impl Gate {
     }
 
     /// Makes the shared inputs what the gate takes; not measured.
-    pub fn prepared<E: Replicated>(self, e: &mut E, x: Vec<E::Value>) -> Result<Vec<E::Value>> {
+    pub fn prepared<E: Engine>(self, e: &mut E, x: Vec<E::Value>) -> Result<Vec<E::Value>> {
         if self != Self::And {
             return Ok(x);
         }
@@ -208,7 +207,7 @@ impl Gate {
     }
 
     /// Makes an output of [`Self::run`] a value that can be opened.
-    pub fn openable<E: Replicated>(self, e: &mut E, y: &E::Value) -> Result<E::Value> {
+    pub fn openable<E: Engine>(self, e: &mut E, y: &E::Value) -> Result<E::Value> {
         if !matches!(self, Self::Less | Self::And) {
             return Ok(y.clone());
         }

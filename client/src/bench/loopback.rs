@@ -161,6 +161,7 @@ pub(super) fn child(args: &ChildArgs) -> Result<()> {
     let kernels: Arc<dyn Kernels> = Arc::from(kernels::cpu());
     let task = Task {
         protocol: args.protocol,
+        parties: 3,
         op: args.op,
         size: args.size,
         runs: args.runs,

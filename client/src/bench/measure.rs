@@ -13,12 +13,14 @@ use tacit_protocols::cost::{self, Prices, Value as CostValue};
 use tacit_protocols::malicious::{self, MaliciousEngine, Proving};
 use tacit_protocols::rep3::{CostEngine, Depth, Rep3Engine};
 
+use super::additive;
 use super::gate::{Gate, Words};
 use super::network::Network;
 use super::op::Op;
 use super::training::Training;
 use crate::forecast::{Expected, Place, cores, expected, measured};
 use crate::local::{Comparison, Protocol};
+use crate::threads::Clock;
 use crate::usage::{Scope, cpu_seconds, peak_memory_bytes};
 
 /// What one run cost one party.
@@ -37,6 +39,10 @@ pub(super) struct Sample {
     pub(super) header_bytes: u64,
     /// Messages sent.
     pub(super) messages: u64,
+    /// Rounds for correlations that depend on no input, if all are made at once.
+    pub(super) offline_rounds: u64,
+    /// Payload bytes sent for them.
+    pub(super) offline_bytes: u64,
     /// Of all that, what proofs took.
     pub(super) proof: Proof,
 }
@@ -53,9 +59,6 @@ pub(super) struct Proof {
     /// Payload bytes sent.
     pub(super) bytes: u64,
 }
-
-/// Tells seconds: those of the wall or of a simulated network.
-pub(super) type Clock = Rc<dyn Fn() -> f64>;
 
 /// What one party found out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -77,6 +80,8 @@ pub(super) struct Findings {
 pub(super) struct Task {
     /// How the parties compute.
     pub(super) protocol: Protocol,
+    /// How many.
+    pub(super) parties: usize,
     /// The operation.
     pub(super) op: Op,
     /// Its size.
@@ -113,6 +118,9 @@ pub(super) fn measure(
     clock: Clock,
     scope: Scope,
 ) -> Result<Findings> {
+    if task.protocol.is_additive() {
+        return additive::measure(session, task, clock, scope);
+    }
     let f = fixed::FRACTION_BITS;
     let proofs = Rc::new(Cell::new(Proof::default()));
     let (link, rates) = measured(&session, scope, &*clock)?;
@@ -310,18 +318,21 @@ impl<E: Measured, P: Prices> Party<E, P> {
     }
 }
 
-fn difference(after: Cost, before: Cost) -> Sample {
+pub(super) fn difference(after: Cost, before: Cost) -> Sample {
+    let between = after.since(&before);
     Sample {
         rounds: (before.rounds, after.rounds),
-        bytes: after.bytes - before.bytes,
-        header_bytes: after.header_bytes - before.header_bytes,
-        messages: after.messages - before.messages,
+        bytes: between.bytes,
+        header_bytes: between.header_bytes,
+        messages: between.messages,
+        offline_rounds: between.offline.rounds,
+        offline_bytes: between.offline.bytes,
         ..Sample::default()
     }
 }
 
 /// The largest distance between entries.
-fn distance(x: &ArrayD<f64>, y: &ArrayD<f64>) -> f64 {
+pub(super) fn distance(x: &ArrayD<f64>, y: &ArrayD<f64>) -> f64 {
     let distances = x.iter().zip(y).map(|(x, y)| (x - y).abs());
     distances.fold(0.0, f64::max)
 }

@@ -30,8 +30,10 @@ pub(super) struct Entry {
     pub(super) rounds: u64,
     /// Payload of all parties together.
     pub(super) bytes: u64,
-    /// Of those, what could be sent before the inputs are known; nothing is.
+    /// Besides, payload of all parties for correlations that depend on no input.
     pub(super) offline_bytes: u64,
+    /// The most rounds that a party has for them, if all are made at once.
+    pub(super) offline_rounds: u64,
     pub(super) header_bytes: u64,
     pub(super) messages: u64,
     /// Of all that, what proofs take.
@@ -68,7 +70,8 @@ impl Entry {
             forecast: mean(parties.iter().map(|party| party.forecast)),
             rounds: count(|s| s.rounds.1 - s.rounds.0),
             bytes: count(|s| s.bytes),
-            offline_bytes: 0,
+            offline_bytes: count(|s| s.offline_bytes),
+            offline_rounds: count(|s| s.offline_rounds),
             header_bytes: count(|s| s.header_bytes),
             messages: count(|s| s.messages),
             proof: (task.protocol == Protocol::Rep3Malicious).then(|| Proof {
@@ -127,6 +130,24 @@ impl Entry {
         )
     }
 
+    /// What correlations take besides, as a line below [`Self::row`].
+    pub(super) fn offline_row(&self) -> Option<String> {
+        let (rounds, bytes) = (self.offline_rounds, self.offline_bytes);
+        let values = self.values.map(|n| bytes as f64 / n.max(1) as f64);
+        (bytes > 0).then(|| {
+            format!(
+                "{:20} {:>9} {:>9} {:>11} {:>11} {:>11} {rounds:>7} {bytes:>13} {:>9}",
+                "  correlations",
+                "",
+                "",
+                "",
+                "",
+                "",
+                values.map_or_else(|| "-".into(), |b| format!("{b:.2}"))
+            )
+        })
+    }
+
     /// What of it proofs take, as a line below [`Self::row`].
     pub(super) fn proof_row(&self) -> Option<String> {
         let Proof {
@@ -165,6 +186,8 @@ fn combine<'a>(parties: impl Iterator<Item = &'a Sample>) -> Sample {
         bytes: all.bytes + party.bytes,
         header_bytes: all.header_bytes + party.header_bytes,
         messages: all.messages + party.messages,
+        offline_rounds: all.offline_rounds.max(party.offline_rounds),
+        offline_bytes: all.offline_bytes + party.offline_bytes,
         proof: Proof {
             seconds: all.proof.seconds.max(party.proof.seconds),
             cpu_seconds: all.proof.cpu_seconds + party.proof.cpu_seconds,
@@ -223,6 +246,7 @@ mod tests {
         let task = Task {
             op: Op::Gate(Gate::Mul),
             protocol: Protocol::Rep3,
+            parties: 3,
             size: 10,
             runs: 3,
             comparison: Comparison::FewBytes,

@@ -37,6 +37,8 @@ pub struct Settings {
     pub fraction_bits: u32,
     /// The variant of comparisons.
     pub comparison: Comparison,
+    /// How many parties compute, where the protocol is for any number.
+    pub parties: usize,
 }
 
 /// With the comparisons that are usual on one machine.
@@ -45,6 +47,7 @@ impl From<u32> for Settings {
         Self {
             fraction_bits,
             comparison: Comparison::default(),
+            parties: 2,
         }
     }
 }

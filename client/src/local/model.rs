@@ -41,6 +41,9 @@ pub struct Work {
     /// Fewer bytes or fewer rounds for each comparison
     #[arg(long, value_enum, default_value_t)]
     pub(crate) comparison: Comparison,
+    /// How many parties compute, by additive and additive-dealer: two unless this says otherwise
+    #[arg(long)]
+    parties: Option<usize>,
 }
 
 /// Who knows something.
@@ -71,6 +74,7 @@ impl Work {
         Settings {
             fraction_bits: self.fraction_bits,
             comparison: self.comparison,
+            parties: self.parties.unwrap_or(2),
         }
     }
 
@@ -80,6 +84,7 @@ impl Work {
     /// One sentence that names the file, node or input.
     pub fn prepare(&self) -> Result<Prepared> {
         self.protocol.available()?;
+        self.protocol.parties(self.parties)?;
         let model = parsed(&self.model)?;
         let arrays = feeds::read(&self.input)?;
         prepare(

@@ -15,15 +15,15 @@ use tacit_protocols::rep3::{Depth, Rep3Engine};
 use tacit_protocols::{Release, Replicated};
 
 use super::meeting::{Meeting, decoded, put_together};
-use super::{Failed, Protocol, Settings, holds_bits, place};
+use super::{Failed, Protocol, Settings, additive, holds_bits, place};
 use crate::usage::{Scope, cpu_seconds};
 
-/// An input of a graph, and which of three parties has it.
+/// An input of a graph, and which of the parties has it.
 #[derive(Clone, Debug)]
 pub struct Given {
     /// What it is, for errors.
     pub name: String,
-    /// The party that shares it: 0, 1 or 2.
+    /// The party that shares it, from 0 on.
     pub owner: usize,
     /// Its value.
     pub value: ArrayD<f64>,
@@ -42,15 +42,19 @@ pub struct Run {
     pub rounds: u64,
     /// Payload of all parties together.
     pub bytes: u64,
+    /// Rounds for correlations that depend on nobody's data, if all are made at once and before.
+    pub offline_rounds: u64,
+    /// Payload of all parties together for them.
+    pub offline_bytes: u64,
 }
 
 /// What may look at every tensor of numbers of a run: node, port, value. Several threads call it.
 pub type Watch<'a> = dyn Fn(usize, usize, ArrayD<f64>) + Sync + 'a;
 
-type Result<T> = std::result::Result<T, Failed>;
+pub(super) type Result<T> = std::result::Result<T, Failed>;
 
 /// An error that is about no node.
-fn about(place: impl Into<String>, error: Error) -> Failed {
+pub(super) fn about(place: impl Into<String>, error: Error) -> Failed {
     Failed {
         place: place.into(),
         node: None,
@@ -88,6 +92,10 @@ pub fn run(
         Protocol::Rep3Malicious => {
             let engine = |session| MaliciousEngine::new(session, fraction_bits);
             on_shares(engine, graph, inputs, fraction_bits, watch)?
+        }
+        Protocol::Additive | Protocol::AdditiveDealer => {
+            let dealer = protocol == Protocol::AdditiveDealer;
+            additive::run(dealer, graph, inputs, settings, watch)?
         }
         Protocol::Tfhe => {
             return Err(about(
@@ -178,7 +186,7 @@ fn on_shares<E: Replicated>(
 }
 
 /// All results, or the error that says most: the others of a failed run only say that a peer is gone.
-fn told<T>(parties: Vec<Result<T>>) -> Result<Vec<T>> {
+pub(super) fn told<T>(parties: Vec<Result<T>>) -> Result<Vec<T>> {
     let (done, mut failed): (Vec<_>, Vec<_>) = parties.into_iter().partition(Result::is_ok);
     failed.sort_by_key(
         |party| matches!(party, Err(failed) if matches!(failed.error, Error::Protocol(_))),
@@ -200,7 +208,7 @@ fn party<E: Replicated>(
     watched: Option<Watched<'_>>,
 ) -> Result<(Released, Cost)> {
     let me = engine.session().me();
-    let values = shared(inputs, |owner, x| {
+    let values = shared(inputs, 3, |owner, x| {
         engine.input(owner, x.shape(), (owner == me).then_some(x))
     })?;
     let mut engine = Named::new(engine);
@@ -220,26 +228,27 @@ fn party<E: Replicated>(
 }
 
 /// Shares every input by its owner.
-fn shared<V: Clone>(
+pub(super) fn shared<V: Clone>(
     inputs: &[Given],
+    parties: usize,
     mut share: impl FnMut(usize, &ArrayD<f64>) -> tacit_nn::Result<V>,
 ) -> Result<Vec<V>> {
     let mut values = vec![None; inputs.len()];
     // Owner by owner: an owner that waited for another's share in between would begin a new round.
-    for owner in 0..3 {
+    for owner in 0..parties {
         let own = inputs.iter().zip(&mut values);
         for (x, value) in own.filter(|(x, _)| x.owner == owner) {
             *value = Some(share(owner, &x.value).map_err(|e| about("inputs", e))?);
         }
     }
     let values: Option<Vec<V>> = values.into_iter().collect();
-    let nobody = || Error::Invalid("the parties are 0, 1 and 2".into());
+    let nobody = || Error::Invalid(format!("the parties are 0 to {}", parties - 1));
     values.ok_or_else(|| about("inputs", nobody()))
 }
 
 /// Whether all inputs have an encoding: asked before the parties start, so that the error is about the input and not about a
 /// party that left.
-fn encodable(inputs: &[Given], fraction_bits: u32) -> Result<()> {
+pub(super) fn encodable(inputs: &[Given], fraction_bits: u32) -> Result<()> {
     inputs.iter().try_for_each(|x| {
         let encoded = fixed::encode_tensor(&x.value, fraction_bits);
         encoded.map(drop).map_err(|e| about(&x.name[..], e))
@@ -257,18 +266,18 @@ fn observed<E: Engine>(
 }
 
 /// An engine that knows at which node it is.
-struct Named<E> {
-    inner: E,
+pub(super) struct Named<E> {
+    pub(super) inner: E,
     node: Cell<Option<usize>>,
 }
 
 impl<E: Engine> Named<E> {
-    fn new(inner: E) -> Self {
+    pub(super) fn new(inner: E) -> Self {
         let node = Cell::new(None);
         Self { inner, node }
     }
 
-    fn run(
+    pub(super) fn run(
         &mut self,
         graph: &Graph,
         inputs: &[E::Value],
@@ -397,8 +406,12 @@ mod tests {
             Protocol::Ring,
             Protocol::Rep3,
             Protocol::Rep3Malicious,
+            Protocol::Additive,
+            Protocol::AdditiveDealer,
         ] {
             let run = run(protocol, &graph, &inputs, 18, None).unwrap();
+            let additive = matches!(protocol, Protocol::Additive | Protocol::AdditiveDealer);
+            assert_eq!(run.offline_bytes > 0, additive, "{protocol}");
             assert!(
                 distance(&run.outputs[0], &want) < 1e-4,
                 "{protocol}: {}",
@@ -407,8 +420,8 @@ mod tests {
             // One round for the inputs of each of two owners, 2 for the product, 6 for the comparison and the choice.
             let rounds = match protocol {
                 Protocol::Rep3 => Some(10),
-                Protocol::Rep3Malicious => None,
-                _ => Some(0),
+                Protocol::Plain | Protocol::Ring => Some(0),
+                _ => None,
             };
             assert!(
                 rounds.is_none_or(|r| r == run.rounds),
@@ -428,6 +441,8 @@ mod tests {
             Protocol::Ring,
             Protocol::Rep3,
             Protocol::Rep3Malicious,
+            Protocol::Additive,
+            Protocol::AdditiveDealer,
         ] {
             let seen = Mutex::new(HashMap::new());
             let watch = |node, port, x: ArrayD<f64>| {
@@ -441,6 +456,27 @@ mod tests {
             assert_eq!(distance(&seen[&(3, 0)], &run.outputs[0]), 0.0, "{protocol}");
             assert!((seen[&(2, 0)][[0, 1]] + 5.75).abs() < 1e-4, "{protocol}");
         }
+    }
+
+    #[test]
+    fn more_parties_give_the_same() {
+        let (graph, inputs) = network(1.0);
+        let want = arr2(&[[3.0, 0.0], [0.0, 12.125]]).into_dyn();
+        for protocol in [Protocol::Additive, Protocol::AdditiveDealer] {
+            for parties in [3, 5] {
+                let settings = Settings {
+                    parties,
+                    ..Settings::from(18)
+                };
+                let run = run(protocol, &graph, &inputs, settings, None).unwrap();
+                let off = distance(&run.outputs[0], &want);
+                assert!(off < 1e-4, "{protocol}, {parties} parties: {off}");
+            }
+            for bad in [0, 1, 17] {
+                assert!(protocol.parties(Some(bad)).is_err());
+            }
+        }
+        assert!(Protocol::Rep3.parties(Some(2)).is_err());
     }
 
     #[test]

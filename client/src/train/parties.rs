@@ -49,7 +49,7 @@ pub(super) fn train(
             let engine = |session| MaliciousEngine::new(session, fraction_bits);
             on_shares(engine, plan, rows, split, fraction_bits, show)
         }
-        Protocol::Tfhe => {
+        Protocol::Additive | Protocol::AdditiveDealer | Protocol::Tfhe => {
             bail!("training by {protocol} is not there yet: choose --protocol rep3")
         }
     }
