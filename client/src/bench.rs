@@ -2,6 +2,7 @@
 
 mod additive;
 mod against;
+mod curve;
 mod gate;
 mod here;
 mod html;
@@ -44,8 +45,8 @@ pub struct Args {
     /// What lies between the parties; several may be named
     #[arg(long, default_value = "loopback")]
     net: Vec<Net>,
-    /// Fewer bytes or fewer rounds for each comparison
-    #[arg(long, value_enum, default_value_t)]
+    /// Fewer bytes or fewer rounds for each comparison; by the links on simulated networks
+    #[arg(long, value_enum, default_value_t = Comparison::Auto)]
     comparison: Comparison,
     /// Runs; the figures are medians over them
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
@@ -112,6 +113,10 @@ pub fn run(args: &Args) -> Result<()> {
         }
         results.push(entry);
     }
+    let curves = curves(args)?;
+    if !curves.is_empty() {
+        print!("{}", curve::table(&curves));
+    }
     if let Some(earlier) = earlier {
         print!("{}", against::table(&results, &earlier));
     }
@@ -119,9 +124,27 @@ pub fn run(args: &Args) -> Result<()> {
         std::fs::write(path, html::page(&results)).with_context(|| path.display().to_string())?;
     }
     if args.json {
-        println!("{}", serde_json::json!({ "results": results }));
+        let mut told = serde_json::json!({ "results": results });
+        if !curves.is_empty() {
+            told["curves"] = serde_json::json!(curves);
+        }
+        println!("{told}");
     }
     Ok(())
+}
+
+/// What the variants of a comparison take on the simulated networks asked for, where comparisons are asked for.
+fn curves(args: &Args) -> Result<Vec<curve::Point>> {
+    let gates = [gate::Gate::Less, gate::Gate::Relu];
+    let asked = |gate: &gate::Gate| args.op.is_empty() || args.op.contains(&Op::Gate(*gate));
+    let gates: Vec<_> = gates.into_iter().filter(asked).collect();
+    let mut curves = Vec::new();
+    if args.protocol.contains(&Protocol::Rep3) {
+        for &net in &args.net {
+            curves.extend(curve::curve(net, &gates)?);
+        }
+    }
+    Ok(curves)
 }
 
 fn measured(task: Task, net: Net) -> Result<Entry> {

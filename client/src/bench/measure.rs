@@ -11,7 +11,7 @@ use tacit_nn::{Error, Result, fixed};
 use tacit_protocols::Replicated;
 use tacit_protocols::cost::{self, Prices, Value as CostValue};
 use tacit_protocols::malicious::{self, MaliciousEngine, Proving};
-use tacit_protocols::rep3::{CostEngine, Depth, Rep3Engine};
+use tacit_protocols::rep3::{Choice, CostEngine, Depth, Rep3Engine};
 
 use super::additive;
 use super::gate::{Gate, Words};
@@ -146,7 +146,10 @@ pub(super) fn measure(
             party.findings(task)
         }
         _ => {
-            let depth = Depth::from(task.comparison);
+            let depth = match (task.comparison, simulated) {
+                (Comparison::Auto, Some(link)) => Choice::For(link),
+                (comparison, _) => Depth::from(comparison).into(),
+            };
             let engine = Rep3Engine::with_depth(session, f, depth)?;
             let cost = CostEngine::new(f, depth);
             let mut party = Party::new(engine, cost, place, clock, scope);

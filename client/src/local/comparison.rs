@@ -4,7 +4,7 @@ use clap::ValueEnum;
 use tacit_api::job;
 use tacit_protocols::rep3::Depth;
 
-/// Fewer bytes or fewer rounds for each comparison: on one machine there is no link to choose by.
+/// Fewer bytes or fewer rounds for each comparison.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Comparison {
     /// 41.75 bytes and five rounds a value
@@ -12,6 +12,12 @@ pub enum Comparison {
     FewBytes,
     /// 49.75 bytes and four rounds a value
     FewRounds,
+    /// 241 bytes and three rounds a value
+    ThreeRounds,
+    /// 1824 bytes and two rounds a value; computational
+    TwoRounds,
+    /// Whichever is fastest on the links of a simulated network; on one machine there is no link to choose by: few bytes
+    Auto,
 }
 
 impl std::fmt::Display for Comparison {
@@ -24,8 +30,10 @@ impl std::fmt::Display for Comparison {
 impl From<Comparison> for Depth {
     fn from(comparison: Comparison) -> Self {
         match comparison {
-            Comparison::FewBytes => Self::Three,
+            Comparison::FewBytes | Comparison::Auto => Self::Three,
             Comparison::FewRounds => Self::Two,
+            Comparison::ThreeRounds => Self::One,
+            Comparison::TwoRounds => Self::Dcf,
         }
     }
 }
