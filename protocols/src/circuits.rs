@@ -8,7 +8,7 @@
 
 use std::rc::Rc;
 
-use tacit_circuits::{Bits as Local, Plan};
+use tacit_circuits::{Bits as Local, Plan, Run};
 use tacit_mpc::wire::{append_planes, packed_len, unpack_planes};
 use tacit_mpc::{Chunk, PartyId, Purpose, Session, Strand};
 use tacit_nn::{Error, Result};
@@ -250,14 +250,29 @@ pub(crate) async fn evaluate_by<B: BitShares>(
     and: impl AsyncFn(&B, &B) -> tacit_mpc::Result<B>,
 ) -> tacit_mpc::Result<Vec<Vec<B>>> {
     let mut run = plan.start(inputs);
-    while let Some(pairs) = run.conjunctions(local) {
+    advance(local, chunk, &mut run, usize::MAX, and).await?;
+    Ok(run.outputs())
+}
+
+/// Goes on with a run by so many layers of conjunctions, or to its end.
+pub(crate) async fn advance<B: BitShares>(
+    local: &impl Local<Plane = B>,
+    chunk: Chunk,
+    run: &mut Run<'_, B>,
+    layers: usize,
+    and: impl AsyncFn(&B, &B) -> tacit_mpc::Result<B>,
+) -> tacit_mpc::Result<()> {
+    for _ in 0..layers {
+        let Some(pairs) = run.conjunctions(local) else {
+            break;
+        };
         let side = |k: usize| B::joined(pairs.iter().map(|p| &p[k]));
         let (x, y) = (side(0), side(1));
         drop(pairs);
         let z = and(&x, &y).await?;
         run.resume(z.split(chunk.len().div_ceil(64)));
     }
-    Ok(run.outputs())
+    Ok(())
 }
 
 /// Planes one after the other, with zeros past the end of the chunk.

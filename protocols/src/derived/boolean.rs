@@ -1,16 +1,23 @@
 //! Boolean circuits on the bits of a protocol: "exclusive or" and "not" are local, and all conjunctions of a depth are one call of
 //! [`Primitives::and`].
 
-use tacit_circuits::{Bits as Local, Plan};
-use tacit_mpc::{PartyId, Strand};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use tacit_circuits::{Bits as Local, Plan, Run};
+use tacit_mpc::{Chunk, PartyId, Strand};
 use tacit_nn::{Error, Result};
 
 use super::circuit::Circuit;
 use super::engine::{DerivedEngine, failed};
 use super::primitives::Primitives;
 use super::share::Bits;
-use crate::circuits::{BooleanEngine, Planes, evaluate_by};
+use crate::circuits::{BooleanEngine, Planes, advance};
 use crate::trees::BitShares;
+
+/// Layers of conjunctions in one pass: a protocol may take up to eight gates for each of them, and a pass has 4096. Deeper circuits
+/// run in pieces, each with addresses of its own.
+const LAYERS: usize = 512;
 
 /// Shared bits on a derived engine.
 #[derive(Clone)]
@@ -72,15 +79,28 @@ impl<P: Primitives> BooleanEngine for DerivedEngine<P> {
     fn run_circuit(&mut self, plan: &Plan, inputs: &[&SharedBits]) -> Result<Vec<SharedBits>> {
         let inputs: Vec<&Planes<Bits>> = inputs.iter().map(|x| &x.0).collect();
         let n = Planes::instances(plan, &inputs)?;
-        self.session.begin_run().map_err(failed)?;
-        let gate = async |strand: Strand<'_>| {
-            let chunk = strand.chunk();
-            let c = self.circuit(strand);
-            let inputs = inputs.iter().map(|x| x.of(chunk)).collect();
-            let and = async |x: &Bits, y: &Bits| c.and(x, y).await;
-            evaluate_by(&OfChunk(&c), chunk, plan, inputs, and).await
-        };
-        let chunks = self.session.fan_out(n, gate).map_err(failed)?;
+        let begun: RefCell<BTreeMap<usize, (Chunk, Run<'_, Bits>)>> = RefCell::default();
+        // The last piece is shorter than the others: it ends with what is local behind the last conjunction.
+        for _ in 0..=plan.depth() / LAYERS {
+            self.session.begin_run().map_err(failed)?;
+            let gate = async |strand: Strand<'_>| {
+                let chunk = strand.chunk();
+                let c = self.circuit(strand);
+                let started = begun.borrow_mut().remove(&chunk.index);
+                let start = || plan.start(inputs.iter().map(|x| x.of(chunk)).collect());
+                let mut run = started.map_or_else(start, |(_, run)| run);
+                let and = async |x: &Bits, y: &Bits| c.and(x, y).await;
+                advance(&OfChunk(&c), chunk, &mut run, LAYERS, and).await?;
+                Ok(run)
+            };
+            let runs = self.session.fan_out(n, gate).map_err(failed)?;
+            let runs = runs
+                .into_iter()
+                .map(|(chunk, run)| (chunk.index, (chunk, run)));
+            begun.borrow_mut().extend(runs);
+        }
+        let done = begun.into_inner().into_values();
+        let chunks = done.map(|(chunk, run)| (chunk, run.outputs())).collect();
         let outputs = Planes::outputs(plan, n, chunks).into_iter();
         Ok(outputs.map(SharedBits).collect())
     }

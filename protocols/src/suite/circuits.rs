@@ -46,13 +46,31 @@ fn adder(n: usize) -> Circuit {
     Circuit::parse(&text).unwrap()
 }
 
-/// Sums of shared words by a circuit, of one instance and of many, by each pair of owners.
+/// A circuit of two bits x and y, `depth` conjunctions deep: x becomes ¬(xy) ⊕ y again and again.
+fn chain(depth: usize) -> Circuit {
+    let (mut text, mut wire) = (String::new(), 0);
+    for k in 0..depth {
+        let next = 2 + 3 * k;
+        let (not, out) = (next + 1, next + 2);
+        let _ = writeln!(text, "2 1 {wire} 1 {next} AND");
+        let _ = writeln!(text, "1 1 {next} {not} INV");
+        let _ = writeln!(text, "2 1 {not} 1 {out} XOR");
+        wire = out;
+    }
+    let gates = 3 * depth;
+    Circuit::parse(&format!("{gates} {}\n2 1 1\n1 1\n\n{text}", gates + 2)).unwrap()
+}
+
+/// Sums of shared words by a circuit, of one instance and of many, and a circuit deeper than what has addresses in one pass.
 pub fn step_16_circuits_are_those_in_the_clear<W: World>(world: &W)
 where
     W::Engine: BooleanEngine,
 {
-    let plan = Plan::new(&adder(32));
-    for instances in [1usize, 65, 5000] {
+    let adder = Plan::new(&adder(32));
+    let cases = [1usize, 65, 5000].map(|instances| (&adder, instances));
+    let deep = Plan::new(&chain(1500));
+    for (plan, instances) in cases.into_iter().chain([(&deep, 70)]) {
+        let width = plan.inputs()[0];
         let words = instances.div_ceil(64);
         let mut state = 7u64;
         let mut planes = || -> Vec<Vec<u64>> {
@@ -62,12 +80,12 @@ where
                 let z = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
                 z & u64::MAX >> (64 - (instances - 64 * at).min(64))
             };
-            (0..32)
+            (0..width)
                 .map(|_| (0..words).map(&mut word).collect())
                 .collect()
         };
         let inputs = [planes(), planes()];
-        let mut want = Clear { instances }.run(&plan, inputs.to_vec());
+        let mut want = Clear { instances }.run(plan, inputs.to_vec());
         if instances % 64 != 0 {
             let last = want.iter_mut().flatten().filter_map(|p| p.last_mut());
             last.for_each(|word| *word &= (1 << (instances % 64)) - 1);
@@ -78,9 +96,9 @@ where
             let mut shared = Vec::new();
             for (owner, x) in owners.into_iter().zip(&inputs) {
                 let mine = (me == owner).then_some(&x[..]);
-                shared.push(e.share_bits(owner, instances, 32, mine)?);
+                shared.push(e.share_bits(owner, instances, width, mine)?);
             }
-            let outputs = e.run_circuit(&plan, &[&shared[0], &shared[1]])?;
+            let outputs = e.run_circuit(plan, &[&shared[0], &shared[1]])?;
             outputs.iter().map(|y| e.open_bits(y)).collect()
         });
         for opened in opened {
