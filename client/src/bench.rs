@@ -2,7 +2,10 @@
 
 mod additive;
 mod against;
+mod bounds;
+mod circuits;
 mod curve;
+pub(crate) mod figures;
 mod gate;
 mod here;
 mod html;
@@ -39,6 +42,10 @@ pub struct Args {
     /// The operation, or several; all of them where none is named
     #[arg(long)]
     op: Vec<Op>,
+    /// Measure the Boolean circuits in this folder too: aes_128.txt, sha256.txt, adder64.txt and others, Bristol Fashion; in
+    /// memory and over simulated networks
+    #[arg(long, value_name = "DIR")]
+    circuits: Option<PathBuf>,
     /// Number of values, side of square matrices or images, or batch of a network; several may be named
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     size: Vec<u32>,
@@ -57,6 +64,9 @@ pub struct Args {
     /// Print ratios to an earlier run, of which this file holds the JSON
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
+    /// Put tables of the results, and of what is the same on every machine, between the markers of this page
+    #[arg(long, value_name = "FILE")]
+    update: Option<PathBuf>,
     /// Write a page with charts
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -100,6 +110,9 @@ pub fn run(args: &Args) -> Result<()> {
     }
     // A file that cannot be read is told before anything is measured.
     let earlier = args.against.as_deref().map(against::read).transpose()?;
+    let read = |path| anyhow::Ok((path, std::fs::read_to_string(path)?));
+    let page = args.update.as_ref().map(read).transpose();
+    let page = page.context("the page that is to be updated cannot be read")?;
     println!("{}", Entry::heading());
     let mut results = Vec::new();
     for (task, net) in tasks(args) {
@@ -117,11 +130,18 @@ pub fn run(args: &Args) -> Result<()> {
     if !curves.is_empty() {
         print!("{}", curve::table(&curves));
     }
+    if let Some(folder) = &args.circuits {
+        circuits::run(args, folder, &mut results)?;
+    }
     if let Some(earlier) = earlier {
         print!("{}", against::table(&results, &earlier));
     }
     if let Some(path) = &args.html {
         std::fs::write(path, html::page(&results)).with_context(|| path.display().to_string())?;
+    }
+    if let Some((path, page)) = page {
+        let page = figures::updated(&page, &results)?;
+        std::fs::write(path, page).with_context(|| path.display().to_string())?;
     }
     if args.json {
         let mut told = serde_json::json!({ "results": results });
@@ -147,6 +167,11 @@ fn curves(args: &Args) -> Result<Vec<curve::Point>> {
     Ok(curves)
 }
 
+/// The operation of a name.
+pub(crate) fn operation(name: &str) -> Result<Op> {
+    Op::from_str(name, false).map_err(anyhow::Error::msg)
+}
+
 fn measured(task: Task, net: Net) -> Result<Entry> {
     usage::forget_peak_memory();
     let parties = match net {
@@ -161,6 +186,8 @@ fn measured(task: Task, net: Net) -> Result<Entry> {
 /// All that is asked for: operation by operation, size by size, on every network by every protocol.
 fn tasks(args: &Args) -> Vec<(Task, Net)> {
     let ops = match &args.op[..] {
+        // Circuits alone.
+        [] if args.circuits.is_some() => &[],
         [] => Op::value_variants(),
         named => named,
     };

@@ -1,6 +1,6 @@
 //! `tacit circuit`: runs a Boolean circuit on shares, beside the same in the clear.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::ValueEnum;
@@ -48,7 +48,7 @@ pub struct Args {
 
 /// What lies between the parties.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Net {
+pub(crate) enum Net {
     /// Nothing
     Mem,
     /// Simulated: 10 Gbit/s, 0.2 ms round trip; the seconds are those of the network alone
@@ -78,18 +78,18 @@ struct Found {
 
 /// One run, from shared inputs to opened outputs, with whatever is proved.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
-struct Run {
+pub(crate) struct Run {
     /// Of the slowest party.
-    seconds: f64,
+    pub(crate) seconds: f64,
     /// Of all parties.
-    cpu_seconds: f64,
-    rounds: u64,
+    pub(crate) cpu_seconds: f64,
+    pub(crate) rounds: u64,
     /// Payload of all parties.
-    bytes: u64,
+    pub(crate) bytes: u64,
     /// Rounds for correlations that depend on no input, if all are made at once.
-    offline_rounds: u64,
+    pub(crate) offline_rounds: u64,
     /// Payload of all parties for them.
-    offline_bytes: u64,
+    pub(crate) offline_bytes: u64,
 }
 
 /// Runs and prints.
@@ -117,27 +117,7 @@ pub fn run(args: &Args) -> Result<()> {
         instances,
         runs: args.runs.into(),
     };
-    let protocol = args.protocol;
-    let party = |session, clock| party(protocol, session, &task, &clock);
-    let links = computing + usize::from(protocol == Protocol::AdditiveDealer);
-    let parties = match args.net {
-        Net::Mem => in_memory(links, party)?,
-        Net::Lan => simulated(links, Profile::LAN, party)?,
-        Net::Wan => simulated(links, Profile::WAN, party)?,
-    };
-    let clear = Clear { instances }.run(&plan, inputs.clone());
-    // A dealer opens nothing.
-    for (party, found) in parties.iter().enumerate().take(computing) {
-        let right = |k: usize| {
-            let values = |planes: &[Vec<u64>]| from_planes(planes, instances);
-            values(&found.outputs[k]) == values(&clear[k])
-        };
-        ensure!(
-            (0..clear.len()).all(right),
-            "party {party} opened something else than the circuit gives in the clear"
-        );
-    }
-    let run = middle(&parties);
+    let (run, clear) = checked(args.protocol, args.net, &task)?;
     let (ands, depth) = (circuit.ands(), plan.depth());
     println!(
         "{name}: {ands} conjunctions in {depth} layers, {} gates in all",
@@ -176,6 +156,55 @@ pub fn run(args: &Args) -> Result<()> {
         println!("{told}");
     }
     Ok(())
+}
+
+/// Runs a task and compares what every party opened with the same in the clear, which comes with the median run.
+fn checked(protocol: Protocol, net: Net, task: &Task<'_>) -> Result<(Run, Vec<Planes>)> {
+    let party = |session, clock| party(protocol, session, task, &clock);
+    let links = task.parties + usize::from(protocol == Protocol::AdditiveDealer);
+    let parties = match net {
+        Net::Mem => in_memory(links, party)?,
+        Net::Lan => simulated(links, Profile::LAN, party)?,
+        Net::Wan => simulated(links, Profile::WAN, party)?,
+    };
+    let instances = task.instances;
+    let clear = Clear { instances }.run(task.plan, task.inputs.to_vec());
+    // A dealer opens nothing.
+    for (party, found) in parties.iter().enumerate().take(task.parties) {
+        let right = |k: usize| {
+            let values = |planes: &[Vec<u64>]| from_planes(planes, instances);
+            values(&found.outputs[k]) == values(&clear[k])
+        };
+        ensure!(
+            (0..clear.len()).all(right),
+            "party {party} opened something else than the circuit gives in the clear"
+        );
+    }
+    Ok((middle(&parties), clear))
+}
+
+/// The median of so many runs of a circuit's file on so many random inputs, by so many parties that compute.
+///
+/// # Errors
+/// As for [`run`].
+pub(crate) fn measured(
+    file: &Path,
+    (protocol, parties): (Protocol, usize),
+    net: Net,
+    instances: usize,
+    runs: usize,
+) -> Result<Run> {
+    let name = || file.display().to_string();
+    let text = std::fs::read_to_string(file).with_context(name)?;
+    let circuit = Circuit::parse(&text).with_context(name)?;
+    let task = Task {
+        parties,
+        plan: &Plan::new(&circuit),
+        inputs: &inputs(&circuit, &[], instances)?,
+        instances,
+        runs,
+    };
+    Ok(checked(protocol, net, &task).with_context(name)?.0)
 }
 
 impl std::fmt::Display for Net {

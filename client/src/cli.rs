@@ -11,8 +11,8 @@ use crate::connection::Connection;
 use crate::home::{Home, Member};
 use crate::watch::{Display, follow};
 use crate::{
-    ask, bench, check, circuit, demo, evidence, fetch, forecast, infer, jobs, process, release,
-    train,
+    ask, bench, check, circuit, demo, evidence, fetch, forecast, infer, jobs, process, protocols,
+    release, train,
 };
 
 /// Train neural networks together without showing each other the data.
@@ -112,6 +112,8 @@ enum Command {
     Infer(infer::Args),
     /// Run a model beside plaintext, and show the first node that departs from it
     Check(check::Args),
+    /// Say who may do what by each protocol, and what it costs
+    Protocols(protocols::Args),
     /// Say what a run will cost, before anything runs
     Forecast(forecast::Args),
     /// Measure what gates, networks and a training cost
@@ -182,6 +184,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Skeleton(args) => ask::skeleton(&args),
         Command::Evidence(args) => evidence::run(&args),
         Command::Check(args) => check::check(&args),
+        Command::Protocols(args) => protocols::run(&args),
         Command::Forecast(args) => forecast::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Circuit(args) => circuit::run(&args),

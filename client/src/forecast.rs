@@ -1,5 +1,6 @@
 //! What a run will cost, told before it runs: counted by the protocols, and followed in time on a network and on this machine.
 
+mod calibrate;
 mod command;
 mod job;
 mod links;
@@ -11,14 +12,14 @@ use std::sync::Arc;
 use tacit_mpc::net::{MemNet, Profile};
 use tacit_mpc::replay::{Rates, Replay};
 use tacit_mpc::simulate::simulate;
-use tacit_nn::Graph;
+use tacit_nn::{Graph, fixed};
 use tacit_protocols::cost::{CostEngine, Prices, Value};
-use tacit_protocols::malicious;
-use tacit_protocols::rep3::{self, Choice, Depth};
+use tacit_protocols::malicious::{self, MaliciousEngine};
+use tacit_protocols::rep3::{self, Choice, Depth, Rep3Engine};
 use tacit_protocols::timeline::Timeline;
 
+pub(crate) use calibrate::{Proves, calibrated};
 pub use command::{Args, run};
-pub(crate) use links::measured;
 
 use crate::local::{Given, Protocol, Settings};
 use crate::usage::{Scope, cpu_seconds};
@@ -40,6 +41,8 @@ pub(crate) struct Expected {
     pub(crate) header_bytes: u64,
     /// Messages sent.
     pub(crate) messages: u64,
+    /// The most that a party holds at once, beside the program itself: shares, what is logged for a proof, messages under way.
+    pub(crate) memory_bytes: u64,
 }
 
 /// Where a run is expected to happen.
@@ -49,8 +52,8 @@ pub(crate) struct Place {
     pub(crate) link: Profile,
     /// What frames and bytes take the processor.
     pub(crate) rates: Rates,
-    /// The cores that the parties have together, where they share a machine.
-    pub(crate) cores: Option<usize>,
+    /// The cores that the parties get together, where they share a machine with each other and with whatever else it does.
+    pub(crate) cores: Option<f64>,
 }
 
 /// Processor seconds of this thread.
@@ -58,12 +61,7 @@ pub(crate) fn thread_seconds() -> f64 {
     cpu_seconds(Scope::Thread)
 }
 
-/// The cores of this machine.
-pub(crate) fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-/// What `work` will cost in a place, its proof among it.
+/// What `work` will cost in a place.
 pub(crate) fn expected<P: Prices>(
     cost: &mut CostEngine<P>,
     place: Place,
@@ -73,7 +71,6 @@ pub(crate) fn expected<P: Prices>(
     let replays = vec![replay(Rates::default()), replay(place.rates)];
     cost.follow(Timeline::with_computing(replays, thread_seconds));
     work(cost)?;
-    cost.prove()?;
     let parties = cost.parties();
     let sum = |of: fn(&tacit_mpc::Cost) -> u64| parties.iter().map(of).sum();
     let mut expected = Expected {
@@ -81,15 +78,14 @@ pub(crate) fn expected<P: Prices>(
         bytes: sum(|p| p.bytes),
         header_bytes: sum(|p| p.header_bytes),
         messages: sum(|p| p.messages),
+        memory_bytes: cost.peak_memory_bytes(),
         ..Expected::default()
     };
     if let Some([network, all]) = cost.timeline().map(Timeline::replays) {
         let slowest = |replay: &Replay| (0..3).map(|p| replay.seconds(p)).fold(0.0, f64::max);
         expected.network_seconds = slowest(network);
         expected.cpu_seconds = (0..3).map(|p| all.cpu_seconds(p)).sum();
-        let shared = place
-            .cores
-            .map(|n| expected.cpu_seconds / n.clamp(1, 3) as f64);
+        let shared = place.cores.map(|n| expected.cpu_seconds / n);
         expected.seconds = slowest(all).max(shared.unwrap_or(0.0));
     }
     Ok(expected)
@@ -162,23 +158,52 @@ pub(crate) fn of(manner: Manner, place: Place, work: &impl Work) -> Result<Expec
     })
 }
 
-/// Three threads of this process, which hand frames to each other: measured.
-pub(crate) fn this_machine() -> Result<Place> {
+/// Three threads of this process, which hand frames to each other and compute by this protocol: measured.
+pub(crate) fn this_machine(protocol: Protocol) -> Result<Place> {
+    let f = fixed::FRACTION_BITS;
     let nets = MemNet::mesh(3).into_iter().map(|net| Arc::new(net) as _);
     let start = std::time::Instant::now();
     let parties = simulate(nets.collect(), |session| {
-        measured(&session, Scope::Thread, &|| start.elapsed().as_secs_f64())
+        let clock = || start.elapsed().as_secs_f64();
+        let scope = Scope::Thread;
+        match protocol {
+            Protocol::Rep3Malicious => {
+                let mut engine = MaliciousEngine::new(session, f)?;
+                calibrated(&mut engine, || malicious::CostEngine::new(f), scope, &clock)
+            }
+            _ => {
+                let mut engine = Rep3Engine::new(session, f)?;
+                let cost = || Ok(rep3::CostEngine::new(f, Depth::Three));
+                calibrated(&mut engine, cost, scope, &clock)
+            }
+        }
     });
-    let first = parties
+    let places = parties
         .into_iter()
-        .next()
-        .context("there are three parties")?;
-    let (link, rates) = first?.map_err(|e| anyhow!(e))?;
-    Ok(Place {
-        link,
-        rates,
-        cores: Some(cores()),
-    })
+        .map(|party| party?.map_err(|e| anyhow!(e)));
+    Place::mean(&places.collect::<Result<Vec<Place>>>()?)
+}
+
+impl Place {
+    /// What each party has measured for itself, put together.
+    fn mean(places: &[Self]) -> Result<Self> {
+        let first = places.first().context("there are three parties")?;
+        let mean =
+            |of: &dyn Fn(&Self) -> f64| places.iter().map(of).sum::<f64>() / places.len() as f64;
+        Ok(Self {
+            link: Profile {
+                latency_ns: mean(&|p| p.link.latency_ns as f64) as u64,
+                bits_per_second: mean(&|p| p.link.bits_per_second as f64) as u64,
+            },
+            rates: Rates {
+                compute: mean(&|p| p.rates.compute),
+                memory: mean(&|p| p.rates.memory),
+                frame: mean(&|p| p.rates.frame),
+                byte: mean(&|p| p.rates.byte),
+            },
+            cores: first.cores.map(|_| mean(&|p| p.cores.unwrap_or(1.0))),
+        })
+    }
 }
 
 /// A run of three threads of this process on these inputs, as [`crate::local::run`] does it.
@@ -194,7 +219,7 @@ pub(crate) fn on_this_machine(
         comparison: Depth::from(settings.comparison).into(),
         verify_every: None,
     };
-    of(manner, this_machine()?, &(graph, inputs))
+    of(manner, this_machine(protocol)?, &(graph, inputs))
 }
 
 #[cfg(test)]

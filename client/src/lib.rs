@@ -32,6 +32,7 @@ pub mod jobs;
 pub mod local;
 pub mod npy;
 pub mod process;
+pub mod protocols;
 pub mod release;
 pub mod text;
 mod threads;

@@ -128,3 +128,35 @@ fn wrong_usage_is_status_2() {
         assert_eq!(output.unwrap().status.code(), Some(2), "{args:?}");
     }
 }
+
+/// Circuits lie outside of this repository: those that are missing are told and counted.
+#[test]
+fn circuits_that_are_not_there_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    // One conjunction of two inputs of a bit each.
+    let and = "1 3\n2 1 1\n1 1\n\n2 1 0 1 2 AND\n";
+    std::fs::write(folder.path().join("adder64.txt"), and).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_tacit"))
+        .args([
+            "bench",
+            "--runs",
+            "1",
+            "--net",
+            "wan",
+            "--json",
+            "--circuits",
+        ])
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{stdout}");
+    assert!(stdout.contains("5 circuits skipped"), "{stdout}");
+    let last: Value = serde_json::from_str(stdout.lines().last().unwrap()).unwrap();
+    let [entry] = &last["results"].as_array().unwrap()[..] else {
+        panic!("one circuit: {stdout}")
+    };
+    assert_eq!(entry["op"], "add-64");
+    // A conjunction in two rounds by tables, and the opening of its outputs.
+    assert!(entry["rounds"].as_u64().unwrap() >= 2, "{entry}");
+}

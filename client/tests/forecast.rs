@@ -62,7 +62,7 @@ fn a_training_costs_what_was_forecast() {
         }
         let seconds = |k: usize| forecasts[k]["network_seconds"].as_f64().unwrap();
         assert!(
-            seconds(1) > 0.1 && seconds(2) > 100.0 * seconds(1),
+            seconds(1) > 0.05 && seconds(2) > 100.0 * seconds(1),
             "{forecasts:?}"
         );
     }

@@ -51,6 +51,16 @@ impl Script {
         self.steps.iter().map(|step| step.seconds).sum::<f64>() + self.tail
     }
 
+    /// Bytes of the messages that leave.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let sent = self.steps.iter().map(|step| match step.act {
+            Act::Send { bytes, .. } => bytes as u64,
+            Act::Recv { .. } => 0,
+        });
+        sent.sum()
+    }
+
     /// The middle of several runs of the same strand, step by step; that of the first alone where they differ in what they do.
     #[must_use]
     pub fn middle(runs: &[Self]) -> Self {

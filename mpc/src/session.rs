@@ -64,7 +64,7 @@ pub const HEADER: usize = 20;
 pub(crate) const FLUSH: usize = 1 << 20;
 /// Strands at once: enough that what they send between two waits fills frames, and not so many that what they work on leaves the
 /// caches.
-pub(crate) const WINDOW: usize = 24;
+pub const WINDOW: usize = 24;
 /// Messages of one peer that may wait for a gate this party has not reached. The window of strands keeps honest peers far below.
 const MAX_WAITING: usize = 1 << 16;
 /// Bytes of them.
@@ -327,6 +327,14 @@ impl Session {
     pub fn begin_node(&self, node: u32) {
         self.node.set(node);
         self.pass.set(0);
+    }
+
+    /// Puts the logical time forward to so many rounds, where it is not there yet: parties that begin something together count its
+    /// rounds from one time on.
+    pub fn begin_at(&self, rounds: u32) {
+        let now = self.clock.get().max(rounds);
+        self.clock.set(now);
+        self.peak.set(self.peak.get().max(now));
     }
 
     /// Sets the logical time, back as well.

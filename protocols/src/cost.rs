@@ -8,6 +8,7 @@ use tacit_mpc::session::HEADER;
 use tacit_mpc::{Bilinear, Cost};
 use tacit_nn::{Engine, Error, Layout, Product, Program, Result, fixed};
 
+use crate::live::{Lease, Live};
 use crate::local::rounding_of;
 use crate::rep3::{Forecast, Work};
 use crate::timeline::Timeline;
@@ -20,6 +21,11 @@ pub trait Prices {
 
     /// What each party has spent.
     fn spent(&self) -> &[Forecast; 3];
+
+    /// Bytes that a party keeps for a proof.
+    fn logged(&self) -> usize {
+        0
+    }
 
     /// Follows what is counted from now on in time.
     fn follow(&mut self, timeline: Timeline);
@@ -92,6 +98,7 @@ pub struct CostEngine<P> {
     fraction_bits: u32,
     node: usize,
     exact_nodes: BTreeSet<usize>,
+    live: Live,
     pub(crate) prices: P,
 }
 
@@ -102,6 +109,7 @@ impl<P: Prices> CostEngine<P> {
             fraction_bits,
             node: 0,
             exact_nodes: BTreeSet::new(),
+            live: Live::default(),
             prices,
         }
     }
@@ -141,13 +149,44 @@ impl<P: Prices> CostEngine<P> {
         self.prices.spent()
     }
 
+    /// Bytes that a party holds at once at most, of the values that this engine gave: shares, what is logged for a proof, and,
+    /// where the run is followed in time, the messages of chunks that are under way. The program itself comes on top, and what
+    /// whoever runs it holds.
+    #[must_use]
+    pub fn peak_memory_bytes(&self) -> u64 {
+        self.live.peak() + self.timeline().map_or(0, Timeline::under_way)
+    }
+
+    /// A shared tensor that a party holds already.
+    #[must_use]
+    pub fn shared(&self, shape: &[usize]) -> Value {
+        self.value(shape.to_vec(), false)
+    }
+
+    /// A result of an operation; operands are alive yet, and so is what is logged.
+    fn value(&self, shape: Vec<usize>, public: bool) -> Value {
+        let words: usize = shape.iter().product();
+        let bytes = if public { 8 } else { 16 } * words as u64;
+        self.held(shape, public, bytes)
+    }
+
+    fn held(&self, shape: Vec<usize>, public: bool, bytes: u64) -> Value {
+        let lease = self.live.hold(bytes);
+        self.live.touch(self.prices.logged() as u64);
+        Value {
+            shape,
+            public,
+            lease,
+        }
+    }
+
     /// As the engine's `input`.
     ///
     /// # Errors
     /// None that a build which passes its tests could have.
     pub fn input(&mut self, owner: usize, shape: &[usize]) -> Result<Value> {
         self.prices.input(owner, shape.iter().product())?;
-        Ok(Value::shared(shape))
+        Ok(self.shared(shape))
     }
 
     /// As the engine's `release`.
@@ -174,10 +213,7 @@ impl<P: Prices> CostEngine<P> {
         let terms = [Term { f, x, y }];
         let shape = shape_of(&terms)?;
         self.prices.products(&terms, &shape, None)?;
-        Ok(Value {
-            shape,
-            public: x.public && y.public,
-        })
+        Ok(self.value(shape, x.public && y.public))
     }
 
     /// Work on each word of tensors, of which parties hold two shares.
@@ -194,8 +230,13 @@ impl<P: Prices> CostEngine<P> {
         let terms: Vec<Term<'_>> = terms.collect();
         let shape = shape_of(&terms)?;
         self.prices.products(&terms, &shape, shift)?;
+        if terms.iter().any(|t| t.f != Bilinear::Mul) {
+            // What each party can compute alone, of the shape of the result.
+            let words: usize = shape.iter().product();
+            self.live.touch(16 * words as u64);
+        }
         let public = terms.iter().all(|t| t.x.public && t.y.public);
-        Ok(Value { shape, public })
+        Ok(self.value(shape, public))
     }
 }
 
@@ -218,16 +259,17 @@ fn shape_of(terms: &[Term<'_>]) -> Result<Vec<usize>> {
 pub struct Value {
     pub(crate) shape: Vec<usize>,
     pub(crate) public: bool,
+    lease: Lease,
 }
 
 impl Value {
     /// A shared tensor.
     #[must_use]
     pub fn shared(shape: &[usize]) -> Self {
-        let shape = shape.to_vec();
         Self {
-            shape,
+            shape: shape.to_vec(),
             public: false,
+            lease: Lease::default(),
         }
     }
 
@@ -253,11 +295,7 @@ impl<P: Prices> Engine for CostEngine<P> {
         for &x in x {
             fixed::encode(x, self.fraction_bits)?;
         }
-        let shape = x.shape().to_vec();
-        Ok(Value {
-            shape,
-            public: true,
-        })
+        Ok(self.value(x.shape().to_vec(), true))
     }
 
     fn shape(&self, x: &Value) -> Vec<usize> {
@@ -266,7 +304,7 @@ impl<P: Prices> Engine for CostEngine<P> {
 
     fn layout(&mut self, layout: &Layout, x: &Value) -> Result<Value> {
         let shape = layout.output_shape(&x.shape)?;
-        let value = Value { shape, ..*x };
+        let value = self.value(shape, x.public);
         self.on_tensors(1, [x, &value]);
         Ok(value)
     }
@@ -282,7 +320,7 @@ impl<P: Prices> Engine for CostEngine<P> {
         *length = total;
         self.on_tensors(2, xs.iter().copied());
         let public = xs.iter().all(|x| x.public);
-        Ok(Value { shape, public })
+        Ok(self.value(shape, public))
     }
 
     fn linear(&mut self, terms: &[(i64, &Value)], bias: f64) -> Result<Value> {
@@ -291,7 +329,7 @@ impl<P: Prices> Engine for CostEngine<P> {
         let shape = terms.first().ok_or_else(none)?.1.shape.clone();
         self.on_tensors(2, terms.iter().map(|(_, x)| *x));
         let public = terms.iter().all(|(_, x)| x.public);
-        Ok(Value { shape, public })
+        Ok(self.value(shape, public))
     }
 
     fn products(&mut self, terms: &[Product<'_, Value>], scale: f64) -> Result<Value> {
@@ -324,11 +362,15 @@ impl<P: Prices> Engine for CostEngine<P> {
     fn map(&mut self, program: &Program, inputs: &[&Value]) -> Result<Vec<Value>> {
         let shape = inputs.first().map(|x| x.shape.clone()).unwrap_or_default();
         self.prices.map(program, shape.iter().product())?;
-        let output = Value {
-            shape,
-            public: false,
-        };
-        Ok(vec![output; program.outputs.len()])
+        let n: usize = shape.iter().product();
+        let bits = program.types()?;
+        let outputs = program.outputs.iter().map(|&register| {
+            let bit = bits.get(register).copied().unwrap_or(false);
+            // A bit is a bit of each share.
+            let bytes = if bit { n.div_ceil(4) } else { 16 * n };
+            self.held(shape.clone(), false, bytes as u64)
+        });
+        Ok(outputs.collect())
     }
 }
 

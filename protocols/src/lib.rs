@@ -6,6 +6,7 @@ mod compiled;
 pub mod copies;
 pub mod cost;
 pub mod derived;
+mod live;
 mod local;
 pub mod malicious;
 pub mod release;

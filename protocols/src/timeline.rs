@@ -13,6 +13,7 @@ use tacit_mpc::chunk::chunks;
 use tacit_mpc::rehearsal::{Rehearsal, Rehearsed};
 use tacit_mpc::replay::{Replay, Scripts};
 use tacit_mpc::script::{Clock, Script};
+use tacit_mpc::session::WINDOW;
 use tacit_mpc::{Bilinear, Kernels, PartyId, R64, Tensor, kernels};
 use tacit_nn::{Error, Result};
 
@@ -48,6 +49,8 @@ pub struct Timeline {
     products: HashMap<(Bilinear, Vec<usize>, Vec<usize>, usize), f64>,
     chunks: HashMap<(Gate, Part), Scripts>,
     programs: HashMap<&'static str, Vec<tacit_nn::Program>>,
+    /// The most that [`Self::under_way`] came to.
+    under_way: u64,
 }
 
 impl std::fmt::Debug for Timeline {
@@ -70,6 +73,7 @@ impl Timeline {
             products: HashMap::new(),
             chunks: HashMap::new(),
             programs: HashMap::new(),
+            under_way: 0,
         }
     }
 
@@ -93,6 +97,17 @@ impl Timeline {
         &self.replays
     }
 
+    /// Bytes of messages of a party's chunks that were under way at once at most, in the pass that had most: what they were made
+    /// from and what left or came.
+    pub(crate) fn under_way(&self) -> u64 {
+        self.under_way
+    }
+
+    /// Whether computing takes time.
+    pub(crate) fn computes(&self) -> bool {
+        self.clock.is_some()
+    }
+
     /// A rehearsal for passes of this timeline.
     pub(crate) fn rehearsal(&self) -> Rehearsal {
         let mut rehearsal = Rehearsal::new(&self.kernels);
@@ -114,7 +129,9 @@ impl Timeline {
     /// Every party goes over so many words of whole tensors.
     pub(crate) fn moved(&mut self, words: u64) {
         let seconds = self.moved * words as f64;
-        self.everybody(seconds);
+        for replay in &mut self.replays {
+            (0..3).for_each(|party| replay.copied(party, seconds));
+        }
     }
 
     /// Every party computes so long.
@@ -144,7 +161,9 @@ impl Timeline {
                 seconds
             }
         };
-        self.everybody(seconds);
+        for replay in &mut self.replays {
+            (0..3).for_each(|party| replay.kernels(party, seconds));
+        }
         Ok(())
     }
 
@@ -158,8 +177,8 @@ impl Timeline {
     ) -> Result<f64> {
         let ([x, y], part) = part_of(f, x, y);
         let ones = |shape: &[usize]| -> Tensor { ArrayD::ones(IxDyn(shape)) };
-        let (x, y) = (ones(&x), ones(&y));
-        let terms = vec![(&x, &y); terms];
+        let operands: Vec<_> = (0..terms).map(|_| (ones(&x), ones(&y))).collect();
+        let terms: Vec<_> = operands.iter().map(|(x, y)| (x, y)).collect();
         let mut failed = None;
         let seconds = seconds(clock, || {
             let product = self.kernels.bilinear(f, &terms);
@@ -199,6 +218,10 @@ impl Timeline {
             Ok(scripts)
         });
         let chunks = chunks.collect::<Result<Vec<_>>>()?;
+        let of = |chunk: &Scripts| chunk.iter().map(Script::bytes).max().unwrap_or(0);
+        let longest = chunks.iter().map(of).max().unwrap_or(0);
+        let under_way = 2 * longest * chunks.len().min(WINDOW) as u64;
+        self.under_way = self.under_way.max(under_way);
         self.follow(&chunks)
     }
 

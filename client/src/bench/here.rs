@@ -3,7 +3,7 @@
 use anyhow::Result;
 use tacit_mpc::net::Profile;
 
-use super::measure::{Findings, Task, measure};
+use super::measure::{Findings, Simulated, Task, measure};
 use crate::local::Protocol;
 use crate::threads;
 use crate::usage::Scope;
@@ -22,7 +22,11 @@ pub(super) fn mem(task: Task) -> Result<Vec<Findings>> {
 
 /// Measures over a simulated network, in its seconds: computing takes none of them.
 pub(super) fn simulated(task: Task, profile: Profile) -> Result<Vec<Findings>> {
-    threads::simulated(links(task), profile, |session, clock| {
-        measure(session, task, Some(profile), clock, Scope::Thread)
+    threads::meeting(links(task), profile, |session, clock, meet| {
+        let simulated = Simulated {
+            link: profile,
+            meet,
+        };
+        measure(session, task, Some(simulated), clock, Scope::Thread)
     })
 }

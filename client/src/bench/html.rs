@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::bounds::Miss;
 use super::report::Entry;
 
 /// What a chart is of: its title, and the number of an entry.
@@ -119,18 +120,25 @@ fn chart(
 
 fn table(entries: &[Entry]) -> String {
     let mut html = String::from(
-        "<table><thead><tr><th>operation<th>size<th>protocol<th>network<th>seconds<th>CPU s<th>rounds<th>bytes<th>B a value\
-         <th>of it proofs, bytes<th>MiB<th>max error</thead>\n<tbody>",
+        "<table><thead><tr><th>operation<th>size<th>protocol<th>network<th>seconds<th>forecast<th>CPU s<th>forecast<th>rounds<th>bytes<th>B a value<th>offline bytes\
+         <th>of it proofs, bytes<th>MiB<th>bound<th>max error</thead>\n<tbody>",
     );
     for e in entries {
         let proof = e.proof.map_or_else(String::new, |p| p.bytes.to_string());
         let each = e.bytes_per_value();
         let each = each.map_or_else(String::new, |b| format!("{b:.2}"));
         let mib = e.peak_memory_bytes as f64 / f64::from(1 << 20);
+        let told = |of: fn(&Miss) -> f64| {
+            let miss = e.forecast_error.as_ref().map(of);
+            miss.map_or_else(String::new, |m| format!("{:+.0} %", 100.0 * m))
+        };
+        let (in_time, in_cpu) = (told(|m| m.seconds), told(|m| m.cpu_seconds));
+        let (bound, share) = e.bounds.binding();
+        let share = 100.0 * share;
         put(
             &mut html,
             format_args!(
-                "<tr><td>{}<td>{}<td>{}<td>{}<td>{:.6}<td>{:.6}<td>{}<td>{}<td>{each}<td>{proof}<td>{mib:.0}<td>{:.1e}\n",
+                "<tr><td>{}<td>{}<td>{}<td>{}<td>{:.6}<td>{in_time}<td>{:.6}<td>{in_cpu}<td>{}<td>{}<td>{each}<td>{}<td>{proof}<td>{mib:.0}<td>{bound} {share:.0} %<td>{:.1e}\n",
                 escaped(&e.op),
                 e.size,
                 escaped(&e.protocol),
@@ -139,6 +147,7 @@ fn table(entries: &[Entry]) -> String {
                 e.cpu_seconds,
                 e.rounds,
                 e.bytes,
+                e.offline_bytes,
                 e.max_abs_error,
             ),
         );

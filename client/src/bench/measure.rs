@@ -8,19 +8,20 @@ use serde::{Deserialize, Serialize};
 use tacit_mpc::net::Profile;
 use tacit_mpc::{Cost, Session};
 use tacit_nn::{Error, Result, fixed};
-use tacit_protocols::Replicated;
-use tacit_protocols::cost::{self, Prices, Value as CostValue};
+use tacit_protocols::cost::{self, Prices};
 use tacit_protocols::malicious::{self, MaliciousEngine, Proving};
 use tacit_protocols::rep3::{Choice, CostEngine, Depth, Rep3Engine};
 
 use super::additive;
+use super::bounds::Speeds;
+use super::figures::count;
 use super::gate::{Gate, Words};
 use super::network::Network;
 use super::op::Op;
 use super::training::Training;
-use crate::forecast::{Expected, Place, cores, expected, measured};
+use crate::forecast::{Expected, Place, Proves, calibrated, expected};
 use crate::local::{Comparison, Protocol};
-use crate::threads::Clock;
+use crate::threads::{Clock, Meet};
 use crate::usage::{Scope, cpu_seconds, peak_memory_bytes};
 
 /// What one run cost one party.
@@ -30,8 +31,7 @@ pub(super) struct Sample {
     pub(super) seconds: f64,
     /// Processor time.
     pub(super) cpu_seconds: f64,
-    /// Length of the longest chain of messages when the run began and when it ended. A single party's difference may be
-    /// off by one: what counts is the longest chain anywhere.
+    /// Length of the longest chain of messages when the run began, the same at all parties, and when it ended.
     pub(super) rounds: (u64, u64),
     /// Payload bytes sent.
     pub(super) bytes: u64,
@@ -39,10 +39,14 @@ pub(super) struct Sample {
     pub(super) header_bytes: u64,
     /// Messages sent.
     pub(super) messages: u64,
-    /// Rounds for correlations that depend on no input, if all are made at once.
-    pub(super) offline_rounds: u64,
-    /// Payload bytes sent for them.
+    /// Payload bytes sent for correlations, apart from those above, and the longest chain of messages for one of them.
     pub(super) offline_bytes: u64,
+    /// See there.
+    pub(super) offline_rounds: u64,
+    /// Words drawn from keys.
+    pub(super) drawn: u64,
+    /// Multiplications inside of matrix products.
+    pub(super) multiplications: u64,
     /// Of all that, what proofs took.
     pub(super) proof: Proof,
 }
@@ -60,13 +64,26 @@ pub(super) struct Proof {
     pub(super) bytes: u64,
 }
 
+/// A network that is simulated.
+pub(super) struct Simulated {
+    /// Its links.
+    pub(super) link: Profile,
+    /// Brings the clocks of all parties, none of which is sending, to the same time.
+    pub(super) meet: Meet,
+}
+
+/// Rounds that a meeting takes at most.
+const MEETING: u32 = 1024;
+
 /// What one party found out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Findings {
     /// One entry a run.
     pub(super) samples: Vec<Sample>,
-    /// What was forecast for a run; nothing for a training.
+    /// What was forecast for a run.
     pub(super) forecast: Option<Expected>,
+    /// What this party's machine and links can do.
+    pub(super) speeds: Speeds,
     /// The most memory that the party's process has had resident.
     pub(super) peak_memory_bytes: u64,
     /// The largest distance of an opened result from plaintext.
@@ -92,29 +109,11 @@ pub(super) struct Task {
     pub(super) comparison: Comparison,
 }
 
-/// An engine that is measured. Where it proves what it computes, the proof belongs to the run.
-trait Measured: Words + Replicated {
-    /// Proves what was computed.
-    fn prove(&mut self) -> Result<()>;
-}
-
-impl Measured for Rep3Engine {
-    fn prove(&mut self) -> Result<()> {
-        Ok(())
-    }
-}
-
-impl Measured for MaliciousEngine {
-    fn prove(&mut self) -> Result<()> {
-        Self::prove(self).map(drop)
-    }
-}
-
 /// Runs `task` in `session`, over a network that may be simulated. Time is what `clock` says.
 pub(super) fn measure(
     session: Session,
     task: Task,
-    simulated: Option<Profile>,
+    simulated: Option<Simulated>,
     clock: Clock,
     scope: Scope,
 ) -> Result<Findings> {
@@ -123,37 +122,35 @@ pub(super) fn measure(
     }
     let f = fixed::FRACTION_BITS;
     let proofs = Rc::new(Cell::new(Proof::default()));
-    let (link, rates) = measured(&session, scope, &*clock)?;
-    let place = match simulated {
-        Some(link) => Place {
-            link,
-            rates,
+    // Over a simulated network only the processor's part is this machine's.
+    let place = |place: Place| match &simulated {
+        Some(net) => Place {
+            link: net.link,
             cores: None,
+            ..place
         },
-        None => Place {
-            link,
-            rates,
-            cores: Some(cores()),
-        },
+        None => place,
     };
     match task.protocol {
         Protocol::Rep3Malicious => {
             let mut engine = MaliciousEngine::new(session, f)?;
+            let cost = || malicious::CostEngine::new(f);
+            let place = place(calibrated(&mut engine, cost, scope, &*clock)?);
             engine.watch_proofs(watch(&proofs, &clock, scope));
-            let cost = malicious::CostEngine::new(f)?;
-            let mut party = Party::new(engine, cost, place, clock, scope);
-            (party.runs, party.proofs) = (task.runs, proofs);
+            let mut party = Party::new(engine, cost()?, place, clock, scope);
+            (party.runs, party.proofs, party.simulated) = (task.runs, proofs, simulated);
             party.findings(task)
         }
         _ => {
-            let depth = match (task.comparison, simulated) {
-                (Comparison::Auto, Some(link)) => Choice::For(link),
+            let depth = match (task.comparison, &simulated) {
+                (Comparison::Auto, Some(net)) => Choice::For(net.link),
                 (comparison, _) => Depth::from(comparison).into(),
             };
-            let engine = Rep3Engine::with_depth(session, f, depth)?;
-            let cost = CostEngine::new(f, depth);
-            let mut party = Party::new(engine, cost, place, clock, scope);
-            party.runs = task.runs;
+            let mut engine = Rep3Engine::with_depth(session, f, depth)?;
+            let cost = || Ok(CostEngine::new(f, depth));
+            let place = place(calibrated(&mut engine, cost, scope, &*clock)?);
+            let mut party = Party::new(engine, cost()?, place, clock, scope);
+            (party.runs, party.simulated) = (task.runs, simulated);
             party.findings(task)
         }
     }
@@ -185,6 +182,7 @@ struct Party<E, P> {
     place: Place,
     forecast: Option<Expected>,
     runs: usize,
+    simulated: Option<Simulated>,
     clock: Clock,
     scope: Scope,
     samples: Vec<Sample>,
@@ -192,7 +190,7 @@ struct Party<E, P> {
     proofs: Rc<Cell<Proof>>,
 }
 
-impl<E: Measured, P: Prices> Party<E, P> {
+impl<E: Words + Proves, P: Prices> Party<E, P> {
     fn new(engine: E, cost: cost::CostEngine<P>, place: Place, clock: Clock, scope: Scope) -> Self {
         Self {
             engine,
@@ -200,6 +198,7 @@ impl<E: Measured, P: Prices> Party<E, P> {
             place,
             forecast: None,
             runs: 0,
+            simulated: None,
             clock,
             scope,
             samples: Vec::new(),
@@ -213,10 +212,12 @@ impl<E: Measured, P: Prices> Party<E, P> {
             Op::Network(network) => (self.network(network, task.size)?, None),
             Op::LogisticRegression => self.training()?,
         };
+        let peak = peak_memory_bytes();
         Ok(Findings {
             samples: self.samples,
             forecast: self.forecast,
-            peak_memory_bytes: peak_memory_bytes(),
+            speeds: Speeds::measured(self.place.link),
+            peak_memory_bytes: peak,
             max_abs_error,
             accuracy,
         })
@@ -228,15 +229,9 @@ impl<E: Measured, P: Prices> Party<E, P> {
         opened.ok_or_else(|| Error::Invalid("an opening gave nothing".into()))
     }
 
-    /// Counts what `work` will cost on shared inputs like these.
-    fn foretell(
-        &mut self,
-        inputs: &[ArrayD<f64>],
-        work: impl Fn(&mut cost::CostEngine<P>, &[CostValue]) -> Result<()>,
-    ) -> Result<()> {
-        let shared = inputs.iter().map(|x| CostValue::shared(x.shape()));
-        let shared = shared.collect::<Vec<_>>();
-        let expected = expected(&mut self.cost, self.place, |cost| work(cost, &shared));
+    /// Counts what an operation will cost.
+    fn foretell(&mut self, op: Op, size: usize) -> Result<()> {
+        let expected = expected(&mut self.cost, self.place, |cost| count(op, size, cost));
         self.forecast = Some(expected?);
         Ok(())
     }
@@ -244,7 +239,7 @@ impl<E: Measured, P: Prices> Party<E, P> {
     /// Measures a gate; the largest error of its results.
     fn gate(&mut self, gate: Gate, size: usize) -> Result<f64> {
         let plain = gate.inputs(size);
-        self.foretell(&plain, |cost, x| gate.run(cost, x).map(drop))?;
+        self.foretell(Op::Gate(gate), size)?;
         let shares = plain.iter().enumerate().map(|(owner, x)| {
             let mine = (self.engine.session().me() == owner).then_some(x);
             self.engine.input(owner, x.shape(), mine)
@@ -260,7 +255,7 @@ impl<E: Measured, P: Prices> Party<E, P> {
     /// Measures a network; the largest error of its results.
     fn network(&mut self, network: Network, batch: usize) -> Result<f64> {
         let (graph, inputs) = network.build(batch)?;
-        self.foretell(&inputs, |cost, x| tacit_nn::run(&graph, cost, x).map(drop))?;
+        self.foretell(Op::Network(network), batch)?;
         let shares = Network::share(&mut self.engine, &inputs)?;
         let results = self.timed(|e| tacit_nn::run(&graph, e, &shares))?;
         let mut error = 0f64;
@@ -273,6 +268,7 @@ impl<E: Measured, P: Prices> Party<E, P> {
     /// Measures a training; the largest error of its model, and its accuracy.
     fn training(&mut self) -> Result<(f64, Option<f64>)> {
         let training = Training::new().map_err(|e| Error::Invalid(e.to_string()))?;
+        self.foretell(Op::LogisticRegression, 0)?;
         let released = self.timed(|e| training.on_shares(e))?;
         let mut error = 0f64;
         for ((_, share), plain) in released.model.iter().zip(training.in_plaintext()?) {
@@ -296,7 +292,11 @@ impl<E: Measured, P: Prices> Party<E, P> {
             let start = (self.clock)();
             last = work(&mut self.engine)?;
             self.engine.prove()?;
-            let seconds = (self.clock)() - start;
+            let mut seconds = (self.clock)() - start;
+            if self.simulated.is_some() {
+                // The clock of a simulated network counts nanoseconds.
+                seconds = (seconds * 1e9).round() * 1e-9;
+            }
             let cost = self.engine.session().cost();
             self.samples.push(Sample {
                 seconds,
@@ -308,28 +308,37 @@ impl<E: Measured, P: Prices> Party<E, P> {
         Ok(last)
     }
 
-    /// Waits for the others, so that nobody's clock runs while another is still getting ready: a value of each party is
+    /// Waits for the others, so that nobody's clock runs while another is still getting ready: the rounds of each party are
     /// opened to all.
     fn meet(&mut self) -> Result<()> {
-        let ready = ArrayD::zeros(IxDyn(&[1]));
+        let now = self.engine.session().cost().rounds;
+        let ready = ArrayD::from_elem(IxDyn(&[1]), now as f64);
+        let mut latest = 0f64;
         for owner in 0..3 {
             let mine = (self.engine.session().me() == owner).then_some(&ready);
             let share = self.engine.input(owner, &[1], mine)?;
-            self.engine.open(&[&share])?;
+            let opened = self.engine.open(&[&share])?;
+            let opened = opened.iter().flatten();
+            latest = opened.fold(latest, |latest, &rounds| latest.max(rounds));
         }
+        // Later than what any party has come to by telling it: all count from there.
+        self.engine.session().begin_at(latest as u32 + MEETING);
+        self.simulated.iter().for_each(|net| (net.meet)());
         Ok(())
     }
 }
 
 pub(super) fn difference(after: Cost, before: Cost) -> Sample {
-    let between = after.since(&before);
+    let spent = after.since(&before);
     Sample {
         rounds: (before.rounds, after.rounds),
-        bytes: between.bytes,
-        header_bytes: between.header_bytes,
-        messages: between.messages,
-        offline_rounds: between.offline.rounds,
-        offline_bytes: between.offline.bytes,
+        bytes: spent.bytes,
+        header_bytes: spent.header_bytes,
+        messages: spent.messages,
+        offline_bytes: spent.offline.bytes,
+        offline_rounds: spent.offline.rounds,
+        drawn: spent.drawn,
+        multiplications: spent.multiplications,
         ..Sample::default()
     }
 }

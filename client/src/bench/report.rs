@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Net;
+use super::bounds::{Miss, Shares};
 use super::measure::{Findings, Proof, Sample, Task};
 use crate::forecast::Expected;
 use crate::local::Protocol;
@@ -23,9 +24,14 @@ pub(super) struct Entry {
     pub(super) seconds: f64,
     /// Of all parties together.
     pub(super) cpu_seconds: f64,
-    /// The same, as forecast.
+    /// The run as forecast.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) forecast: Option<Expected>,
+    /// How far the forecast is from what was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) forecast_error: Option<Miss>,
+    /// What of it each bound explains alone.
+    pub(super) bounds: Shares,
     /// The most that a party has.
     pub(super) rounds: u64,
     /// Payload of all parties together.
@@ -39,7 +45,7 @@ pub(super) struct Entry {
     /// Of all that, what proofs take.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) proof: Option<Proof>,
-    /// Of the largest process.
+    /// Of the largest process: a party where the parties are processes, else all of them together.
     pub(super) peak_memory_bytes: u64,
     pub(super) max_abs_error: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,6 +64,21 @@ impl Entry {
             values.sort_unstable();
             values.get(values.len() / 2).copied().unwrap_or_default()
         };
+        let rounds = count(|s| s.rounds.1 - s.rounds.0);
+        let forecast = mean(parties.iter().map(|party| party.forecast));
+        let middle_run = Sample {
+            seconds: middle(|s| s.seconds),
+            cpu_seconds: middle(|s| s.cpu_seconds),
+            bytes: count(|s| s.bytes),
+            header_bytes: count(|s| s.header_bytes),
+            drawn: count(|s| s.drawn),
+            multiplications: count(|s| s.multiplications),
+            ..Sample::default()
+        };
+        let simulated = matches!(net, Net::Lan | Net::Wan);
+        let bounds = parties
+            .first()
+            .map(|party| Shares::of(&middle_run, rounds, &party.speeds));
         Self {
             protocol: task.protocol.to_string(),
             op: task.op.to_string(),
@@ -67,8 +88,10 @@ impl Entry {
             runs: task.runs,
             seconds: middle(|s| s.seconds),
             cpu_seconds: middle(|s| s.cpu_seconds),
-            forecast: mean(parties.iter().map(|party| party.forecast)),
-            rounds: count(|s| s.rounds.1 - s.rounds.0),
+            forecast,
+            forecast_error: forecast.map(|f| Miss::of(&middle_run, rounds, &f, simulated)),
+            bounds: bounds.unwrap_or_default(),
+            rounds,
             bytes: count(|s| s.bytes),
             offline_bytes: count(|s| s.offline_bytes),
             offline_rounds: count(|s| s.offline_rounds),
@@ -93,39 +116,52 @@ impl Entry {
     /// The heading above [`Self::row`].
     pub(super) fn heading() -> String {
         format!(
-            "{:20} {:>9} {:>9} {:>11} {:>11} {:>11} {:>7} {:>13} {:>9} {:>11} {:>9} {:>10}",
+            "{:20} {:>8} {:>8} {:>11} {:>7} {:>10} {:>7} {:>7} {:>6} {:>13} {:>9} {:>10} {:>8} {:>12} {:>9}",
             "op",
             "size",
             "net",
             "seconds",
+            "fc err",
             "cpu s",
-            "forecast",
+            "fc err",
             "rounds",
+            "fc err",
             "bytes",
             "B/value",
-            "header B",
+            "offline B",
             "MiB",
+            "bound",
             "max error"
         )
     }
 
-    /// One line for people.
+    /// One line for people: a forecast's errors stand behind what they are about.
     pub(super) fn row(&self) -> String {
+        let miss = self.forecast_error;
+        let percent = |of: fn(&Miss) -> f64| {
+            miss.map_or_else(|| "-".into(), |m| format!("{:+.1}%", 100.0 * of(&m)))
+        };
+        let (bound, share) = self.bounds.binding();
         format!(
-            "{:20} {:>9} {:>9} {:>11.6} {:>11.6} {:>11} {:>7} {:>13} {:>9} {:>11} {:>9.1} {:>10.2e}",
+            "{:20} {:>8} {:>8} {:>11.6} {:>7} {:>10.6} {:>7} {:>7} {:>6} {:>13} {:>9} {:>10} {:>8.1} {:>12} {:>9.1e}",
             self.op,
             self.size,
             self.net,
             self.seconds,
+            percent(|m| m.seconds),
             self.cpu_seconds,
-            self.forecast
-                .map_or_else(|| "-".into(), |f| format!("{:.6}", f.cpu_seconds)),
+            percent(|m| m.cpu_seconds),
             self.rounds,
+            miss.map_or_else(|| "-".into(), |m| format!("{:+}", m.rounds)),
             self.bytes,
             self.bytes_per_value()
                 .map_or_else(|| "-".into(), |b| format!("{b:.2}")),
-            self.header_bytes,
+            self.offline_bytes,
             self.peak_memory_bytes as f64 / f64::from(1 << 20),
+            match share {
+                0.0 => "-".into(),
+                share => format!("{bound} {:.0}%", 100.0 * share),
+            },
             self.max_abs_error,
         )
     }
@@ -157,8 +193,8 @@ impl Entry {
             bytes,
         } = self.proof?;
         Some(format!(
-            "{:20} {:>9} {:>9} {seconds:>11.6} {cpu_seconds:>11.6} {:>11} {rounds:>7} {bytes:>13}",
-            "  of it proofs", "", "", ""
+            "{:20} {:>8} {:>8} {seconds:>11.6} {:>7} {cpu_seconds:>10.6} {:>7} {rounds:>7} {:>6} {bytes:>13}",
+            "  of it proofs", "", "", "", "", ""
         ))
     }
 
@@ -186,8 +222,10 @@ fn combine<'a>(parties: impl Iterator<Item = &'a Sample>) -> Sample {
         bytes: all.bytes + party.bytes,
         header_bytes: all.header_bytes + party.header_bytes,
         messages: all.messages + party.messages,
-        offline_rounds: all.offline_rounds.max(party.offline_rounds),
         offline_bytes: all.offline_bytes + party.offline_bytes,
+        offline_rounds: all.offline_rounds.max(party.offline_rounds),
+        drawn: all.drawn + party.drawn,
+        multiplications: all.multiplications + party.multiplications,
         proof: Proof {
             seconds: all.proof.seconds.max(party.proof.seconds),
             cpu_seconds: all.proof.cpu_seconds + party.proof.cpu_seconds,

@@ -7,6 +7,7 @@ use tacit_nn::train::{Data, Released, Split, TrainSpec, train};
 use tacit_nn::{Engine, Plain};
 use tacit_party::train_job;
 use tacit_protocols::Replicated;
+use tacit_protocols::cost::{CostEngine, Prices};
 
 /// Rows and job, known to every party here: what they are does not change what the training costs.
 pub(super) struct Training {
@@ -54,6 +55,26 @@ impl Training {
         Ok(released)
     }
 
+    /// The same where it is only counted.
+    pub(super) fn counted<P: Prices>(&self, cost: &mut CostEngine<P>) -> tacit_nn::Result<()> {
+        let mut shared = |rows: &ArrayD<f64>| {
+            let parts = thirds(rows);
+            let parts = parts
+                .iter()
+                .map(|(owner, part)| cost.input(*owner, part.shape()));
+            let parts = parts.collect::<tacit_nn::Result<Vec<_>>>()?;
+            cost.concat(0, &parts.iter().collect::<Vec<_>>())
+        };
+        let data = Data {
+            x: shared(&self.x)?,
+            y: shared(&self.y)?,
+            weights: None,
+        };
+        let released = train(cost, &self.spec, &data, &self.split, &mut |_, _, _| Ok(()))?;
+        let values = released.model.iter().chain(&released.metrics);
+        cost.release(&values.map(|(_, value)| value).collect::<Vec<_>>())
+    }
+
     /// The tensors of the model that the same training gives in plaintext.
     pub(super) fn in_plaintext(&self) -> tacit_nn::Result<Vec<ArrayD<f64>>> {
         let data = Data {
@@ -73,12 +94,19 @@ impl Training {
     }
 }
 
+/// The third of the rows that each party has.
+fn thirds(rows: &ArrayD<f64>) -> Vec<(usize, ArrayD<f64>)> {
+    let n = rows.shape()[0];
+    let third = |owner: usize| {
+        let part = rows.slice_axis(Axis(0), Slice::from(owner * n / 3..(owner + 1) * n / 3));
+        (owner, part.to_owned())
+    };
+    (0..3).map(third).collect()
+}
+
 /// Every party shares a third of the rows.
 fn contribute<E: Replicated>(e: &mut E, rows: &ArrayD<f64>) -> tacit_nn::Result<E::Value> {
-    let n = rows.shape()[0];
-    let parts = (0..3).map(|owner| {
-        let part = rows.slice_axis(Axis(0), Slice::from(owner * n / 3..(owner + 1) * n / 3));
-        let part = part.to_owned();
+    let parts = thirds(rows).into_iter().map(|(owner, part)| {
         let mine = (e.session().me() == owner).then_some(&part);
         e.input(owner, part.shape(), mine)
     });

@@ -108,12 +108,11 @@ pub fn run(args: &Args) -> Result<()> {
             eprintln!("tacit: note: {note}");
         }
     }
-    let nets = nets(args, this_machine()?)?;
     let mut lines = Vec::new();
     println!("{}", heading());
     for protocol in protocols(args, &subject) {
         protocol.available()?;
-        for net in &nets {
+        for net in &nets(args, this_machine(protocol)?)? {
             let expected = forecast(args, &subject, protocol, net)?;
             let line = Line {
                 protocol: protocol.to_string(),
@@ -129,7 +128,7 @@ pub fn run(args: &Args) -> Result<()> {
         }
     }
     println!(
-        "Bytes are of all parties; neither protocol sends anything before the inputs are known."
+        "Bytes are of all parties, memory of the party that holds most, beside the program itself. Neither protocol sends anything before the inputs are known."
     );
     if args.json {
         println!("{}", serde_json::json!({ "forecasts": lines }));
@@ -244,7 +243,7 @@ fn forecast(args: &Args, subject: &Subject, protocol: Protocol, net: &Named) -> 
 
 fn heading() -> String {
     format!(
-        "{:15} {:>5} {:>10} {:>12} {:>12} {:>10} {:>12} {:>12} {:>10}",
+        "{:15} {:>5} {:>10} {:>12} {:>12} {:>10} {:>12} {:>12} {:>10} {:>11}",
         "protocol",
         "net",
         "rounds",
@@ -253,14 +252,15 @@ fn heading() -> String {
         "messages",
         "seconds",
         "network s",
-        "cpu s"
+        "cpu s",
+        "memory"
     )
 }
 
 fn row(line: &Line) -> String {
     let e = &line.expected;
     format!(
-        "{:15} {:>5} {:>10} {:>12} {:>12} {:>10} {:>12.6} {:>12.6} {:>10.4}",
+        "{:15} {:>5} {:>10} {:>12} {:>12} {:>10} {:>12.6} {:>12.6} {:>10.4} {:>11}",
         line.protocol,
         line.net,
         e.rounds,
@@ -269,7 +269,8 @@ fn row(line: &Line) -> String {
         e.messages,
         e.seconds,
         e.network_seconds,
-        e.cpu_seconds
+        e.cpu_seconds,
+        text::bytes(e.memory_bytes)
     )
 }
 

@@ -13,7 +13,7 @@ use crate::usage::{Scope, cpu_seconds};
 
 /// Bytes of a short message and of a long one.
 const SHORT: usize = 8;
-const LONG: usize = 1 << 18;
+const LONG: usize = 1 << 20;
 /// Rounds of messages that are measured together, and how often: the middle one counts.
 const ROUNDS: [usize; 2] = [40, 8];
 const OFTEN: usize = 5;
@@ -32,6 +32,7 @@ pub(crate) fn measured(
     let byte = ((long.cpu - short.cpu) / (2 * (LONG - SHORT)) as f64).max(0.0);
     let rates = Rates {
         compute: 1.0,
+        memory: 1.0,
         frame: (short.cpu / 2.0).max(0.0),
         byte,
     };

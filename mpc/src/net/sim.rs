@@ -69,6 +69,18 @@ impl<T: Transport> Sim<T> {
             .now_ns as f64
             * 1e-9
     }
+
+    /// The same in nanoseconds.
+    pub fn now_ns(&self) -> u64 {
+        let clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        clock.now_ns
+    }
+
+    /// Waits until this simulated time.
+    pub fn advance_to(&self, ns: u64) {
+        let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        clock.now_ns = clock.now_ns.max(ns);
+    }
 }
 
 impl<T: Transport> Transport for Sim<T> {

@@ -81,7 +81,7 @@ impl<'a> Sum<'a> {
         let mut sum = Self::default();
         for t in terms {
             let map = |x: &Tensor, y: &Tensor| -> Result<Tensor> {
-                Ok(scaled(s.kernels().bilinear(t.f, &[(x, y)])?, t.coefficient))
+                Ok(scaled(s.bilinear(t.f, &[(x, y)])?, t.coefficient))
             };
             match (t.x, t.y) {
                 (Operand::Public(x), Operand::Public(y)) => add(&mut sum.public, map(x, y)?)?,
@@ -104,7 +104,7 @@ impl<'a> Sum<'a> {
                         coefficient: t.coefficient,
                         x,
                         y,
-                        summand: s.kernels().bilinear(t.f, &pairs)?,
+                        summand: s.bilinear(t.f, &pairs)?,
                     });
                 }
             }

@@ -4,6 +4,8 @@
 //! zeros ([`tacit_mpc::rehearsal`]), and what it sends, draws and logs there is counted as often as there are such chunks. What a
 //! proof costs follows from the lengths in the log (`proof/size.rs`).
 
+mod proofs;
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Entries;
 use std::num::Wrapping;
@@ -11,8 +13,8 @@ use std::sync::Arc;
 
 use ndarray::{ArrayD, IxDyn};
 use tacit_mpc::chunk::chunks;
-use tacit_mpc::rehearsal::Rehearsal;
-use tacit_mpc::{Bilinear, Cost, R64, Strand, Tensor, kernels};
+use tacit_mpc::rehearsal::{Rehearsal, Rehearsed};
+use tacit_mpc::{Bilinear, Chunk, Cost, R64, Strand, Tensor, kernels};
 use tacit_nn::program::Instr;
 use tacit_nn::{Program, Result};
 
@@ -31,10 +33,10 @@ use crate::cost::{self, Exchanges, Term, Wires, arrive};
 use crate::release::SALT;
 use crate::rep3::Forecast;
 use crate::timeline::{Gate, Timeline, local_products};
+use proofs::ProofTimes;
 use tacit_mpc::script::Script;
 
-/// Counts rounds, messages and bytes of a graph on [`super::MaliciousEngine`], and refuses what that refuses. Processor time is
-/// not told.
+/// Counts rounds, messages and bytes of a graph on [`super::MaliciousEngine`], and refuses what that refuses.
 pub type CostEngine = cost::CostEngine<Prices>;
 
 impl CostEngine {
@@ -54,6 +56,7 @@ impl CostEngine {
             agreed: false,
             rounding: Rounding::Masked,
             timeline: None,
+            proof_times: ProofTimes::default(),
         };
         Ok(Self::with_prices(fraction_bits, prices))
     }
@@ -91,6 +94,7 @@ pub struct Prices {
     agreed: bool,
     rounding: Rounding,
     timeline: Option<Timeline>,
+    proof_times: ProofTimes,
 }
 
 impl std::fmt::Debug for Prices {
@@ -102,7 +106,7 @@ impl std::fmt::Debug for Prices {
 }
 
 /// What a chunk costs each party, and what it logs.
-struct Chunk {
+struct Counted {
     costs: [Cost; 3],
     lengths: Lengths,
     size: usize,
@@ -121,7 +125,7 @@ impl Prices {
         // Only differences matter, and labels hold 32 bits.
         let least = start.into_iter().min().unwrap_or(0);
         let mut longest = start;
-        let mut known: HashMap<(usize, usize), Chunk> = HashMap::new();
+        let mut known: HashMap<(usize, usize), Counted> = HashMap::new();
         for chunk in chunks(n) {
             let key = (chunk.len(), chunk.dealer);
             let chunk = match known.entry(key) {
@@ -144,9 +148,23 @@ impl Prices {
         if let Some(timeline) = &mut self.timeline {
             let [a, b, c] = details;
             let details = [a, b, c, usize::from(self.rounding == Rounding::Exact)];
-            timeline.pass(&Gate { what, details }, n, |part| {
+            let key = Gate { what, details };
+            timeline.pass(&key, n, |part| {
                 Ok(chunk_of(&self.rehearsal, part, [0; 3], &gate)?.scripts)
             })?;
+            let longest = chunks(n).iter().map(Chunk::len).max();
+            if let (Some(longest), true) = (longest, timeline.computes()) {
+                let log = |count: usize| {
+                    let logs: [Log; 3] = Default::default();
+                    for dealer in 0..count {
+                        let part = (longest, dealer % 3);
+                        rehearsed(&self.rehearsal, part, [0; 3], &gate, &logs)?;
+                    }
+                    Ok(logs)
+                };
+                self.proof_times
+                    .gate(&self.rehearsal, (&key, longest), n, log)?;
+            }
         }
         Ok(())
     }
@@ -164,6 +182,9 @@ impl Prices {
         let before = self.parties.map(|p| p.cost);
         let lengths = std::mem::take(&mut self.lengths);
         self.size = 0;
+        if let Some(timeline) = &mut self.timeline {
+            timeline.everybody(self.proof_times.take());
+        }
         self.wires(|wires| lengths.price(wires))?;
         for ((proof, party), before) in self.proofs.iter_mut().zip(&self.parties).zip(before) {
             proof.bytes += party.cost.bytes - before.bytes;
@@ -200,24 +221,32 @@ impl Prices {
     }
 }
 
-/// What one chunk of a length and a dealer costs from these times on.
-fn chunk_of(
+/// Rehearses one chunk of a length and a dealer from these times on, at each party with its log.
+fn rehearsed(
     rehearsal: &Rehearsal,
     (len, dealer): (usize, usize),
     clocks: [u64; 3],
     gate: &impl AsyncFn(&Circuit<'_>) -> tacit_mpc::Result<()>,
-) -> Result<Chunk> {
-    // The parties log alike in size and lengths.
-    let (log, others) = (Log::default(), [Log::default(), Log::default()]);
+    logs: &[Log; 3],
+) -> Result<[Rehearsed<()>; 3]> {
     let gate = async |strand: Strand<'_>| {
-        let log = match strand.session().me() {
-            0 => &log,
-            p => &others[p - 1],
-        };
+        let log = &logs[strand.session().me()];
         gate(&Circuit { strand, log }).await
     };
-    let parties = rehearsal.chunk(len, dealer, clocks, gate);
-    let parties = parties.map_err(failed)?;
+    rehearsal.chunk(len, dealer, clocks, gate).map_err(failed)
+}
+
+/// What one chunk of a length and a dealer costs from these times on.
+fn chunk_of(
+    rehearsal: &Rehearsal,
+    part: (usize, usize),
+    clocks: [u64; 3],
+    gate: &impl AsyncFn(&Circuit<'_>) -> tacit_mpc::Result<()>,
+) -> Result<Counted> {
+    let logs: [Log; 3] = Default::default();
+    let parties = rehearsed(rehearsal, part, clocks, gate, &logs)?;
+    // The parties log alike in size and lengths.
+    let log = &logs[0];
     let costs = parties.each_ref().map(|party| party.cost);
     let scripts = parties.map(|party| party.script);
     let size = log.size();
@@ -225,7 +254,7 @@ fn chunk_of(
     log.take()
         .iter()
         .for_each(|entry| lengths += Lengths::of(entry));
-    Ok(Chunk {
+    Ok(Counted {
         costs,
         lengths,
         size,
@@ -252,6 +281,10 @@ impl cost::Prices for Prices {
 
     fn spent(&self) -> &[Forecast; 3] {
         &self.parties
+    }
+
+    fn logged(&self) -> usize {
+        self.size
     }
 
     fn follow(&mut self, timeline: Timeline) {
@@ -308,6 +341,13 @@ impl cost::Prices for Prices {
         if let Some(timeline) = &mut self.timeline {
             local_products(timeline, terms)?;
         }
+        for Term { f, x, y } in terms {
+            let calls = if x.public && y.public { 1 } else { 2 };
+            let multiplications = calls * f.multiplications(&x.shape, &y.shape);
+            for party in &mut self.parties {
+                party.cost.multiplications += multiplications;
+            }
+        }
         let n = shape.iter().product();
         let interactive = terms.iter().filter(|t| t.interactive());
         // As `bilinear.rs` tells gates from elementwise products.
@@ -319,17 +359,14 @@ impl cost::Prices for Prices {
             let counts = (elementwise.len(), gates.len());
             let details = [counts.0, counts.1, shift as usize];
             self.pass(n, ("sum of products", details), async |c| {
-                let zero = Pair::new(words(c.len()), words(c.len()));
+                let zero = Pair::new(zeros_of(&[c.len()]), zeros_of(&[c.len()]));
                 let sum = zero_sum(&zero, counts);
                 let sum = sum_of_chunk(c, &sum, Wrapping(1), shift, rounding).await;
                 sum.map(drop)
             })?;
         }
         for t in gates.into_iter().filter(|_| n > 0) {
-            let tensor = |shape: &[usize]| {
-                let zeros = ArrayD::from_elem(IxDyn(shape), R64::default());
-                Pair::new(zeros, Tensor::zeros(IxDyn(&[0])))
-            };
+            let tensor = |shape: &[usize]| Pair::new(zeros_of(shape), zeros_of(&[0]));
             let entry = Entry::Bilinear {
                 f: t.f,
                 x: tensor(&t.x.shape),
@@ -339,6 +376,18 @@ impl cost::Prices for Prices {
             };
             self.size += entry.size();
             self.lengths += Lengths::of(&entry);
+            if self.timeline.as_ref().is_some_and(Timeline::computes) {
+                let both = |shape: &[usize]| Pair::new(zeros_of(shape), zeros_of(shape));
+                let entry = || Entry::Bilinear {
+                    f: t.f,
+                    x: both(&t.x.shape),
+                    y: both(&t.y.shape),
+                    left: both(shape),
+                    right: both(shape),
+                };
+                let shapes = (t.f, &t.x.shape[..], &t.y.shape[..]);
+                self.proof_times.tensor(&self.rehearsal, shapes, entry)?;
+            }
         }
         self.bound()
     }
@@ -374,6 +423,6 @@ impl cost::Prices for Prices {
 }
 
 /// A tensor of zeros.
-fn words(n: usize) -> Tensor {
-    ArrayD::from_elem(IxDyn(&[n]), R64::default())
+fn zeros_of(shape: &[usize]) -> Tensor {
+    ArrayD::from_elem(IxDyn(shape), R64::default())
 }

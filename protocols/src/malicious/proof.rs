@@ -83,6 +83,16 @@ use prime::Prime;
 /// A log that is closed: every message that it is about was sent, received, and had the right length.
 pub(super) struct Relations(Vec<Entry>);
 
+/// Entries that are to be proved in rehearsal.
+pub(super) fn closed(entries: Vec<Entry>) -> Relations {
+    Relations(entries)
+}
+
+/// A proof in rehearsal, which convinces nobody of anything: the keys are known.
+pub(super) async fn rehearse(c: &Circuit<'_>, relations: &Relations) -> Result<()> {
+    prove(c, relations).await
+}
+
 impl Fixed for Relations {}
 
 /// The polynomials of a level: sent, and received.
