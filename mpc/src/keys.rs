@@ -10,7 +10,7 @@
 
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;
@@ -107,7 +107,22 @@ pub(crate) fn agree_epoch(net: &dyn Transport, binding: &Binding, epoch: u32) ->
             return Err(Error::KeyConfirmation { peer });
         }
     }
-    Ok(Prss::new(me, parties, |peer| keys[peer]))
+    let salt = salt(binding, epoch);
+    Ok(Prss::new(me, parties, salt, |peer| keys[peer]))
+}
+
+/// What the public keys of one-way functions differ by from session to session ([`crate::Strand::hash`]).
+fn salt(binding: &Binding, epoch: u32) -> u128 {
+    let digest = Sha256::new()
+        .chain_update(b"tacit salt v1")
+        .chain_update(binding.session)
+        .chain_update(binding.program)
+        .chain_update(binding.identities.as_flattened())
+        .chain_update(epoch.to_le_bytes())
+        .finalize();
+    digest[..16]
+        .iter()
+        .fold(0, |word, b| word << 8 | u128::from(*b))
 }
 
 /// HMAC-SHA256 under the confirmation key, of who speaks.

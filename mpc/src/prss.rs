@@ -181,6 +181,8 @@ pub struct Prss {
     /// By peer, none at this party's own place; `None` when they were wiped.
     keys: RefCell<Option<Vec<Option<Key>>>>,
     parties: usize,
+    /// Public, the same at all parties, and another in each session and epoch.
+    pub(crate) salt: u128,
     #[cfg(any(test, feature = "test-util"))]
     pub(crate) probe: probe::Probe,
 }
@@ -194,8 +196,13 @@ impl std::fmt::Debug for Prss {
 }
 
 impl Prss {
-    /// From the key with each peer of a session of so many parties.
-    pub(crate) fn new(me: PartyId, parties: usize, key: impl Fn(PartyId) -> [u8; 16]) -> Self {
+    /// From the key with each peer of a session of so many parties, and its public salt.
+    pub(crate) fn new(
+        me: PartyId,
+        parties: usize,
+        salt: u128,
+        key: impl Fn(PartyId) -> [u8; 16],
+    ) -> Self {
         let with = |peer| {
             (peer != me).then(|| {
                 let mut bytes = key(peer);
@@ -208,6 +215,7 @@ impl Prss {
             me,
             keys: RefCell::new(Some((0..parties).map(with).collect())),
             parties,
+            salt,
             #[cfg(any(test, feature = "test-util"))]
             probe: probe::Probe::default(),
         }
@@ -351,7 +359,7 @@ pub mod probe {
         /// The same for any number of parties.
         #[must_use]
         pub fn from_seed_among(parties: usize, me: PartyId, seed: u64) -> Self {
-            Self::new(me, parties, |peer| {
+            Self::new(me, parties, seed.into(), |peer| {
                 let digest = Sha256::new()
                     .chain_update(b"test key")
                     .chain_update(seed.to_le_bytes());
@@ -372,7 +380,7 @@ pub mod probe {
         /// Both keys of a party of three the same, as a cheater between two links would like them to be.
         #[must_use]
         pub fn from_equal_keys(me: PartyId, key: [u8; 16]) -> Self {
-            Self::new(me, 3, |_| key)
+            Self::new(me, 3, 0, |_| key)
         }
 
         /// What a test may watch and change.

@@ -6,6 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -65,7 +66,8 @@ pub(crate) const FLUSH: usize = 1 << 20;
 /// Strands at once: enough that what they send between two waits fills frames, and not so many that what they work on leaves the
 /// caches.
 pub const WINDOW: usize = 24;
-/// Messages of one peer that may wait for a gate this party has not reached. The window of strands keeps honest peers far below.
+/// Messages of one peer that may wait for a gate this party has not reached. The window of strands keeps honest peers below, with
+/// programs that deal less than about 10 kB a value.
 const MAX_WAITING: usize = 1 << 16;
 /// Bytes of them.
 const MAX_WAITING_BYTES: usize = 1 << 29;
@@ -110,12 +112,16 @@ pub(crate) struct Message {
     pub(crate) clock: u32,
 }
 
+/// Sessions of this process so far.
+static SESSIONS: AtomicU64 = AtomicU64::new(0);
+
 /// One party's end of a session.
 pub struct Session {
     net: Arc<dyn Transport>,
     prss: Prss,
     /// Renewals of the keys so far.
     epoch: u32,
+    number: u64,
     /// Runs under the same keys at most.
     runs: u32,
     kernels: Arc<dyn Kernels>,
@@ -164,6 +170,7 @@ impl Session {
             net,
             prss,
             epoch: 0,
+            number: SESSIONS.fetch_add(1, Ordering::Relaxed),
             runs: u32::MAX,
             kernels,
             invocation: Cell::new(0),
@@ -193,10 +200,11 @@ impl Session {
         self.net.me()
     }
 
-    /// How often the keys were renewed: labels are addresses within an epoch.
+    /// Which session of this process it is, and which epoch of its keys: what was made in one, such as the trees of oblivious
+    /// transfers, must not be used in another, where labels begin anew.
     #[must_use]
-    pub fn epoch(&self) -> u32 {
-        self.epoch
+    pub fn identity(&self) -> (u64, u32) {
+        (self.number, self.epoch)
     }
 
     /// The number of parties.
@@ -419,6 +427,9 @@ impl Session {
         len: usize,
         append: impl FnOnce(&mut BytesMut),
     ) -> Result<()> {
+        let announced = u32::try_from(len).map_err(|_| Error::Exhausted {
+            what: "bytes of one message",
+        })?;
         let full = {
             let mut outbox = self.outbox.borrow_mut();
             let out = outbox.get_mut(to).ok_or(net::Error::NoLink { peer: to })?;
@@ -427,7 +438,7 @@ impl Session {
                 out.reserve(self.frame[to].get());
             }
             out.reserve(HEADER + len);
-            out.put_u32_le(len as u32);
+            out.put_u32_le(announced);
             out.put_u32_le(label.invocation);
             out.put_u32_le(label.node);
             out.put_u16_le(label.strand);

@@ -47,6 +47,9 @@ pub struct Strand<'s> {
     clock: Cell<u32>,
     /// The logical time of the correlation that is being made, if one is.
     offline: Cell<Option<u32>>,
+    /// The latest gate of which a message was awaited.
+    #[cfg(any(test, feature = "test-util"))]
+    awaited: Cell<u16>,
 }
 
 impl<'s> Strand<'s> {
@@ -74,8 +77,9 @@ impl<'s> Strand<'s> {
         (self.chunk.dealer + role as usize) % 3
     }
 
-    /// The label of the next gate. All parties count gates alike: the code is straight-line, and sends and awaits messages in the
-    /// order of their gates.
+    /// The label of the next gate. All parties count gates alike: the code is straight-line, awaits messages in the order of their
+    /// gates, and sends nothing under a gate when it has awaited something of a later one. Which peer a party waits for
+    /// rests on that ([`Session::for_each_chunk`]); tests hold every gate to it.
     ///
     /// # Errors
     /// [`Error::Exhausted`] after 2^12 gates in one pass.
@@ -159,10 +163,12 @@ impl<'s> Strand<'s> {
         made
     }
 
-    /// A one-way function of its own for gate `label`: its public key is the address of the gate's roots.
+    /// A one-way function of its own for gate `label`: its public key is the address of the gate's roots, salted by the session
+    /// and the epoch of its keys, so that what somebody computed beforehand or for another session is of no use.
     #[must_use]
     pub fn hash(&self, label: Label) -> Hash {
-        Hash::new(&label.address(Purpose::Root).to_be_bytes())
+        let key = label.address(Purpose::Root) ^ self.session.prss().salt;
+        Hash::new(&key.to_be_bytes())
     }
 
     /// Sends a message of gate `label` and of `len` bytes, which `append` puts behind what leaves before it. It never waits for
@@ -177,6 +183,11 @@ impl<'s> Strand<'s> {
         len: usize,
         append: impl FnOnce(&mut BytesMut),
     ) -> Result<()> {
+        #[cfg(any(test, feature = "test-util"))]
+        assert!(
+            label.gate >= self.awaited.get(),
+            "{label} sends after it awaited a message of a later gate: parties could wait in a ring"
+        );
         let offline = self.offline.get();
         let clock = offline.unwrap_or_else(|| self.clock.get());
         let session = self.session;
@@ -188,6 +199,8 @@ impl<'s> Strand<'s> {
     /// # Errors
     /// The link failed or the peer sent another length.
     pub async fn recv(&self, from: PartyId, label: Label, len: usize) -> Result<Bytes> {
+        #[cfg(any(test, feature = "test-util"))]
+        self.awaited.set(self.awaited.get().max(label.gate));
         let message = poll_fn(|_| match self.session.take(from, label) {
             Some(m) => Poll::Ready(m),
             None => {
@@ -229,6 +242,8 @@ impl Session {
                 ..base
             },
             gate: Cell::new(0),
+            #[cfg(any(test, feature = "test-util"))]
+            awaited: Cell::new(0),
             clock: Cell::new(self.clock.get()),
             offline: Cell::new(None),
         }
@@ -298,10 +313,13 @@ impl Session {
                 }
             }
             active = still;
-            // Wait for the first message needed: by windows of strands, within a window by gates, within a gate by strands.
-            // All parties go by this order, and code is straight-line: who sends the first message that anybody still needs
-            // needs none before it, so it has been sent. Waiting in any other order could close a ring of waiting parties;
-            // always for the oldest strand would let the others rest until it has ended, though what they need is there.
+            // Wait for the first message needed: by windows of strands, within a window by gates, within a gate by strands. All
+            // parties go by this order, and their windows are alike. Who has not sent what is waited for waits itself: in
+            // the same strand, and then for a gate that is not later, because nothing is sent under a gate when one of a later
+            // gate was awaited; or with a window of strands that are all older, of which not all can be in the window of this
+            // one, and then for an earlier window. So places do not increase along a ring of waiting parties, which would
+            // all be at one gate of one strand; and code that cannot end even alone is no gate. Always waiting for the
+            // oldest strand would let the others rest until it has ended, though what they need is there.
             if let Some((_, peer)) = first_needed
                 && (active.len() >= self.window.get() || waiting.len() == 0)
             {

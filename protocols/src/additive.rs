@@ -36,10 +36,10 @@ use products::Links;
 /// Where correlations come from.
 enum Source {
     Dealer(Table),
-    /// A link with each other party, set up in this epoch of the session's keys.
+    /// A link with each other party, set up in this session and epoch of its keys.
     Transfers {
         links: Box<Links>,
-        epoch: u32,
+        set_up_in: (u64, u32),
     },
 }
 
@@ -106,12 +106,11 @@ impl Additive {
             strand.offline(link_up(&strand, &peers)).await
         })?;
         let links: Vec<_> = set_up.into_iter().flat_map(|(_, links)| links).collect();
-        let epoch = session.epoch();
         Ok(Self {
             computing,
             source: Source::Transfers {
                 links: links.into(),
-                epoch,
+                set_up_in: session.identity(),
             },
             private: Private::new(),
         })
@@ -122,11 +121,11 @@ impl Additive {
         session.me() >= self.computing
     }
 
-    /// The links of transfers, while the keys of the session are those under which they were set up: under new ones labels begin anew, and
-    /// streams of the transfers would be drawn again.
-    fn links<'a>(links: &'a Links, epoch: u32, session: &Session) -> Result<&'a Links> {
-        if session.epoch() != epoch {
-            let what = "numbers of transfers after a renewal of keys";
+    /// The links of transfers, in the session and under the keys where they were set up: elsewhere labels begin anew, and streams of
+    /// the transfers would be drawn again.
+    fn links<'a>(links: &'a Links, set_up_in: (u64, u32), session: &Session) -> Result<&'a Links> {
+        if session.identity() != set_up_in {
+            let what = "numbers of transfers outside of the session and epoch they were set up in";
             return Err(Error::Exhausted { what });
         }
         Ok(links)

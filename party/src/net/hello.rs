@@ -5,8 +5,9 @@ use std::fmt;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-/// Marks a connection of this protocol and its version.
-const MAGIC: &[u8; 8] = b"tacit/1\n";
+/// Marks a connection of this protocol and its version, which goes up with every change of messages or of the order in which
+/// parties wait for them.
+const MAGIC: &[u8; 8] = b"tacit/2\n";
 
 /// Longest name of a member, in bytes.
 const MAX_NAME: usize = 255;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ndarray::{ArrayD, IxDyn};
 use sha2::{Digest, Sha256};
-use tacit_api::job::Protocol;
+use tacit_api::job::{Comparison, Protocol};
 use tacit_mpc::{PartyId, prss};
 use tacit_nn::onnx::{self, Dim, Feed, Lowered, Model, Options, Source, Weights};
 use tacit_nn::provenance::rows_are_apart;
@@ -68,6 +68,7 @@ pub struct Served {
     /// The weights of the model by name, in the order of all its graphs; their values are here until they are shared.
     private: Vec<(String, ArrayD<f64>)>,
     protocol: Protocol,
+    comparison: Comparison,
 }
 
 impl Served {
@@ -98,6 +99,7 @@ impl Served {
             graphs: HashMap::new(),
             private: Vec::new(),
             protocol: terms.protocol.name,
+            comparison: terms.protocol.comparison,
         };
         let rows = fixed.unwrap_or(2);
         served.inputs = served
@@ -210,6 +212,7 @@ impl Served {
         let weights: Vec<Vec<usize>> = self.private.iter().map(|(_, w)| w.shape().into()).collect();
         let batch = Batch {
             protocol: self.protocol,
+            comparison: self.comparison,
             rows,
             fraction_bits: self.fraction_bits,
             inputs: &self.inputs,

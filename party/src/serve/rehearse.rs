@@ -3,7 +3,7 @@
 //! A model may hold what the importer understands and the engine cannot compute at a precision: a function over a range that
 //! its words do not have. Found in the middle of a service, it would refuse every question.
 
-use tacit_api::job::Protocol;
+use tacit_api::job::{Comparison, Protocol};
 use tacit_nn::onnx::{Lowered, Source};
 use tacit_nn::{Engine, run};
 use tacit_protocols::cost::{CostEngine, Prices, Value as CostValue};
@@ -17,6 +17,7 @@ use super::wire::Port;
 /// What a batch holds besides its graph.
 pub(super) struct Batch<'a> {
     pub(super) protocol: Protocol,
+    pub(super) comparison: Comparison,
     pub(super) rows: usize,
     pub(super) fraction_bits: u32,
     pub(super) inputs: &'a [Port],
@@ -29,8 +30,8 @@ pub(super) struct Batch<'a> {
 /// Runs a batch in the engine that counts instead of computing, from the bounds of its inputs to the release of its answers;
 /// the blocks that it takes of each key at most.
 ///
-/// The variant of each comparison is agreed on later; what compiles with one compiles with the others. One of the two that draw
-/// most is counted with the other, so that no choice among all takes more.
+/// Where links choose the variant of each comparison, they do so later; what compiles with one compiles with the others. The
+/// two that draw most are counted together then, so that no choice among all takes more.
 ///
 /// # Errors
 /// [`ModelError::Program`] with the first node that the engine refuses.
@@ -39,7 +40,11 @@ pub(super) fn rehearse(lowered: &Lowered, batch: &Batch<'_>) -> Result<u64, Mode
     match batch.protocol {
         Protocol::Rep3 => {
             let by = |depth| run_in(rep3::CostEngine::new(f, depth), lowered, batch);
-            Ok(by(Depth::One)?.saturating_add(by(Depth::Dcf)?))
+            match batch.comparison {
+                Comparison::FewBytes => by(Depth::Three),
+                Comparison::FewRounds => by(Depth::Two),
+                Comparison::Auto => Ok(by(Depth::One)?.saturating_add(by(Depth::Dcf)?)),
+            }
         }
         Protocol::Rep3Malicious => {
             let engine = malicious::CostEngine::new(f);

@@ -1,8 +1,9 @@
 //! What an engine is derived from, on additive shares.
 
+use std::cell::RefCell;
 use std::num::Wrapping;
 
-use tacit_mpc::{PartyId, Purpose, R64, Result, Session, Strand, Tensor};
+use tacit_mpc::{Error, PartyId, Purpose, R64, Result, Session, Strand, Tensor};
 
 use super::dealer::Table;
 use super::open::{Planes, open};
@@ -145,7 +146,13 @@ impl Additive {
             return strand.draw_with(owner, label, Purpose::Input, n);
         }
         let mut share = mine.unwrap_or_default().to_vec();
-        share.resize(n, R64::default());
+        if share.len() != n {
+            return Err(Error::Shape {
+                op: "input",
+                left: vec![share.len()],
+                right: vec![n],
+            });
+        }
         for peer in (0..self.computing).filter(|&p| p != me) {
             let part = strand.draw_with(peer, label, Purpose::Input, n)?;
             share
@@ -186,8 +193,8 @@ impl Additive {
                     .await?;
                 Ok(without_dealer(table, s, WordTriples { a, b, c }))
             }
-            Source::Transfers { links, epoch } => {
-                let links = Self::links(links, *epoch, s)?;
+            Source::Transfers { links, set_up_in } => {
+                let links = Self::links(links, *set_up_in, s)?;
                 let words = |w: Vec<u64>| w.into_iter().map(Wrapping).collect::<Vec<R64>>();
                 let a = words(self.private.words(terms * n)?);
                 let b = words(self.private.words(terms * n)?);
@@ -196,8 +203,10 @@ impl Additive {
                     left: &a,
                     right: &b,
                 };
-                let mut all: Vec<R64> = a.iter().zip(&b).map(|(a, b)| a * b).collect();
-                words_times_words(strand, links, &factors, (0, terms * n), &mut all).await?;
+                let all = a.iter().zip(&b).map(|(a, b)| a * b).collect();
+                let all = RefCell::new(all);
+                words_times_words(strand, links, &factors, (0, terms * n), &all).await?;
+                let mut all = all.into_inner();
                 let mut c = all.split_off(terms.saturating_sub(1) * n);
                 for term in all.chunks(n.max(1)) {
                     c.iter_mut().zip(term).for_each(|(c, z)| *c += z);
@@ -226,8 +235,8 @@ impl Additive {
                 let c = table.planes(strand, planes, and).await?;
                 Ok(BitTriples { a, b, c })
             }
-            Source::Transfers { links, epoch } => {
-                let links = Self::links(links, *epoch, s)?;
+            Source::Transfers { links, set_up_in } => {
+                let links = Self::links(links, *set_up_in, s)?;
                 let (a, b) = (self.private.words(n)?, self.private.words(n)?);
                 let mut c: Vec<u64> = a.iter().zip(&b).map(|(a, b)| a & b).collect();
                 bits_and_bits(strand, links, &a, &b, &mut c).await?;

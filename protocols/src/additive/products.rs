@@ -8,6 +8,7 @@
 //!
 //! What the chooser sends is masked by streams that the holder does not know, and d by m_{1 - x_b}, which the chooser does not know.
 
+use std::cell::RefCell;
 use std::num::Wrapping;
 
 use bytemuck::cast_slice;
@@ -64,6 +65,8 @@ impl Matrices {
 const COLUMNS: usize = 256;
 /// Words of pads for one bit at most, about: entries times columns.
 const PADS: usize = 4096;
+/// Blocks of entries and columns at most, 2 gates each: a pass has 4096. Where matrices are wide, blocks are larger.
+const BLOCKS: usize = 1000;
 
 /// The words of little-endian bytes.
 fn words(bytes: &[u8]) -> Vec<u64> {
@@ -103,12 +106,12 @@ pub(super) async fn words_times_words(
     links: &Links,
     factors: &Factors<'_>,
     (start, end): (usize, usize),
-    out: &mut [R64],
+    out: &RefCell<Vec<R64>>,
 ) -> Result<()> {
     let n = factors.shape.n;
     for first in (0..n).step_by(COLUMNS) {
         let columns = (first, n.min(first + COLUMNS));
-        let entries = (PADS / (columns.1 - columns.0)).max(64) / 64 * 64;
+        let entries = entries_at_once(end - start, n, columns.1 - columns.0);
         for from in (start..end).step_by(entries) {
             let block = Entries {
                 factors,
@@ -120,6 +123,13 @@ pub(super) async fn words_times_words(
         }
     }
     Ok(())
+}
+
+/// How many of `len` entries of a left matrix are worked on together with so many of the right one's `n` columns.
+fn entries_at_once(len: usize, n: usize, columns: usize) -> usize {
+    let fewest = (len * n.div_ceil(COLUMNS)).div_ceil(BLOCKS);
+    let entries = (PADS / columns).max(fewest);
+    entries.next_multiple_of(64).min(64 * TILE)
 }
 
 /// Entries and columns that are worked on together.
@@ -172,12 +182,17 @@ impl Entries<'_> {
         address + (bit * self.len() * self.width().div_ceil(2)) as u128
     }
 
-    async fn multiply(&self, strand: &Strand<'_>, links: &Links, out: &mut [R64]) -> Result<()> {
+    async fn multiply(
+        &self,
+        strand: &Strand<'_>,
+        links: &Links,
+        out: &RefCell<Vec<R64>>,
+    ) -> Result<()> {
         let (choosing, correcting) = (strand.next_gate()?, strand.next_gate()?);
         let address = choosing.address(Purpose::Transfer);
         let bits = to_bits(&self.factors.left[self.from..self.to], 64);
         for (peer, link) in links {
-            let message = self.choose(link, address, &bits, out)?;
+            let message = self.choose(link, address, &bits, &mut out.borrow_mut())?;
             strand.send(*peer, choosing, 8 * message.len(), |out| put(&message, out))?;
         }
         let lengths = (0..64).map(|bit| self.correction(bit));
@@ -185,13 +200,15 @@ impl Entries<'_> {
         for (peer, link) in links {
             let bytes = 8 * 64 * TREES * self.plane();
             let message = strand.recv(*peer, choosing, bytes).await?;
-            let corrections = self.correct(link, address, &words(&message), out)?;
+            let message = words(&message);
+            let corrections = self.correct(link, address, &message, &mut out.borrow_mut())?;
             strand.send(*peer, correcting, length, |out| {
                 out.extend_from_slice(&corrections);
             })?;
         }
         for (peer, _) in links {
-            let mut corrections = &strand.recv(*peer, correcting, length).await?[..];
+            let corrections = strand.recv(*peer, correcting, length).await?;
+            let (mut corrections, out) = (&corrections[..], &mut *out.borrow_mut());
             for bit in 0..64 {
                 let (these, rest) = corrections.split_at(self.correction(bit));
                 corrections = rest;
@@ -315,4 +332,23 @@ pub(super) async fn bits_and_bits(
         all.for_each(|((z, d), x)| *z ^= d & x);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A chunk of a matrix of any width has gate numbers enough for its blocks, and narrow ones stay in the caches.
+    #[test]
+    fn wide_matrices_do_not_run_out_of_gates() {
+        for n in [1, 3, 256, 257, 8000, 9216, 50_176, 100_000] {
+            for len in [1, 64, 65, 1000, 4160] {
+                let entries = entries_at_once(len, n, n.min(COLUMNS));
+                let gates = 2 * len.div_ceil(entries) * n.div_ceil(COLUMNS);
+                assert!(gates <= 4096 / 2, "{len} entries by {n} columns: {gates}");
+                assert!(entries % 64 == 0 && (1..=TILE).contains(&(entries / 64)));
+            }
+        }
+        assert_eq!(entries_at_once(4160, 256, 256), 64);
+    }
 }

@@ -100,8 +100,8 @@ impl Additive {
                 })?;
                 tensor(shape, words)
             }
-            Source::Transfers { links, epoch } => {
-                let links = Self::links(links, *epoch, s)?;
+            Source::Transfers { links, set_up_in } => {
+                let links = Self::links(links, *set_up_in, s)?;
                 let forms = pairs().map(|([a, b], term)| {
                     let form = Form::new(term.f, a.shape(), b.shape());
                     let (x, y) = (row_major(a), row_major(b));
@@ -123,14 +123,8 @@ impl Additive {
                                     left,
                                     right,
                                 };
-                                let mut part = vec![R64::default(); z.borrow().len()];
-                                let making =
-                                    words_times_words(&strand, links, &factors, range, &mut part);
+                                let making = words_times_words(&strand, links, &factors, range, z);
                                 strand.offline(making).await?;
-                                z.borrow_mut()
-                                    .iter_mut()
-                                    .zip(part)
-                                    .for_each(|(z, p)| *z += p);
                             }
                             from += entries;
                         }

@@ -296,6 +296,35 @@ fn messages_of_another_length_and_points_that_are_none_name_their_sender() {
     }
 }
 
+/// Transfers go with the session in which they were set up, also where another one has keys of the same epoch.
+#[test]
+fn transfers_do_not_move_to_another_session() {
+    let kept = std::sync::Mutex::new(Vec::new());
+    let uses = |session: &Session, protocol: &Additive| {
+        session.begin_run().unwrap();
+        let used = session.fan_out(1, async |strand: Strand<'_>| {
+            let one = Words::new(vec![vec![Wrapping(1)]]);
+            protocol.product(&strand, &[(one.clone(), one)]).await
+        });
+        used.map(drop)
+    };
+    let first = simulate_seeded(mem_of(2), 1, |session| {
+        let protocol = Additive::oblivious(&session).unwrap();
+        let used = uses(&session, &protocol);
+        kept.lock().unwrap().push((session.me(), protocol));
+        used.is_ok()
+    });
+    assert_eq!(first, [true, true]);
+    let second = simulate_seeded(mem_of(2), 2, |session| {
+        let mut kept = kept.lock().unwrap();
+        let at = kept.iter().position(|(me, _)| *me == session.me()).unwrap();
+        let (_, protocol) = kept.swap_remove(at);
+        drop(kept);
+        matches!(uses(&session, &protocol), Err(Error::Exhausted { .. }))
+    });
+    assert_eq!(second, [true, true]);
+}
+
 /// Transfers go with the keys under which they were set up.
 #[test]
 fn new_keys_need_new_transfers() {

@@ -25,7 +25,8 @@ pub struct Term<'a> {
 /// One party runs each function for one chunk of a tensor, as straight-line code that all parties run alike ([`Strand`]); the
 /// chunk has n = `strand.chunk().len()` elements. A function takes words of any number that is the same at all parties, and
 /// bits as whole planes of n bits. What is sent must be independent of what is shared, given what the adversary holds: each
-/// function states its message as a formula, and the paper.
+/// function states its message as a formula, and the paper. It awaits messages in the order of their gates, and sends nothing
+/// under a gate when it has awaited something of a later one ([`Strand::next_gate`]).
 #[expect(
     async_fn_in_trait,
     reason = "a party runs all strands on one thread, so that its futures need not be Send"
