@@ -84,7 +84,7 @@ impl Rehearsal {
         let party = |me: PartyId| {
             let queues = Arc::clone(&queues);
             let desk = Arc::new(Desk { me, queues });
-            let prss = Prss::new(me, 3, |peer| [(me + peer) as u8; 16]);
+            let prss = Prss::new(me, 3, 0, |peer| [(me + peer) as u8; 16]);
             let net: Arc<dyn Transport> = Arc::clone(&desk) as _;
             (desk, Session::new(net, prss, Arc::clone(kernels)))
         };

@@ -345,7 +345,7 @@ mod tests {
             for len in [1, 64, 65, 1000, 4160] {
                 let entries = entries_at_once(len, n, n.min(COLUMNS));
                 let gates = 2 * len.div_ceil(entries) * n.div_ceil(COLUMNS);
-                assert!(gates <= 4096 / 2, "{len} entries by {n} columns: {gates}");
+                assert!(gates <= 4096, "{len} entries by {n} columns: {gates}");
                 assert!(entries % 64 == 0 && (1..=TILE).contains(&(entries / 64)));
             }
         }
