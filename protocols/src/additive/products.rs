@@ -346,7 +346,7 @@ mod tests {
                 let entries = entries_at_once(len, n, n.min(COLUMNS));
                 let gates = 2 * len.div_ceil(entries) * n.div_ceil(COLUMNS);
                 assert!(gates <= 4096, "{len} entries by {n} columns: {gates}");
-                assert!(entries % 64 == 0 && (1..=TILE).contains(&(entries / 64)));
+                assert!(entries.is_multiple_of(64) && (1..=TILE).contains(&(entries / 64)));
             }
         }
         assert_eq!(entries_at_once(4160, 256, 256), 64);
