@@ -1,6 +1,7 @@
-//! Local maps of tensors over Z_2^64, the same for public values and for each share on every engine.
+//! What is local and the same on every engine: the words of an input, and maps of tensors over Z_2^64, for public values as for
+//! each share.
 
-use ndarray::Axis;
+use ndarray::{ArrayD, Axis};
 use tacit_mpc::Tensor;
 use tacit_nn::{Error, Result, fixed};
 
@@ -41,6 +42,29 @@ pub(crate) fn combine(coefficients: &[i64], parts: &[&Tensor]) -> Result<Tensor>
         }
     }
     sum.ok_or_else(|| Error::Invalid("a linear combination of no terms has no shape".into()))
+}
+
+/// The words of an input of this shape at its owner; nothing at the others, whatever they bring.
+///
+/// # Errors
+/// [`Error::Shape`] where the owner brings nothing or another shape; [`Error::Range`] for a number that has no encoding.
+pub(crate) fn input_words(
+    mine: bool,
+    shape: &[usize],
+    x: Option<&ArrayD<f64>>,
+    fraction_bits: u32,
+) -> Result<Option<Tensor>> {
+    if !mine {
+        return Ok(None);
+    }
+    match x {
+        Some(x) if x.shape() == shape => fixed::encode_tensor(x, fraction_bits).map(Some),
+        _ => Err(Error::Shape {
+            op: "input",
+            left: x.map(|x| x.shape().to_vec()).unwrap_or_default(),
+            right: shape.to_vec(),
+        }),
+    }
 }
 
 /// A factor of a product of two numbers as an integer, and the bits to round off afterwards.

@@ -16,6 +16,7 @@ use super::share::Shared;
 use super::truncate::Rounding;
 use super::value::{Kind, Value, shape};
 use crate::compiled::Compiler;
+use crate::local::input_words;
 
 /// Runs graphs on the shares of a protocol, semi-honest: against whomever its [`Primitives`] are secure.
 ///
@@ -108,18 +109,7 @@ impl<P: Primitives> DerivedEngine<P> {
     ) -> Result<Value> {
         self.check_owner(owner)?;
         let mine = self.session.me() == owner;
-        let words = x
-            .filter(|_| mine)
-            .map(|x| fixed::encode_tensor(x, self.fraction_bits))
-            .transpose()?;
-        let given = words.as_ref().map(Tensor::shape).unwrap_or_default();
-        if mine && (words.is_none() || given != shape) {
-            return Err(Error::Shape {
-                op: "input",
-                left: given.to_vec(),
-                right: shape.to_vec(),
-            });
-        }
+        let words = input_words(mine, shape, x, self.fraction_bits)?;
         self.session.begin_run().map_err(failed)?;
         let words = words.as_ref().map(row_major);
         let (protocol, session) = (&self.protocol, &self.session);

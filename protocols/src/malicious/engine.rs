@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use ndarray::ArrayD;
 use tacit_mpc::keys::Binding;
-use tacit_mpc::{Purpose, R64, Session, Tensor};
+use tacit_mpc::{Purpose, R64, Session};
 use tacit_nn::{Error, Result, fixed};
 
 use super::bilinear::Rounding;
@@ -23,6 +23,7 @@ use super::settings::Settings;
 use super::shared::{Shared, share_chunks};
 use super::value::{EngineId, Kind, Value, failed};
 use crate::compiled::Compiler;
+use crate::local::input_words;
 use crate::release::{Copies, Release, SALT};
 use crate::rep3::Rep3;
 use crate::rep3::contribute::{Received, agreed};
@@ -186,18 +187,7 @@ impl MaliciousEngine {
         x: Option<&ArrayD<f64>>,
     ) -> Result<Value> {
         let mine = self.session.me() == owner;
-        let words = x
-            .filter(|_| mine)
-            .map(|x| fixed::encode_tensor(x, self.fraction_bits))
-            .transpose()?;
-        let given = words.as_ref().map(Tensor::shape).unwrap_or_default();
-        if mine && (words.is_none() || given != shape) {
-            return Err(Error::Shape {
-                op: "input",
-                left: given.to_vec(),
-                right: shape.to_vec(),
-            });
-        }
+        let words = input_words(mine, shape, x, self.fraction_bits)?;
         self.session.begin_run().map_err(failed)?;
         self.ready()?;
         let words = words.as_ref().map(tacit_mpc::ring::row_major);
