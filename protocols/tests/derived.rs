@@ -3,16 +3,17 @@
 
 mod common;
 
-use common::araki::Araki;
 use common::gate::{column, grid};
 use common::reals;
-use common::watched::Watched;
+use common::watched::{DealtByTheFirst, Watched};
 use ndarray::ArrayD;
+use tacit_add_a_protocol::Finished as Araki;
 use tacit_mpc::simulate::{mem, simulate_seeded};
 use tacit_mpc::{Bilinear, Cost};
 use tacit_nn::program::{Instr, Scaled, Table};
 use tacit_nn::{Engine, Program, Ring, program};
 use tacit_protocols::derived::{DerivedEngine, Value};
+use tacit_protocols::suite::{self, OnPrimitives};
 
 const F: u32 = 18;
 
@@ -348,4 +349,19 @@ fn gates_take_the_rounds_that_they_say() {
         }
     }
     assert_eq!(wrong, Vec::<&str>::new());
+}
+
+/// The checks of the suite that correlated values enter. Whoever deals knows the masks here, so what is sent is not looked at.
+#[test]
+fn results_are_the_same_on_correlations_that_are_dealt() {
+    let world = OnPrimitives {
+        parties: 3,
+        protocol: || DealtByTheFirst,
+    };
+    suite::step_06_a_rounding_is_never_off_by_more_than_a_unit(&world);
+    suite::step_07_signs_are_exact_at_every_edge(&world);
+    suite::step_09_selections_and_relu_are_exact(&world);
+    suite::step_10_floors_and_exact_roundings_have_no_coin(&world);
+    suite::step_11_functions_are_right_over_their_ranges(&world);
+    suite::step_12_random_graphs_are_what_they_are_in_the_ring(&world);
 }

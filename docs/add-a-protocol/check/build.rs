@@ -9,8 +9,8 @@ fn main() {
         println!("cargo::rerun-if-changed={}", file.display());
         fs::read_to_string(file).expect("the page and the skeleton lie beside this crate")
     });
-    // Inner documentation cannot be included.
-    let mut code = skeleton.replacen("//!", "//", 1);
+    // A module here begins with a line of its own, behind which inner documentation cannot stand.
+    let mut code = skeleton.replace("//!", "//");
     let mut modules = module(0, &code);
     for (k, step) in page.split("\n## Step ").skip(1).enumerate() {
         for block in step.split("\n```rust ").skip(1) {

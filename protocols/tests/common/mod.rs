@@ -9,7 +9,6 @@
     reason = "a test fails by panicking, and no test binary needs everything"
 )]
 
-pub mod araki;
 pub mod gate;
 pub mod pads;
 pub mod secure;

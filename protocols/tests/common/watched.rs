@@ -7,7 +7,7 @@ use tacit_protocols::derived::{
     Bits, Circuit, Correlated, Correlation, Primitives, Shared, Term, Words, generate,
 };
 
-use super::araki::Araki;
+use tacit_add_a_protocol::Finished as Araki;
 
 /// The protocol of Araki et al., watched at one party.
 #[derive(Default)]

@@ -60,10 +60,11 @@ fn each_step_makes_one_more_named_test_pass() {
 }
 
 mod finished {
-    const WORLD: super::OnPrimitives<super::step_6::MyProtocol> = super::OnPrimitives {
+    const WORLD: super::OnPrimitives<super::Finished> = super::OnPrimitives {
         parties: 3,
-        protocol: || super::step_6::MyProtocol,
+        protocol: || super::Finished,
     };
 
+    tacit_protocols::primitives_suite!(WORLD);
     tacit_protocols::engine_suite!(WORLD, boolean);
 }

@@ -1,4 +1,7 @@
 //! A protocol to be: docs/add-a-protocol.md says what goes where.
+//!
+//! Each `todo!` is where a step of that page goes, and what a test that needs it fails with: they are the point of a skeleton. A test
+//! of the repository writes them all, step by step (`check`).
 
 use std::num::Wrapping;
 
