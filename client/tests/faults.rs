@@ -7,7 +7,8 @@ mod common;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use common::{PARTIES, Plan, Server, Talking, World, free_addresses, long_job};
+use common::{PARTIES, Plan, Server, Talking, World, long_job};
+use tacit_party::net::ReservedAddress;
 
 #[test]
 fn a_coordinator_that_is_killed_comes_back_with_its_jobs_and_its_parties() {
@@ -49,7 +50,8 @@ fn two_processes_with_one_identity_are_one_too_many() {
     }
     let config = fs::read_to_string(format!("{copy}/party.toml")).unwrap();
     let listen = config.lines().find(|line| line.starts_with("listen = "));
-    let free = format!("listen = {:?}", free_addresses(1)[0]);
+    let kept = ReservedAddress::new().unwrap();
+    let free = format!("listen = {:?}", kept.address().to_string());
     world.edit("copy/party.toml", &[(listen.unwrap(), free)]);
     let mut second = Talking::start(&["party", "--dir", &copy, "serve"]);
     second.until("north is already attending");

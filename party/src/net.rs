@@ -17,6 +17,7 @@ mod mailbox;
 mod outbox;
 mod pace;
 mod registry;
+mod reserved;
 mod tls;
 mod tls_net;
 
@@ -31,4 +32,5 @@ pub use hello::SessionId;
 pub use listener::{Limits, Listener};
 pub(crate) use pace::RATE;
 pub use registry::Registry;
+pub use reserved::ReservedAddress;
 pub use tls_net::{TlsNet, Traffic};

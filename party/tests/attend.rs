@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used)] // a test may
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use tacit_api::seal::{RESULT, reveal};
 use tacit_api::sign::sign_job;
 use tacit_api::tls::coordinator_endpoint;
 use tacit_party::config::{CONFIG_FILE, Config};
+use tacit_party::net::ReservedAddress;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -44,18 +44,19 @@ struct Home {
     dir: TempDir,
     roster: Roster,
     analyst: Identity,
-}
-
-/// An address on this machine that nobody listens on.
-fn free_address() -> String {
-    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
-    socket.local_addr().unwrap().to_string()
+    /// Where everybody listens; also while its server is down.
+    _addresses: Vec<ReservedAddress>,
 }
 
 impl Home {
     fn found() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let coordinator = dir.path().join("coordinator");
+        let mut addresses = Vec::new();
+        let mut free_address = || {
+            addresses.push(ReservedAddress::new().unwrap());
+            addresses.last().unwrap().address().to_string()
+        };
         let address = free_address();
         tacit_coordinator::setup::init(&coordinator, "trial", &address, &address).unwrap();
         for name in PARTIES {
@@ -83,6 +84,7 @@ impl Home {
             dir,
             roster,
             analyst,
+            _addresses: addresses,
         }
     }
 
@@ -292,7 +294,8 @@ async fn one_identity_attends_once() {
     assert_eq!(state(&home.job().await.1), JobState::Done);
     // A second process with north's keys is turned away, again and again, and disturbs nobody.
     let mut config = home.config("north");
-    config.listen = free_address();
+    let kept = ReservedAddress::new().unwrap();
+    config.listen = kept.address().to_string();
     config.journal = home.dir.path().join("another.journal");
     let second =
         Running::new(|stopped| async { tacit_party::serve(config, stopped).await.unwrap() });

@@ -1,13 +1,13 @@
 //! A whole consortium on this machine: the steps that real members take on theirs, one after the other.
 
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use tacit_party::config::CONFIG_FILE;
+use tacit_party::net::ReservedAddress;
 use tokio::net::TcpStream;
 
 use crate::home::Home;
@@ -28,6 +28,8 @@ const START: Duration = Duration::from_secs(20);
 pub(super) struct Consortium {
     directory: PathBuf,
     coordinator: String,
+    /// Where everybody listens, so that no other program of this machine takes a port before its member starts.
+    _addresses: Vec<ReservedAddress>,
 }
 
 impl Consortium {
@@ -40,10 +42,17 @@ impl Consortium {
         header: &str,
         rows: &[Vec<&str>; 3],
     ) -> Result<Self> {
-        let [coordinator, parties @ ..] = addresses::<4>()?;
+        let addresses: std::io::Result<Vec<_>> = (0..=PARTIES.len())
+            .map(|_| ReservedAddress::new())
+            .collect();
+        let addresses = addresses.context("no free port")?;
+        let mut listen = addresses.iter().map(|kept| kept.address().to_string());
+        let coordinator = listen.next().context("no address")?;
+        let parties: Vec<String> = listen.collect();
         let this = Self {
             directory: directory.to_owned(),
             coordinator,
+            _addresses: addresses,
         };
         let operator = this.folder(COORDINATOR);
         tacit_coordinator::setup::init(&operator, "demo", &this.coordinator, &this.coordinator)?;
@@ -136,19 +145,6 @@ impl Consortium {
         }
         Ok(())
     }
-}
-
-/// Free addresses of this machine. All are held until the last is found, so that they differ.
-fn addresses<const N: usize>() -> Result<[String; N]> {
-    let mut held = Vec::new();
-    for _ in 0..N {
-        held.push(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?);
-    }
-    let mut addresses = [(); N].map(|()| String::new());
-    for (address, socket) in addresses.iter_mut().zip(&held) {
-        *address = socket.local_addr()?.to_string();
-    }
-    Ok(addresses)
 }
 
 /// The file of `party init` as its institution fills it in: where the rows are and what describes them, and what the

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -13,6 +13,7 @@ use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tacit_party::net::ReservedAddress;
 
 /// The parties that compute.
 pub const PARTIES: [&str; 3] = ["north", "west", "south"];
@@ -200,6 +201,8 @@ pub struct World {
     directory: tempfile::TempDir,
     /// Where the coordinator is reached.
     at: String,
+    /// Where everybody listens; also while its server is down.
+    _addresses: Vec<ReservedAddress>,
     parties: Vec<String>,
     pub coordinator: Option<Server>,
     /// In the order of [`PARTIES`], the further ones after them.
@@ -215,11 +218,15 @@ impl World {
     pub fn with(plan: Plan) -> Self {
         let further = plan.further.iter().map(String::as_str);
         let parties: Vec<String> = PARTIES.into_iter().chain(further).map(Into::into).collect();
-        let mut addresses = free_addresses(parties.len() + 1);
+        let kept: Vec<_> = (0..=parties.len())
+            .map(|_| ReservedAddress::new().unwrap())
+            .collect();
+        let mut addresses: Vec<_> = kept.iter().map(|k| k.address().to_string()).collect();
         let at = addresses.pop().unwrap();
         let mut this = Self {
             directory: tempfile::tempdir().unwrap(),
             at,
+            _addresses: kept,
             parties,
             coordinator: None,
             servers: Vec::new(),
@@ -390,14 +397,6 @@ impl World {
         let jobs: Value = serde_json::from_str(jobs.lines().last().unwrap()).unwrap();
         jobs["jobs"].as_array().unwrap().clone()
     }
-}
-
-/// Different free addresses of this machine: all are held until the last is found.
-pub fn free_addresses(count: usize) -> Vec<String> {
-    let hold = |_| TcpListener::bind("127.0.0.1:0").unwrap();
-    let held: Vec<TcpListener> = (0..count).map(hold).collect();
-    let address = |socket: &TcpListener| socket.local_addr().unwrap().to_string();
-    held.iter().map(address).collect()
 }
 
 /// The demo's second job, long enough to be disturbed in the middle.

@@ -15,7 +15,7 @@ use tacit_mpc::net::{Error, Transport};
 use super::consortium::{Consortium, Member, Node, Settings};
 use super::{SHORT, mesh, nodes, session};
 use crate::net::channel::Channel;
-use crate::net::{Limits, Peer, SessionId};
+use crate::net::{Limits, Peer, ReservedAddress, SessionId};
 
 /// What `dialer` meets when it calls `peer` for a session.
 fn refusal(dialer: &Member, roster: &Roster, peer: &Peer) -> Error {
@@ -287,11 +287,8 @@ fn a_party_that_is_not_there_yet_is_dialed_again() {
     let (north, west) = (consortium.member("north"), consortium.member("west"));
     let roster = &consortium.roster;
     let node = west.start(roster, Settings::default());
-    // Reserve an address, free it, and start north there a little later.
-    let address = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let kept = ReservedAddress::new().unwrap();
+    let address = kept.address();
     thread::scope(|scope| {
         let peer = Peer {
             index: 0,
