@@ -18,6 +18,8 @@
 mod file;
 mod range;
 mod run;
+#[cfg(test)]
+mod tests;
 mod validate;
 
 use serde::{Deserialize, Serialize};
@@ -43,7 +45,7 @@ pub struct Parts {
     pub input: Input,
     /// In the order of computation. The last one is the result.
     pub nodes: Vec<Node>,
-    /// What a unit of the result is worth in numbers.
+    /// What a unit of the result is worth in numbers, more than 0.
     pub output_scale: f32,
 }
 
@@ -54,7 +56,7 @@ pub struct Input {
     pub offset: Vec<f32>,
     /// As `offset`.
     pub gain: Vec<f32>,
-    /// How many features there are.
+    /// How many features there are, at most 2^20.
     pub len: usize,
     /// The largest quantised value, at least 1.
     pub max: u16,
@@ -200,11 +202,14 @@ impl Node {
 }
 
 impl Domain {
-    /// How many entries a table over it has.
+    /// How many entries a table over it has; none where `high` is below `low`.
     #[must_use]
     pub fn entries(self) -> usize {
         match self {
-            Self::Interval { low, high } => usize::try_from(high - low + 1).unwrap_or(0),
+            // In 128 bits, for the ends of an unchecked domain can be anything.
+            Self::Interval { low, high } => {
+                usize::try_from(i128::from(high) - i128::from(low) + 1).unwrap_or(0)
+            }
             Self::Cyclic { modulus } => modulus as usize / 2,
         }
     }
@@ -213,7 +218,7 @@ impl Domain {
     #[must_use]
     pub fn torus(self) -> u64 {
         match self {
-            Self::Interval { .. } => 2 * self.entries() as u64,
+            Self::Interval { .. } => (self.entries() as u64).saturating_mul(2),
             Self::Cyclic { modulus } => u64::from(modulus),
         }
     }

@@ -1,6 +1,6 @@
 //! What values can be, from the worst inputs: interval arithmetic, which never says too little.
 
-use super::{Domain, Edge, Input, Linear, Lookup, ProgramError, Source};
+use super::{Domain, Edge, Input, Linear, Lookup, ProgramError, Source, Term};
 
 /// `low ..= high`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,9 +14,14 @@ pub struct Interval {
 /// Sums beyond this are refused: no torus holds them, and below it nothing here overflows.
 const LIMIT: i64 = 1 << 48;
 
+/// More table entries than these are not gone through when a program is checked: it would take longer than seconds.
+const MOST_READS: u128 = 1 << 31;
+
 impl Interval {
-    const fn point(at: i64) -> Self {
-        Self { low: at, high: at }
+    /// One value, within what any torus holds.
+    fn point(at: i64) -> Option<Self> {
+        let within = (-LIMIT..=LIMIT).contains(&at);
+        within.then_some(Self { low: at, high: at })
     }
 
     /// The values of `self + weight · other`; none beyond what any torus holds.
@@ -49,15 +54,16 @@ pub(super) fn of_linear(
         high: i64::from(input.max),
     };
     let ranges = linear.rows.iter().enumerate().map(|(value, row)| {
-        row.terms
-            .iter()
-            .try_fold(Interval::point(row.bias), |sum, term| {
-                let other = match term.source {
-                    Source::Input => whole,
-                    Source::Node(k) => before[k][term.index],
-                };
-                sum.plus(i64::from(term.weight), other)
-            })
+        let mut terms = row.terms.iter();
+        let add = |sum: Interval, term: &Term| {
+            let other = match term.source {
+                Source::Input => whole,
+                Source::Node(k) => before[k][term.index],
+            };
+            sum.plus(i64::from(term.weight), other)
+        };
+        Interval::point(row.bias)
+            .and_then(|bias| terms.try_fold(bias, add))
             .ok_or(ProgramError::TooLarge { node, value })
     });
     ranges.collect()
@@ -68,7 +74,16 @@ pub(super) fn of_linear(
 pub(super) fn of_lookup(node: usize, lookup: &Lookup) -> Result<Vec<Interval>, ProgramError> {
     let mut edges: Vec<&Edge> = lookup.edges.iter().collect();
     edges.sort_by_key(|edge| (edge.to, edge.from));
-    let mut ranges: Vec<Interval> = lookup.bias.iter().map(|&b| Interval::point(b)).collect();
+    let reads = edges
+        .iter()
+        .map(|edge| lookup.domains[edge.from].entries() as u128);
+    if reads.sum::<u128>() > MOST_READS {
+        return Err(ProgramError::TooMany { node });
+    }
+    let bias = lookup.bias.iter().enumerate();
+    let bias =
+        bias.map(|(value, &b)| Interval::point(b).ok_or(ProgramError::TooLarge { node, value }));
+    let mut ranges = bias.collect::<Result<Vec<Interval>, ProgramError>>()?;
     let mut most = vec![0_i128; lookup.bias.len()];
     for group in edges.chunk_by(|a, b| (a.to, a.from) == (b.to, b.from)) {
         let (to, domain) = (group[0].to, lookup.domains[group[0].from]);

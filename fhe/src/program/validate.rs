@@ -1,5 +1,8 @@
 //! From parts to a program: everything is checked once, here.
 
+#[cfg(test)]
+mod tests;
+
 use super::{Domain, Input, Linear, Lookup, Node, Parts, Program, Source, range};
 
 /// Why parts are not a program. Nodes and values are counted from 0.
@@ -89,6 +92,14 @@ pub enum ProgramError {
         /// the value.
         value: usize,
     },
+    /// Checking it would take too long.
+    #[error(
+        "node {node}: its edges refer to more than 2^31 table entries, counted as often as they are referred to"
+    )]
+    TooMany {
+        /// The node.
+        node: usize,
+    },
 }
 
 impl TryFrom<Parts> for Program {
@@ -99,10 +110,10 @@ impl TryFrom<Parts> for Program {
         if parts.nodes.is_empty() || parts.nodes.iter().any(Node::is_empty) {
             return Err(ProgramError::Empty);
         }
-        if !parts.output_scale.is_finite() {
+        if !(parts.output_scale.is_finite() && parts.output_scale > 0.0) {
             return Err(ProgramError::Useless {
                 node: parts.nodes.len() - 1,
-                what: "a scale that is not a number",
+                what: "an output scale that is not a number above 0",
             });
         }
         let mut ranges = Vec::with_capacity(parts.nodes.len());
@@ -127,6 +138,9 @@ fn input(input: &Input) -> Result<(), ProgramError> {
     let fits = |all: &[f32]| all.len() == 1 || all.len() == input.len;
     if input.len == 0 || input.max == 0 {
         return Err(ProgramError::Input("has no values"));
+    }
+    if input.len > 1 << 20 {
+        return Err(ProgramError::Input("has more than 2^20 values"));
     }
     if !fits(&input.offset) || !fits(&input.gain) {
         return Err(ProgramError::Input(
