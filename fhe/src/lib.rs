@@ -4,5 +4,36 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`program`] | what is computed, as integers: the reference that ciphertexts are held to |
+//! | [`Params`], [`noise`] | parameter sets, and how likely a program goes wrong on one |
+//! | [`ClientKey`], [`EvaluationKey`], [`ServerKey`] | the keys: what decrypts, what travels, what computes |
+//! | [`Client`], [`Request`], [`Response`] | a client's side: inputs encrypted, results decrypted |
+//! | [`Model`], [`Run`] | the server's side: a program run on ciphertexts |
 
+mod bits;
+mod bootstrap;
+mod client;
+mod error;
+mod keys;
+mod keyswitch;
+mod lookup;
+pub mod noise;
+mod packed;
+mod params;
 pub mod program;
+mod random;
+mod result;
+mod ring;
+mod rotation;
+mod scale;
+mod server;
+mod wire;
+
+pub use client::{Client, Interface};
+pub use error::{Error, LoadError};
+pub use keys::{ClientKey, EvaluationKey, ServerKey};
+pub use packed::Request;
+pub use params::{Gadget, Params};
+pub use result::Response;
+pub use scale::ScaleError;
+pub use server::{Model, Progress, Run};
+pub use wire::KeyId;

@@ -1,0 +1,113 @@
+//! What can go wrong, in words that name the culprit.
+
+use crate::noise::NoiseError;
+use crate::scale::ScaleError;
+
+/// Why a key, a request or a response was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Bytes of something else, or of another version.
+    #[error("this is not {wanted} of this version (it begins otherwise than \"{header}\")")]
+    Header {
+        /// What was expected,
+        wanted: &'static str,
+        /// and how such bytes begin.
+        header: &'static str,
+    },
+    /// Fewer or more bytes than the message is long.
+    #[error("{what} is cut off or too long: {found} bytes where {wanted} are right")]
+    Length {
+        /// Of what,
+        what: &'static str,
+        /// how many bytes there are,
+        found: usize,
+        /// and how many there should be.
+        wanted: usize,
+    },
+    /// Its checksum is wrong.
+    #[error("{what} is damaged: its checksum is wrong; send it again")]
+    Damaged {
+        /// What.
+        what: &'static str,
+    },
+    /// It is whole, and nonsense.
+    #[error("{what} is malformed: {why}")]
+    Malformed {
+        /// What,
+        what: &'static str,
+        /// and in which way.
+        why: &'static str,
+    },
+    /// It was made for another parameter set.
+    #[error(
+        "{what} is for the parameter set `{found}`; `{wanted}` is in use here: make a new key for that set"
+    )]
+    Params {
+        /// What,
+        what: &'static str,
+        /// for which set,
+        found: String,
+        /// and which one is wanted.
+        wanted: &'static str,
+    },
+    /// There is no such parameter set.
+    #[error("{what} is for the parameter set `{found}`, which this version does not have")]
+    UnknownParams {
+        /// What,
+        what: &'static str,
+        /// and for which set.
+        found: String,
+    },
+    /// It was made with another key.
+    #[error("{what} belongs to key {found}, and this is key {wanted}")]
+    Key {
+        /// What,
+        what: &'static str,
+        /// to which key,
+        found: String,
+        /// and which one is at hand.
+        wanted: String,
+    },
+    /// An input of the wrong shape.
+    #[error("the input has {found} values where the model takes {wanted}")]
+    Inputs {
+        /// How many values there are,
+        found: usize,
+        /// and how many the model takes.
+        wanted: usize,
+    },
+    /// An input beyond the largest that a model takes.
+    #[error("value {index} of the input is {value}, and the model takes 0 to {max}")]
+    TooLarge {
+        /// Which value,
+        index: usize,
+        /// what it is,
+        value: u16,
+        /// and the largest.
+        max: u16,
+    },
+    /// The server was told to stop.
+    #[error("cancelled after {done} of {all} lookups")]
+    Cancelled {
+        /// Lookups done,
+        done: usize,
+        /// and in all.
+        all: usize,
+    },
+    /// The operating system gives no randomness.
+    #[error("the operating system gives no randomness: {0}")]
+    Randomness(String),
+}
+
+/// Why a program cannot be served.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// It would fail too often.
+    #[error(transparent)]
+    Noise(#[from] NoiseError),
+    /// Its values cannot all stand on the torus as they are needed.
+    #[error(transparent)]
+    Scale(#[from] ScaleError),
+}

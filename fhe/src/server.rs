@@ -1,0 +1,374 @@
+//! The server's side: a program, prepared, and run on ciphertexts.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use crate::client::Interface;
+use crate::keys::ServerKey;
+use crate::lookup::Lookups;
+use crate::noise::{DEFAULT_LIMIT, NoiseReport};
+use crate::packed::{Packed, Request, Weights};
+use crate::params::Params;
+use crate::program::{Node, Program, Row, Source};
+use crate::result::Response;
+use crate::ring::Ring;
+use crate::scale::{Scales, encode};
+use crate::{Error, LoadError};
+
+/// A program that is ready to be run on ciphertexts of one parameter set.
+pub struct Model {
+    program: Program,
+    params: &'static Params,
+    scales: Scales,
+    noise: NoiseReport,
+    ring: Ring,
+    steps: Vec<Step>,
+    centres: Vec<i64>,
+}
+
+impl std::fmt::Debug for Model {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "Model({}, {})",
+            self.program.parts().name,
+            self.params.name()
+        )
+    }
+}
+
+enum Step {
+    Input(Weights),
+    /// Rows of sums over earlier nodes, and their biases.
+    Sums(Vec<Row>, Vec<u64>),
+    Lookups(usize, Lookups),
+}
+
+/// How far an inference is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Bootstraps done,
+    pub done: usize,
+    /// and in all.
+    pub all: usize,
+}
+
+/// How an inference is run.
+pub struct Run<'a> {
+    /// How many threads compute.
+    pub threads: usize,
+    /// Asked between batches of bootstraps whether to go on: for progress, deadlines and cancellation.
+    pub go_on: &'a (dyn Fn(Progress) -> bool + Sync),
+}
+
+impl Default for Run<'_> {
+    /// One thread, to the end.
+    fn default() -> Self {
+        Self {
+            threads: 1,
+            go_on: &|_| true,
+        }
+    }
+}
+
+impl std::fmt::Debug for Run<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Run({} threads)", self.threads)
+    }
+}
+
+impl Model {
+    /// Prepares a program, if it fails with probability at most 2^-128.
+    ///
+    /// # Errors
+    /// If it would fail more often, or if its values cannot stand on the torus as they are needed.
+    pub fn load(program: Program, params: &'static Params) -> Result<Self, LoadError> {
+        Self::load_within(program, params, DEFAULT_LIMIT)
+    }
+
+    /// Prepares a program, if it fails with probability at most 2^`limit`. No limit above 2^-64 is heeded.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_within(
+        program: Program,
+        params: &'static Params,
+        limit: f64,
+    ) -> Result<Self, LoadError> {
+        let scales = Scales::of(&program)?;
+        let noise = NoiseReport::of(&program, &scales, params, limit);
+        noise.check(params, limit)?;
+        Ok(Self::prepare(program, params, scales, noise))
+    }
+
+    /// Prepares a program however often it fails: to see that the check means something.
+    ///
+    /// # Errors
+    /// If its values cannot stand on the torus as they are needed.
+    #[cfg(any(test, feature = "test-util"))]
+    pub fn load_unchecked(program: Program, params: &'static Params) -> Result<Self, LoadError> {
+        let scales = Scales::of(&program)?;
+        let noise = NoiseReport::of(&program, &scales, params, DEFAULT_LIMIT);
+        Ok(Self::prepare(program, params, scales, noise))
+    }
+
+    fn prepare(
+        program: Program,
+        params: &'static Params,
+        scales: Scales,
+        noise: NoiseReport,
+    ) -> Self {
+        let ring = Ring::new(params.polynomial_size());
+        let node = |(k, node): (usize, &Node)| {
+            let torus = scales.torus(Source::Node(k));
+            match node {
+                Node::Linear(linear) => {
+                    let of_input = linear.rows.iter().flat_map(|row| &row.terms);
+                    if of_input.clone().any(|term| term.source == Source::Input) {
+                        return Step::Input(Weights::new(
+                            linear,
+                            torus,
+                            &ring,
+                            params.polynomial_size(),
+                        ));
+                    }
+                    let bias = linear.rows.iter().map(|row| encode(row.bias, torus));
+                    Step::Sums(linear.rows.clone(), bias.collect())
+                }
+                Node::Lookup(lookup) => {
+                    let before = scales.torus(Source::Node(lookup.node));
+                    Step::Lookups(lookup.node, Lookups::new(lookup, before, torus, params))
+                }
+            }
+        };
+        let steps = program.parts().nodes.iter().enumerate().map(node).collect();
+        let centre =
+            |range: &crate::program::Interval| range.low + (range.high - range.low + 1) / 2;
+        let centres = program.result_ranges().iter().map(centre).collect();
+        Self {
+            program,
+            params,
+            scales,
+            noise,
+            ring,
+            steps,
+            centres,
+        }
+    }
+
+    /// The program.
+    #[must_use]
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// The parameter set.
+    #[must_use]
+    pub fn params(&self) -> &'static Params {
+        self.params
+    }
+
+    /// How likely it goes wrong.
+    #[must_use]
+    pub fn noise(&self) -> &NoiseReport {
+        &self.noise
+    }
+
+    /// What a client must know.
+    #[must_use]
+    pub fn interface(&self) -> Interface {
+        Interface {
+            params: self.params.name().to_owned(),
+            inputs: self.program.parts().input.len,
+            max: self.program.parts().input.max,
+            torus: self.scales.torus(Source::Input),
+        }
+    }
+
+    /// How many bytes a response takes on the way.
+    #[must_use]
+    pub fn response_len(&self) -> usize {
+        Response::wire_len(self.params, self.centres.len(), self.noise.result_bits)
+    }
+
+    /// Computes the result of an encrypted input.
+    ///
+    /// # Errors
+    /// If key or request are not for this model or not for each other, or if `run` says to stop.
+    pub fn run(
+        &self,
+        key: &ServerKey,
+        request: &Request,
+        run: &Run<'_>,
+    ) -> Result<Response, Error> {
+        self.accepts(key, request)?;
+        let all = self.noise.bootstraps;
+        let work = Work {
+            run,
+            done: AtomicUsize::new(0),
+            all,
+        };
+        let input = request.expand(&self.ring);
+        let mut values: Vec<Vec<Vec<u64>>> = Vec::with_capacity(self.steps.len());
+        for step in &self.steps {
+            let next = self.step(step, &input, &values, key, &work)?;
+            values.push(next);
+        }
+        let mut results = values.pop().unwrap_or_default();
+        let torus = self.scales.result();
+        for (result, &centre) in results.iter_mut().zip(&self.centres) {
+            if let Some(body) = result.last_mut() {
+                *body = body.wrapping_sub(encode(centre, torus));
+            }
+        }
+        let centres = self.centres.clone();
+        Ok(Response::new(
+            self.params,
+            key.id,
+            torus,
+            self.noise.result_bits,
+            centres,
+            results,
+        ))
+    }
+
+    fn step(
+        &self,
+        step: &Step,
+        input: &[Packed],
+        values: &[Vec<Vec<u64>>],
+        key: &ServerKey,
+        work: &Work<'_>,
+    ) -> Result<Vec<Vec<u64>>, Error> {
+        match step {
+            Step::Input(weights) => Ok(weights.apply(input, &self.ring, self.params)),
+            Step::Sums(rows, bias) => Ok(rows
+                .iter()
+                .zip(bias)
+                .map(|(row, &bias)| self.sum(row, bias, values))
+                .collect()),
+            Step::Lookups(node, lookups) => lookups.apply(&values[*node], key, work),
+        }
+    }
+
+    /// bias + Σ weight · value, word by word.
+    fn sum(&self, row: &Row, bias: u64, values: &[Vec<Vec<u64>>]) -> Vec<u64> {
+        let long = self.params.long_dimension();
+        let mut sum = vec![0_u64; long + 1];
+        sum[long] = bias;
+        for term in &row.terms {
+            let Source::Node(k) = term.source else {
+                continue;
+            };
+            let weight = term.weight as u64;
+            for (sum, x) in sum.iter_mut().zip(&values[k][term.index]) {
+                *sum = sum.wrapping_add(weight.wrapping_mul(*x));
+            }
+        }
+        sum
+    }
+
+    fn accepts(&self, key: &ServerKey, request: &Request) -> Result<(), Error> {
+        let wanted = self.params.name();
+        for (what, params) in [
+            ("the evaluation key", key.params),
+            ("the request", request.params()),
+        ] {
+            if params != self.params {
+                return Err(Error::Params {
+                    what,
+                    found: params.name().to_owned(),
+                    wanted,
+                });
+            }
+        }
+        if request.key() != key.id {
+            let (found, wanted) = (request.key().to_string(), key.id.to_string());
+            return Err(Error::Key {
+                what: "the request",
+                found,
+                wanted,
+            });
+        }
+        let wanted = self.program.parts().input.len;
+        if request.values() != wanted {
+            return Err(Error::Inputs {
+                found: request.values(),
+                wanted,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// An inference under way.
+pub(crate) struct Work<'a> {
+    run: &'a Run<'a>,
+    done: AtomicUsize,
+    all: usize,
+}
+
+/// How many values share a pass over the keys: their ciphertexts and a row of the bootstrapping key stay in a core's
+/// cache together.
+const BATCH: usize = 8;
+
+impl Work<'_> {
+    /// Goes through `items` in batches, spread over the threads; each thread has a state of its own. Which thread takes
+    /// which batch is of no matter to sums modulo 2^64.
+    ///
+    /// # Errors
+    /// If the run is to stop.
+    pub(crate) fn batches<T: Sync, S: Send>(
+        &self,
+        items: &[T],
+        state: impl Fn() -> S + Sync,
+        work: impl Fn(&mut S, &[T]) + Sync,
+    ) -> Result<Vec<S>, Error> {
+        let threads = self.run.threads.clamp(1, items.len().max(1));
+        // No thread should wait for another's last batch.
+        let rounds = items.len().div_ceil(threads * BATCH).max(1);
+        let batch = items.len().div_ceil(threads * rounds).max(1);
+        let batches = Mutex::new(items.chunks(batch));
+        let stopped = AtomicBool::new(false);
+        let one = || {
+            let mut state = state();
+            loop {
+                let next = batches
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner)
+                    .next();
+                let Some(items) = next else { break };
+                if stopped.load(Ordering::Relaxed) || !(self.run.go_on)(self.progress()) {
+                    stopped.store(true, Ordering::Relaxed);
+                    break;
+                }
+                work(&mut state, items);
+                self.done.fetch_add(items.len(), Ordering::Relaxed);
+            }
+            state
+        };
+        let states = std::thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(one)).collect();
+            let mut states = vec![one()];
+            for other in others {
+                match other.join() {
+                    Ok(state) => states.push(state),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            states
+        });
+        if stopped.into_inner() {
+            let Progress { done, all } = self.progress();
+            return Err(Error::Cancelled { done, all });
+        }
+        Ok(states)
+    }
+
+    fn progress(&self) -> Progress {
+        Progress {
+            done: self.done.load(Ordering::Relaxed),
+            all: self.all,
+        }
+    }
+}

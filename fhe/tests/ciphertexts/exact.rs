@@ -1,0 +1,58 @@
+//! Programs on ciphertexts give what they give in the clear, bit for bit.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::common::{Keys, recipe, toy};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use tacit_fhe::{Model, Params, Request, Response, Run};
+
+/// The result of an input on ciphertexts that went over the wire and back.
+fn infer(model: &Model, keys: &Keys, input: &[u16], threads: usize) -> Vec<i64> {
+    let client = keys.client(model);
+    let request = client.encrypt(input).unwrap().to_bytes();
+    assert_eq!(
+        request.len(),
+        Request::wire_len(model.params(), input.len())
+    );
+    let request = Request::from_bytes(&request).unwrap();
+    let run = Run {
+        threads,
+        ..Run::default()
+    };
+    let response = model.run(&keys.server, &request, &run).unwrap().to_bytes();
+    assert_eq!(response.len(), model.response_len());
+    client
+        .decrypt(&Response::from_bytes(&response).unwrap())
+        .unwrap()
+}
+
+#[test]
+fn a_thousand_inputs_of_random_programs_are_exact() {
+    let (inputs, served) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let mut runner = TestRunner::new(Config {
+        cases: 250,
+        ..Config::default()
+    });
+    let seen = runner.run(&(recipe(), 0..2_usize), |(recipe, which)| {
+        let program = recipe.program();
+        // What fails too often or has no common scale is refused: another test's matter.
+        let Ok(model) = Model::load(program.clone(), &Params::toys()[which]) else {
+            return Ok(());
+        };
+        served.fetch_add(1, Ordering::Relaxed);
+        for (k, input) in recipe.inputs(&program, 3).iter().enumerate() {
+            let found = infer(&model, toy(which), input, 1 + k % 2);
+            prop_assert_eq!(found, program.run(input), "{:?}", input);
+            inputs.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    });
+    seen.unwrap();
+    let (inputs, served) = (inputs.into_inner(), served.into_inner());
+    println!("{inputs} inputs of {served} programs");
+    assert!(
+        inputs >= 1000 && served >= 120,
+        "{inputs} inputs of {served} programs"
+    );
+}

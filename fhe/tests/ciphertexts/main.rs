@@ -1,0 +1,6 @@
+//! Programs on ciphertexts, from key to decrypted result.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+mod exact;
+mod refused;
