@@ -21,8 +21,8 @@ use super::super::product::{Support, and, product};
 use super::challenge::Coin;
 use super::guess::{GUESS, Guess};
 use super::privacy::{chi_squared, views};
-use super::soundness::{CHEATER, nets, wrong_product};
-use super::strength::{QUOTIENTS, SIGMA, WEAKNESS, Weakness, combinations};
+use super::soundness::{CHEATER, carried, nets, wrong_product};
+use super::strength::{QUOTIENTS, WEAKNESS, Weakness, combinations};
 use super::{Relations, verify};
 
 /// A prover that guesses the challenges of all levels hits one as often as the degrees of the levels say.
@@ -181,13 +181,7 @@ fn rushed(early_coin: bool, attempts: u64) -> u64 {
         });
         let results = simulate_seeded(nets.collect(), seed, |s| {
             WEAKNESS.set(weakness);
-            // 2^63 twice is one more of 2^64.
-            QUOTIENTS.set((s.me() == CHEATER).then_some(|q, r| {
-                std::array::from_fn(|c: usize| {
-                    let (q, r): (&[u128; SIGMA], &[u128; SIGMA]) = (&q, &r);
-                    q[c] + (r[c] >> 64)
-                })
-            }));
+            QUOTIENTS.set((s.me() == CHEATER).then_some(carried));
             let log = Log::default();
             s.fan_out(1, async |strand: Strand<'_>| {
                 let c = Circuit { strand, log: &log };
