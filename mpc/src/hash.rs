@@ -2,7 +2,7 @@
 //!
 //! This is the Matyas–Meyer–Oseas function with a fixed key (Black, Rogaway, Shrimpton, CRYPTO 2002). With E an ideal cipher it is
 //! correlation robust (Guo, Katz, Wang, Yu, IEEE S&P 2020), so that x ↦ H(x ‖ 0) ‖ H(x ‖ 1) is a pseudo-random generator for
-//! uniform x. An adversary who sees many values under one K may look for all their arguments at once; a key for each gate
+//! uniform x. The permutation itself, where somebody needs that, is x ↦ H(x) ⊕ x: the same cipher serves both. An adversary who sees many values under one K may look for all their arguments at once; a key for each gate
 //! ([`crate::Strand::hash`]) keeps them few (Guo et al., CRYPTO 2020). Time depends on the number of blocks alone.
 
 use aes::Aes128;

@@ -10,7 +10,6 @@ pub mod hash;
 pub mod kernels;
 pub mod keys;
 pub mod net;
-pub mod permutation;
 pub mod prss;
 pub mod rehearsal;
 pub mod replay;

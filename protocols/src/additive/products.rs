@@ -14,7 +14,6 @@ use std::num::Wrapping;
 use bytemuck::cast_slice;
 use bytes::BytesMut;
 use tacit_mpc::kernels::vectorised;
-use tacit_mpc::permutation::Block;
 use tacit_mpc::wire::{append, packed_len, unpacked};
 use tacit_mpc::{PartyId, Purpose, R64, Result, Strand};
 
@@ -85,9 +84,13 @@ fn put(words: &[u64], out: &mut BytesMut) {
 }
 
 /// The first `columns` words of the pads of each transfer.
-fn pad_words(pads: &[Block], columns: usize) -> impl Iterator<Item = &[u64]> {
+fn pad_words(pads: &mut [u128], columns: usize) -> impl Iterator<Item = &[u64]> {
+    if cfg!(target_endian = "big") {
+        // The low word of a block is the first.
+        pads.iter_mut().for_each(|pad| *pad = pad.rotate_left(64));
+    }
     let rows = pads.chunks_exact(columns.div_ceil(2));
-    rows.map(move |row| &row.as_flattened()[..columns])
+    rows.map(move |row| &cast_slice(row)[..columns])
 }
 
 /// What a party's numbers are multiplied with, and where the products go.
@@ -238,8 +241,8 @@ impl Entries<'_> {
             let place = Place { address, tile: bit };
             let rows = link.chooser.tile(place, plane, &mut message)?;
             let tweak = self.tweak(address, bit);
-            let pads = link.hashes[0].pads(&rows[..self.len()], [0; 2], tweak, blocks);
-            for (k, pads) in pad_words(&pads, self.width()).enumerate() {
+            let mut pads = link.hashes[0].pads(&rows[..self.len()], 0, tweak, blocks);
+            for (k, pads) in pad_words(&mut pads, self.width()).enumerate() {
                 let target = self.target(k, out).iter_mut().zip(pads);
                 target.for_each(|(z, m)| *z += Wrapping(*m) << bit);
             }
@@ -261,10 +264,10 @@ impl Entries<'_> {
         for (bit, message) in message.chunks_exact(TREES * self.plane()).enumerate() {
             let rows = link.holder.tile(Place { address, tile: bit }, message)?;
             let (rows, tweak) = (&rows[..self.len()], self.tweak(address, bit));
-            let zero = link.hashes[1].pads(rows, [0; 2], tweak, blocks);
-            let one = link.hashes[1].pads(rows, delta, tweak, blocks);
+            let mut zero = link.hashes[1].pads(rows, 0, tweak, blocks);
+            let mut one = link.hashes[1].pads(rows, delta, tweak, blocks);
             let mut d = Vec::with_capacity(self.len() * self.width());
-            let pads = pad_words(&zero, self.width()).zip(pad_words(&one, self.width()));
+            let pads = pad_words(&mut zero, self.width()).zip(pad_words(&mut one, self.width()));
             for (k, (zero, one)) in pads.enumerate() {
                 let both = zero.iter().zip(one).zip(self.source(k));
                 d.extend(both.map(|((zero, one), y)| Wrapping(*zero) - Wrapping(*one) + y));
@@ -278,10 +281,10 @@ impl Entries<'_> {
 }
 
 /// The lowest bits of pads of one block each, as whole words; past the last pad they are zero.
-fn pad_bits(pads: &[Block]) -> Vec<u64> {
-    let bits = |pads: &[Block]| {
+fn pad_bits(pads: &[u128]) -> Vec<u64> {
+    let bits = |pads: &[u128]| {
         let bits = pads.iter().enumerate();
-        bits.fold(0, |word, (k, pad)| word | (pad[0] & 1) << k)
+        bits.fold(0, |word, (k, pad)| word | (*pad as u64 & 1) << k)
     };
     vectorised(|| pads.chunks(64).map(bits).collect())
 }
@@ -303,7 +306,7 @@ pub(super) async fn bits_and_bits(
             let rows = link
                 .chooser
                 .tile(Place { address, tile }, x, &mut message)?;
-            let pads = link.hashes[0].pads(&rows, [0; 2], tweak(tile), 1);
+            let pads = link.hashes[0].pads(&rows, 0, tweak(tile), 1);
             out.iter_mut()
                 .zip(pad_bits(&pads))
                 .for_each(|(z, m)| *z ^= m);
@@ -318,7 +321,7 @@ pub(super) async fn bits_and_bits(
         let tiles = message.chunks(TREES * TILE).zip(y.chunks(TILE));
         for (tile, ((message, y), out)) in tiles.zip(out.chunks_mut(TILE)).enumerate() {
             let rows = link.holder.tile(Place { address, tile }, message)?;
-            let [zero, one] = [[0; 2], delta]
+            let [zero, one] = [0, delta]
                 .map(|offset| pad_bits(&link.hashes[1].pads(&rows, offset, tweak(tile), 1)));
             corrections.extend(zero.iter().zip(&one).zip(y).map(|((m, n), y)| m ^ n ^ y));
             out.iter_mut().zip(zero).for_each(|(z, m)| *z ^= m);

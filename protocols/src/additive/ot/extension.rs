@@ -10,7 +10,6 @@
 
 use tacit_mpc::Result;
 use tacit_mpc::kernels::vectorised;
-use tacit_mpc::permutation::Block;
 use tacit_mpc::prss::SeedStream;
 
 use super::base::Key;
@@ -35,8 +34,8 @@ impl Place {
 }
 
 /// Rows of 128 bits from 128 columns of `words` words each.
-fn rows(columns: &[u64], words: usize) -> Vec<Block> {
-    let mut rows = vec![[0; 2]; 64 * words];
+fn rows(columns: &[u64], words: usize) -> Vec<u128> {
+    let mut rows = vec![0; 64 * words];
     vectorised(|| {
         for (w, rows) in rows.chunks_exact_mut(64).enumerate() {
             for half in 0..2 {
@@ -45,7 +44,7 @@ fn rows(columns: &[u64], words: usize) -> Vec<Block> {
                 transpose(&mut block);
                 rows.iter_mut()
                     .zip(block)
-                    .for_each(|(row, b)| row[half] = b);
+                    .for_each(|(row, b)| *row |= u128::from(b) << (64 * half));
             }
         }
     });
@@ -80,7 +79,7 @@ impl Chooser {
         place: Place,
         choices: &[u64],
         message: &mut Vec<u64>,
-    ) -> Result<Vec<Block>> {
+    ) -> Result<Vec<u128>> {
         let words = choices.len();
         let mut columns = vec![0; SECURITY * words];
         let mut stream = vec![0; words];
@@ -116,14 +115,13 @@ impl Holder {
     }
 
     /// Δ.
-    pub(crate) fn difference(&self) -> Block {
+    pub(crate) fn difference(&self) -> u128 {
         let holes = self.holes.iter().enumerate();
-        let bits = holes.fold(0u128, |d, (k, &hole)| d | (hole as u128) << (DEPTH * k));
-        [bits as u64, (bits >> 64) as u64]
+        holes.fold(0, |d, (k, &hole)| d | (hole as u128) << (DEPTH * k))
     }
 
     /// The rows q_j of a tile from the chooser's message, of [`TREES`] times as many words as a column has.
-    pub(crate) fn tile(&self, place: Place, message: &[u64]) -> Result<Vec<Block>> {
+    pub(crate) fn tile(&self, place: Place, message: &[u64]) -> Result<Vec<u128>> {
         let words = message.len() / TREES;
         let mut columns = vec![0; SECURITY * words];
         let mut stream = vec![0; words];
@@ -178,7 +176,7 @@ pub(crate) mod tests {
             let q = holder.tile(place, &message).unwrap();
             for (j, (t, q)) in t.iter().zip(&q).enumerate() {
                 let set = choices[j / 64] >> (j % 64) & 1;
-                assert_eq!([t[0] ^ q[0], t[1] ^ q[1]], delta.map(|d| d * set), "{j}");
+                assert_eq!(t ^ q, delta * u128::from(set), "{j}");
                 assert!(seen.insert(*t));
             }
             // A message that was altered makes other rows, but for transfers and trees that it does not touch.
