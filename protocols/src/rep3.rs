@@ -33,6 +33,7 @@ mod exact;
 mod exchange;
 pub(crate) mod exp;
 pub(crate) mod exp_negative;
+mod graph;
 mod held;
 pub(crate) mod lookup;
 mod onehot;
@@ -47,6 +48,7 @@ pub(crate) mod share;
 mod truncate;
 #[cfg(test)]
 pub(crate) mod uniform;
+mod value;
 mod work;
 
 pub use crate::cost::Value as CostValue;
@@ -55,7 +57,8 @@ pub use calibrate::calibrate;
 pub use choice::Choice;
 pub use circuit::SharedBits;
 pub use cost::CostEngine;
-pub use engine::{Rep3Engine, Value};
+pub use engine::Rep3Engine;
 pub use plan::Depth;
 pub use share::{Rep3, input, open};
+pub use value::Value;
 pub use work::{Forecast, Rates, Work};
