@@ -7,7 +7,7 @@
 use crate::PartyId;
 
 /// Elements in a chunk at most: what a strand works on stays in the second-level cache.
-const CHUNK: usize = 1 << 12;
+pub const CHUNK: usize = 1 << 12;
 /// Boundaries fall on multiples of this many elements where the tensor is large enough, so that bits pack without slack.
 const ALIGN: usize = 64;
 
@@ -57,6 +57,13 @@ pub enum Cut {
     Thirds,
     /// As few chunks as their size allows, with so many parties in turn.
     Whole(usize),
+    /// The same, with chunks of so many elements at most, 4096 or fewer: where what a strand holds grows with the parties.
+    Small {
+        /// Parties in turn.
+        parties: usize,
+        /// Elements of a chunk at most.
+        elements: usize,
+    },
 }
 
 impl Cut {
@@ -75,6 +82,10 @@ impl Cut {
         match self {
             Self::Thirds => chunks(n),
             Self::Whole(parties) => cut(n, n.div_ceil(CHUNK), parties.max(1)),
+            Self::Small { parties, elements } => {
+                let elements = elements.clamp(1, CHUNK);
+                cut(n, n.div_ceil(elements), parties.max(1))
+            }
         }
     }
 }
@@ -116,6 +127,11 @@ mod tests {
             assert!(c.windows(2).all(|w| w[0].end == w[1].start));
             assert!(c.iter().all(|c| c.len() <= CHUNK + ALIGN));
             assert!(c.iter().all(|c| c.dealer == c.index % 2));
+            let (parties, elements) = (16, 1024);
+            let c = Cut::Small { parties, elements }.chunks(n);
+            assert_eq!(c.len(), n.div_ceil(1024));
+            assert_eq!(c.iter().map(Chunk::len).sum::<usize>(), n);
+            assert!(c.iter().all(|c| c.len() <= 1024 + ALIGN));
         }
     }
 

@@ -1,11 +1,15 @@
 //! How parties exchange frames. Protocols see only [`Transport`]; sockets live above, in `party`.
 
+#[cfg(any(test, feature = "test-util"))]
+mod gauge;
 mod mem;
 mod meter;
 mod sim;
 #[cfg(any(test, feature = "test-util"))]
 mod tamper;
 
+#[cfg(any(test, feature = "test-util"))]
+pub use gauge::{Gauge, Reading};
 pub use mem::MemNet;
 pub use meter::{LinkCount, Meter};
 pub use sim::{Profile, Sim};

@@ -14,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::chunk::{Chunk, MAX_CHUNKS};
 use crate::prss::Purpose;
-use crate::session::{Label, Session};
+use crate::session::{Label, Session, Windows};
 use crate::{Error, Hash, PartyId, R64, Result};
 
 /// What this party is for a chunk. With dealer D: A = P_{D+1}, B = P_{D+2}.
@@ -285,12 +285,14 @@ impl Session {
                 what: "chunk numbers",
             });
         }
+        let mut windows = Windows::new(self, base, &all);
         let mut waiting = all.iter().copied();
         let mut active: Vec<(Chunk, Pin<Box<dyn Future<Output = Result<T>> + '_>>)> = Vec::new();
         let mut context = Context::from_waker(Waker::noop());
         loop {
             while active.len() < self.window.get() {
                 let Some(chunk) = waiting.next() else { break };
+                windows.begin(chunk)?;
                 active.push((chunk, Box::pin(gate(self.strand(chunk, base)))));
             }
             if active.is_empty() {
@@ -300,7 +302,10 @@ impl Session {
             let mut still = Vec::with_capacity(active.len());
             for (chunk, mut future) in active {
                 match future.as_mut().poll(&mut context) {
-                    Poll::Ready(result) => sink(chunk, result?)?,
+                    Poll::Ready(result) => {
+                        sink(chunk, result?)?;
+                        windows.end(chunk);
+                    }
                     Poll::Pending => {
                         if let Some((peer, gate)) = self.blocked_on.take() {
                             let place = (chunk.index / self.window.get(), gate, chunk.index);

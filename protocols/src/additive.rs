@@ -3,8 +3,8 @@
 //!
 //! Sums are local. A product spends a Beaver triple ([`triples`]): 16 bytes opened a term and 1 round; of matrices and convolutions a triple
 //! of their own shape, so that only the operands are opened. Triples, and whatever else is random and correlated, come from
-//! - a **dealer** ([`Additive::dealt`], `dealer.rs`): a party more, that computes nothing, holds nobody's data and receives no message. It must not
-//!   collude with any computing party; no computing party can be it.
+//! - a **dealer** ([`Additive::dealt`], `dealer.rs`): a party more, that computes nothing, holds nobody's data and receives nothing but how far
+//!   the others are. It must not collude with any computing party; no computing party can be it.
 //! - **oblivious transfer** ([`Additive::oblivious`], `ot.rs`, `products.rs`): between each two parties, at some hundred times the bytes, and nobody
 //!   needs to be trusted.
 //!
@@ -26,12 +26,25 @@ pub mod triples;
 #[cfg(test)]
 mod tests;
 
+use tacit_mpc::chunk::CHUNK;
 use tacit_mpc::{Cut, Error, PartyId, Result, Session, Strand};
 
 use crate::derived::{DerivedEngine, Private};
 use dealer::Table;
 use ot::setup::link_up;
 use products::Links;
+
+/// Bytes that a dealer may be ahead of each party, and the messages of a window of strands: more than the widest link of the
+/// networks that are simulated holds.
+const LEAD: usize = 1 << 24;
+
+/// A rounding takes 2n - 1 conversions of random bits that n parties have each of their own (`derived/generate.rs`), by products in
+/// blocks, and a pass has 4096 gates: from five parties on chunks are smaller.
+fn cut_of_transfers(computing: usize) -> Cut {
+    let elements = (CHUNK * computing.min(4) / computing.max(1)).next_multiple_of(64);
+    let parties = computing;
+    Cut::Small { parties, elements }
+}
 
 /// Where correlations come from.
 enum Source {
@@ -63,7 +76,7 @@ impl std::fmt::Debug for Additive {
 
 impl Additive {
     /// With correlations of a dealer, which is the last party of the session. All parties call it at the same place; tensors are cut into as few
-    /// chunks as can be from then on.
+    /// chunks as can be from then on, and the dealer is at most 16 MiB and a window of strands ahead of each party ([`Session::bound_lead`]).
     ///
     /// # Errors
     /// [`Error::Part`] where a party that computes is to deal; [`Error::Parties`] where fewer than two would compute.
@@ -85,6 +98,7 @@ impl Additive {
             return Err(Error::Part { party, what });
         }
         session.set_cut(Cut::Whole(computing));
+        session.bound_lead(dealer, LEAD);
         Ok(Self {
             computing,
             source: Source::Dealer(Table { dealer, computing }),
@@ -99,7 +113,7 @@ impl Additive {
     /// No randomness, or a link or peer failed.
     pub fn oblivious(session: &Session) -> Result<Self> {
         let (me, computing) = (session.me(), session.parties());
-        session.set_cut(Cut::Whole(computing));
+        session.set_cut(cut_of_transfers(computing));
         session.begin_run()?;
         let peers: Vec<PartyId> = (0..computing).filter(|&p| p != me).collect();
         let set_up = session.fan_out(1, async |strand: Strand<'_>| {

@@ -1,3 +1,5 @@
+use bytes::BufMut;
+
 use super::*;
 use crate::Strand;
 use crate::simulate::{mem, mem_of, simulate};

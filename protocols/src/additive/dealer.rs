@@ -3,7 +3,8 @@
 //! It shares a key with each computing party. A correlation (a, b, c) is drawn by all of them from their keys; the dealer draws what each
 //! draws, so that it knows a = Σ a_i and b = Σ b_i, and sends c - Σ_{i ≠ k} c_i to one party P_k alone, which takes that for its
 //! c_k (the seeds as in ABY2.0's setup, Patra et al., USENIX Security 2021; triples: Beaver, CRYPTO 1991). k goes round with the
-//! chunks. The dealer receives nothing at all, so it learns nothing; a coalition of all computing parties but one sees draws
+//! chunks. The dealer receives nothing but empty messages, which say that a window of strands has ended and bound how far it is ahead
+//! ([`tacit_mpc::Session::bound_lead`]), so it learns how far the others are; a coalition of all computing parties but one sees draws
 //! under the key that the last one shares with the dealer only through c, of which that party's own part is uniform.
 //!
 //! Adversary: semi-honest; the dealer colludes with nobody. A dealer that colludes with one computing party reads every input, and one that lies

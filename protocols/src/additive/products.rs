@@ -354,4 +354,21 @@ mod tests {
         }
         assert_eq!(entries_at_once(4160, 256, 256), 64);
     }
+
+    /// Twelve roundings fit into a pass of a chunk, among as many parties as are worked with, which is more than any program has: each
+    /// converts 2n - 1 bits of n parties, along a tree of products.
+    #[test]
+    fn roundings_among_many_parties_do_not_run_out_of_gates() {
+        for parties in 2..=16 {
+            let chunks = crate::additive::cut_of_transfers(parties).chunks(1 << 20);
+            let most = chunks.iter().map(|c| c.len()).max().unwrap();
+            let (mut left, mut gates) = (parties, 0);
+            while left > 1 {
+                let products = left / 2 * (2 * parties - 1) * most;
+                gates += 2 * products.div_ceil(entries_at_once(products, 1, 1));
+                left = left.div_ceil(2);
+            }
+            assert!(12 * gates <= 4096, "{parties} parties: {gates} gates");
+        }
+    }
 }

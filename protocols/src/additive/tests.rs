@@ -4,13 +4,13 @@ use std::num::Wrapping;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use tacit_mpc::net::{MemNet, Tamper, Transport};
-use tacit_mpc::session::parse_frame;
+use tacit_mpc::net::{Gauge, MemNet, Tamper, Transport};
+use tacit_mpc::session::{HEADER, parse_frame};
 use tacit_mpc::simulate::{mem_of, simulate, simulate_seeded};
 use tacit_mpc::{Error, R64, Result, Session, Strand};
 
 use super::triples::{BitTriples, WordTriples};
-use super::{Additive, Source};
+use super::{Additive, LEAD, Source};
 use crate::derived::{Primitives, Words};
 
 /// The protocol with or without a dealer behind `computing` parties.
@@ -188,7 +188,7 @@ fn program(session: &Session, dealer: bool, n: usize) -> Result<Vec<R64>> {
     Ok(opened.into_iter().flat_map(|(_, z)| z).collect())
 }
 
-/// Nothing is ever sent to the dealer, and what it sends goes to one party for each chunk.
+/// Nothing but empty messages is ever sent to the dealer, and what it sends goes to one party for each chunk.
 #[test]
 fn the_dealer_receives_nothing() {
     let (seen, nets) = tapped(4);
@@ -196,7 +196,7 @@ fn the_dealer_receives_nothing() {
     assert!(results[..3].iter().all(|z| z.iter().all(|z| z.0 == 25)));
     let seen = seen.lock().unwrap();
     assert!(
-        seen.iter().all(|(_, to, _)| *to != 3),
+        seen.iter().all(|(_, to, body)| *to != 3 || body.is_empty()),
         "the dealer was sent something"
     );
     let dealt: std::collections::HashSet<_> = seen
@@ -205,6 +205,48 @@ fn the_dealer_receives_nothing() {
         .map(|(_, to, _)| *to)
         .collect();
     assert_eq!(dealt.len(), 1);
+}
+
+/// A dealer is no further ahead of a slow party than its bound and a window of strands, also where it deals many times as much.
+#[test]
+fn r8_a_dealer_is_ahead_by_its_bound_at_most() {
+    let (n, terms) = (4096 * 24 * 4, 1);
+    let run = |limit: usize| {
+        let (reading, nets) = Gauge::mesh(3, 2, 1);
+        let nets = nets.into_iter().map(|n| Arc::new(n) as Arc<dyn Transport>);
+        let results = simulate_seeded(nets.collect(), 1, |session| -> Result<()> {
+            let protocol = additive(&session, true)?;
+            if limit != LEAD {
+                session.bound_lead(2, limit);
+            }
+            for _ in 0..24 {
+                session.begin_run()?;
+                session.for_each_chunk(
+                    n,
+                    async |strand: Strand<'_>| {
+                        let n = strand.chunk().len();
+                        protocol.word_triples(&strand, terms, n).await.map(drop)
+                    },
+                    |_, ()| Ok(()),
+                )?;
+            }
+            Ok(())
+        });
+        results.into_iter().for_each(Result::unwrap);
+        reading.peak_and_sent()
+    };
+    // 8 bytes a word, of which every second chunk goes to that party.
+    let window = 24 / 2 * (8 * 4096 + HEADER);
+    let (peak, sent) = run(LEAD);
+    assert!(sent > 2 * LEAD, "{sent}");
+    assert!(
+        (LEAD - (1 << 16)..=LEAD + window).contains(&peak),
+        "{peak} of {sent}"
+    );
+    let (peak, _) = run(1 << 16);
+    assert!(peak <= (1 << 16) + window, "{peak}");
+    let (peak, sent) = run(usize::MAX);
+    assert_eq!(peak, sent, "without a bound all of it waits");
 }
 
 /// All parties but P_0 together: what it sends them in a product of equal numbers, and every sum of it with their own shares, is
