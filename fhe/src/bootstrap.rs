@@ -4,35 +4,13 @@
 //! adds half of the rounding errors of the mask to the body, for key bits are ½ on average, which halves its deviation;
 //! and half a position, so that position p stands for phases from p to p + 1 and boxes part where no position is.
 
-use tfhe::core_crypto::algorithms::modulus_switch::ModulusSwitchedLweCiphertext;
-use tfhe::core_crypto::fft_impl::fft64::crypto::bootstrap::batch_blind_rotate_assign_scratch;
-use tfhe::core_crypto::prelude::{
-    CiphertextCount, CiphertextModulus, CiphertextModulusLog, ComputationBuffers,
-    GlweCiphertextList, GlweSize, LweDimension, PolynomialSize,
-};
-
+use crate::external::Steps;
 use crate::keys::ServerKey;
 
 /// A value under the small key, modulo 2N.
 struct Switched {
-    log_modulus: usize,
     mask: Vec<usize>,
     body: usize,
-}
-
-impl ModulusSwitchedLweCiphertext<usize> for Switched {
-    fn log_modulus(&self) -> CiphertextModulusLog {
-        CiphertextModulusLog(self.log_modulus)
-    }
-    fn lwe_dimension(&self) -> LweDimension {
-        LweDimension(self.mask.len())
-    }
-    fn body(&self) -> usize {
-        self.body
-    }
-    fn mask(&self) -> impl ExactSizeIterator<Item = usize> + '_ {
-        self.mask.iter().copied()
-    }
 }
 
 /// The centred switch of a value (n + 1 words) to the modulus 2^`log_modulus`.
@@ -45,7 +23,6 @@ fn switch_modulus(value: &[u32], log_modulus: u32) -> Switched {
     let errors: i64 = mask.iter().map(error).sum();
     let body = body[0].wrapping_add((errors / 2) as u32).wrapping_sub(half);
     Switched {
-        log_modulus: log_modulus as usize,
         mask: mask.iter().map(|&a| round(a) as usize).collect(),
         body: round(body) as usize,
     }
@@ -63,25 +40,40 @@ pub(crate) fn rotate(key: &ServerKey, values: &[Vec<u64>], tests: &[Vec<u64>]) -
         .iter()
         .map(|value| switch_modulus(value, log_modulus))
         .collect();
-    let mut rotated = Vec::with_capacity(tests.len() * (k + 1) * size);
-    for test in tests {
-        rotated.resize(rotated.len() + k * size, 0);
-        rotated.extend_from_slice(test);
+    let mut rotated = vec![0; tests.len() * (k + 1) * size];
+    for ((glwe, test), value) in rotated
+        .chunks_exact_mut((k + 1) * size)
+        .zip(tests)
+        .zip(&switched)
+    {
+        divide(&mut glwe[k * size..], test, value.body);
     }
-    let (glwe, polynomial) = (GlweSize(k + 1), PolynomialSize(size));
-    let fft = key.fft.as_view();
-    let mut buffers = ComputationBuffers::new();
-    let scratch = batch_blind_rotate_assign_scratch::<u64>(
-        glwe,
-        polynomial,
-        CiphertextCount(tests.len()),
-        fft,
-    );
-    buffers.resize(scratch.unaligned_bytes_required());
-    let native = CiphertextModulus::new_native();
-    let list = GlweCiphertextList::from_container(rotated.as_mut_slice(), glwe, polynomial, native);
-    key.bootstrap
-        .as_view()
-        .batch_blind_rotate_assign(list, &switched, fft, buffers.stack());
+    let mut steps = Steps::new(params, key.fft.as_view());
+    let rows = key.bootstrap.as_view().data();
+    for (i, ggsw) in rows
+        .chunks_exact(rows.len() / params.lwe_dimension())
+        .enumerate()
+    {
+        for (glwe, value) in rotated.chunks_exact_mut((k + 1) * size).zip(&switched) {
+            if value.mask[i] != 0 {
+                steps.step(glwe, value.mask[i], ggsw);
+            }
+        }
+    }
     rotated
+}
+
+/// `to` = X^-`power` · polynomial, 0 <= power < 2N.
+fn divide(to: &mut [u64], polynomial: &[u64], power: usize) {
+    let size = polynomial.len();
+    let (turn, negative) = (power % size, power >= size);
+    let (low, high) = polynomial.split_at(turn);
+    to[..size - turn].copy_from_slice(high);
+    to[size - turn..].copy_from_slice(low);
+    let negate = |words: &mut [u64]| words.iter_mut().for_each(|x| *x = x.wrapping_neg());
+    negate(if negative {
+        &mut to[..size - turn]
+    } else {
+        &mut to[size - turn..]
+    });
 }

@@ -13,6 +13,7 @@ mod bits;
 mod bootstrap;
 mod client;
 mod error;
+mod external;
 mod keys;
 mod keyswitch;
 mod lookup;
