@@ -11,6 +11,8 @@ pub struct Dataset {
     pub csv: &'static str,
     /// Job files, the simpler model first. Their feature lists hold the columns' public bounds.
     pub jobs: [&'static str; 2],
+    /// Rows that models are measured on and never trained with, one number a line, counted from 0 below the header.
+    held_out: &'static str,
 }
 
 /// Breast Cancer Wisconsin (Diagnostic): 569 rows, 30 measurements of cell nuclei, malignant (1) or benign (0).
@@ -21,6 +23,7 @@ pub const BREAST_CANCER: Dataset = Dataset {
         include_str!("../jobs/breast-cancer-lr.toml"),
         include_str!("../jobs/breast-cancer-mlp.toml"),
     ],
+    held_out: include_str!("../data/breast-cancer-held-out.txt"),
 };
 
 /// Optical Recognition of Handwritten Digits: 1797 rows, 8 by 8 pixels from 0 to 16, ten classes.
@@ -31,6 +34,7 @@ pub const DIGITS: Dataset = Dataset {
         include_str!("../jobs/digits-softmax.toml"),
         include_str!("../jobs/digits-mlp.toml"),
     ],
+    held_out: include_str!("../data/digits-held-out.txt"),
 };
 
 impl Dataset {
@@ -43,6 +47,27 @@ impl Dataset {
     /// The lines below the header.
     pub fn rows(&self) -> impl Iterator<Item = &'static str> {
         self.csv.lines().skip(1)
+    }
+
+    /// Features and class of each row, in order; none for a table with a hole, which no test lets through.
+    #[must_use]
+    pub fn numbers(&self) -> Vec<(Vec<f32>, usize)> {
+        let row = |line: &str| {
+            let (features, class) = line.rsplit_once(',')?;
+            let features = features.split(',').map(|cell| cell.parse().ok());
+            Some((features.collect::<Option<_>>()?, class.parse().ok()?))
+        };
+        self.rows()
+            .map(row)
+            .collect::<Option<_>>()
+            .unwrap_or_default()
+    }
+
+    /// The numbers of the rows that models are trained with, and of those that they are measured on.
+    #[must_use]
+    pub fn split(&self) -> (Vec<usize>, Vec<usize>) {
+        let held: Vec<usize> = self.held_out.lines().flat_map(str::parse).collect();
+        (0..self.rows().count()).partition(|row| held.binary_search(row).is_err())
     }
 }
 
@@ -65,6 +90,18 @@ mod tests {
             for line in data.csv.lines() {
                 assert_eq!(line.split(',').count(), columns, "{line}");
             }
+        }
+    }
+
+    #[test]
+    fn a_quarter_of_the_rows_is_held_out() {
+        for (data, held) in [(BREAST_CANCER, 143), (DIGITS, 450)] {
+            let rows = data.numbers();
+            assert_eq!(rows.len(), data.rows().count());
+            let (train, test) = data.split();
+            assert_eq!((train.len(), test.len()), (rows.len() - held, held));
+            let classes = |of: &[usize]| of.iter().map(|&k| rows[k].1).max();
+            assert_eq!(classes(&train), classes(&test));
         }
     }
 

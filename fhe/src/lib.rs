@@ -8,6 +8,7 @@
 //! | [`ClientKey`], [`EvaluationKey`], [`ServerKey`] | the keys: what decrypts, what travels, what computes |
 //! | [`Client`], [`Request`], [`Response`] | a client's side: inputs encrypted, results decrypted |
 //! | [`Model`], [`Run`] | the server's side: a program run on ciphertexts |
+//! | [`train`] | makes programs that take few bootstraps, from rows in the clear |
 
 mod bits;
 mod bootstrap;
@@ -27,6 +28,7 @@ mod ring;
 mod rotation;
 mod scale;
 mod server;
+pub mod train;
 mod wire;
 
 pub use client::{Client, Interface};

@@ -74,12 +74,14 @@ pub struct Mask {
 }
 
 /// Number of entries of each tensor, as they follow each other in a flat vector.
-pub(crate) fn lengths(tensors: &[Parameter]) -> Vec<usize> {
+#[must_use]
+pub fn lengths(tensors: &[Parameter]) -> Vec<usize> {
     tensors.iter().map(|tensor| tensor.value.len()).collect()
 }
 
 /// All tensors in one vector.
-pub(crate) fn flat(tensors: &[Parameter]) -> ArrayD<f64> {
+#[must_use]
+pub fn flat(tensors: &[Parameter]) -> ArrayD<f64> {
     let entries = tensors
         .iter()
         .flat_map(|tensor| tensor.value.iter().copied());
@@ -90,7 +92,7 @@ pub(crate) fn flat(tensors: &[Parameter]) -> ArrayD<f64> {
 ///
 /// # Errors
 /// [`crate::Error::Shape`] where it has another length.
-pub(crate) fn unpack(g: &mut Graph, tensors: &[Parameter], from: Edge) -> Result<Vec<Edge>> {
+pub fn unpack(g: &mut Graph, tensors: &[Parameter], from: Edge) -> Result<Vec<Edge>> {
     let mut start = 0;
     tensors
         .iter()
@@ -107,7 +109,7 @@ pub(crate) fn unpack(g: &mut Graph, tensors: &[Parameter], from: Edge) -> Result
 ///
 /// # Errors
 /// [`crate::Error::Shape`] where a part has another number of entries.
-pub(crate) fn pack(g: &mut Graph, tensors: &[Parameter], parts: &[Edge]) -> Result<Edge> {
+pub fn pack(g: &mut Graph, tensors: &[Parameter], parts: &[Edge]) -> Result<Edge> {
     let flat = parts
         .iter()
         .zip(lengths(tensors))
