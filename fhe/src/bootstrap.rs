@@ -8,13 +8,13 @@ use crate::external::Steps;
 use crate::keys::ServerKey;
 
 /// A value under the small key, modulo 2N.
-struct Switched {
-    mask: Vec<usize>,
-    body: usize,
+pub(crate) struct Switched {
+    pub(crate) mask: Vec<usize>,
+    pub(crate) body: usize,
 }
 
 /// The centred switch of a value (n + 1 words) to the modulus 2^`log_modulus`.
-fn switch_modulus(value: &[u32], log_modulus: u32) -> Switched {
+pub(crate) fn switch_modulus(value: &[u32], log_modulus: u32) -> Switched {
     let cut = 32 - log_modulus;
     let half = 1_u32 << (cut - 1);
     let round = |a: u32| a.wrapping_add(half) >> cut;

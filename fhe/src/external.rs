@@ -135,8 +135,14 @@ fn differ<const L: usize>(
     }
     let (first, second) = polynomial.split_at(turn);
     // What comes in at the low end changes its sign, and everything does from X^N on.
-    arch.dispatch(|| digits(wrap, first, !negative, base_log, low));
-    arch.dispatch(|| digits(stay, second, negative, base_log, high));
+    arch.dispatch(
+        #[inline(always)]
+        || digits(wrap, first, !negative, base_log, low),
+    );
+    arch.dispatch(
+        #[inline(always)]
+        || digits(stay, second, negative, base_log, high),
+    );
 }
 
 /// The digits of ±x - y.

@@ -54,7 +54,10 @@ impl KeyswitchKey {
                 }
                 let [d0, d1, d2, d3] = [digits[0], digits[1], digits[2], digits[3]];
                 if d0 | d1 | d2 | d3 != 0 {
-                    arch.dispatch(|| subtract(sum, rows, [d0, d1, d2, d3]));
+                    arch.dispatch(
+                        #[inline(always)]
+                        || subtract(sum, rows, [d0, d1, d2, d3]),
+                    );
                 }
             }
         }

@@ -12,6 +12,8 @@
 //! Why 2^-128: who sees that a decryption failed learns something of the key (IND-CPA-D: Li and Micciancio, EUROCRYPT
 //! 2021), so failures must not happen at all.
 
+#[cfg(test)]
+mod measured;
 mod program;
 
 use std::f64::consts::{LOG2_E, PI};

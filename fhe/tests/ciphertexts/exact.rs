@@ -56,3 +56,30 @@ fn a_thousand_inputs_of_random_programs_are_exact() {
         "{inputs} inputs of {served} programs"
     );
 }
+
+#[test]
+fn a_secure_set_is_exact_too() {
+    let params = Params::by_name("tacit-2048-2").unwrap();
+    let keys = Keys::new(params);
+    let mut runner = TestRunner::new(Config {
+        cases: 12,
+        ..Config::default()
+    });
+    let seen = runner.run(&recipe(), |recipe| {
+        let program = recipe.program();
+        let Ok(model) = Model::load(program.clone(), params) else {
+            return Ok(());
+        };
+        let inputs = recipe.inputs(&program, 1);
+        for input in [&inputs[0], &inputs[inputs.len() - 1]] {
+            prop_assert_eq!(
+                infer(&model, &keys, input, 2),
+                program.run(input),
+                "{:?}",
+                input
+            );
+        }
+        Ok(())
+    });
+    seen.unwrap();
+}
