@@ -108,7 +108,7 @@ impl Identity {
             *digits(self.signing.as_bytes()),
             *digits(self.sealing.as_bytes())
         ));
-        secret_file::create(path, &text).map_err(|source| IdentityError::File {
+        secret_file::create(path, text.as_bytes()).map_err(|source| IdentityError::File {
             path: path.to_owned(),
             source,
         })
@@ -270,7 +270,7 @@ mod tests {
     fn a_damaged_key_file_is_named_but_not_repeated() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("identity.key");
-        secret_file::create(&path, "signing = \"5ec4e7\"\nsealing = 1").unwrap();
+        secret_file::create(&path, b"signing = \"5ec4e7\"\nsealing = 1").unwrap();
         let error = Identity::load(&path).unwrap_err().to_string();
         assert!(
             error.contains("identity.key") && !error.contains("5ec4e7"),

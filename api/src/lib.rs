@@ -12,9 +12,10 @@
 //! | [`member`] | one member of the consortium |
 //! | [`roster`] | who belongs to the consortium, and how they are recognised |
 //! | [`seal`] | shares that the recipient alone can read |
+//! | [`secret_file`] | files that hold private keys |
 //! | [`statement`] | what a party says once in a session, signed |
 //! | [`misbehaviour`] | certificates that convict a party towards everybody |
-//! | [`tls`] | mutually authenticated connections between members |
+//! | [`tls`], [`listen`] | mutually authenticated connections between members, and accepting them |
 
 pub mod authority;
 pub mod certificate;
@@ -22,11 +23,13 @@ pub mod chain;
 pub mod consortium;
 pub mod identity;
 pub mod job;
+pub mod listen;
 pub mod member;
 pub mod misbehaviour;
 pub mod policy;
 pub mod roster;
 pub mod seal;
+pub mod secret_file;
 pub mod sign;
 pub mod statement;
 pub mod stop;
@@ -34,10 +37,9 @@ pub mod tls;
 
 mod job_check;
 mod name;
-mod secret_file;
 mod transcript;
 
-/// The generated messages and services of `proto/tacit.proto`, where each is explained.
+/// The generated messages and services of the files of `proto`, where each is explained.
 #[allow(missing_docs, clippy::use_self)]
 pub mod proto {
     tonic::include_proto!("tacit.v1");

@@ -19,9 +19,9 @@ use zeroize::Zeroizing;
 
 use crate::certificate::{Certificate, CertificateError, Fingerprint};
 use crate::identity::{Identity, IdentityError};
-use crate::roster::{COORDINATOR, Roster};
+use crate::roster::Roster;
 
-/// How often an idle connection to the coordinator is probed.
+/// How often an idle connection is probed.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// How long the answer to a probe, a connection or a handshake may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -39,7 +39,7 @@ pub enum TlsError {
     #[error("cannot set up TLS: {0}")]
     Setup(String),
     /// The address does not make a URI.
-    #[error("{address:?} is not an address of a coordinator: write host:port")]
+    #[error("{address:?} is not an address: write host:port")]
     Address {
         /// The address as given.
         address: String,
@@ -106,13 +106,23 @@ pub fn coordinator_endpoint(
     roster: &Roster,
     address: &str,
 ) -> Result<Endpoint, TlsError> {
+    endpoint(identity, roster, roster.coordinator(), address)
+}
+
+/// How a member reaches the gRPC server at `address`, which shows the certificate `peer` and no other.
+pub fn endpoint(
+    identity: &Identity,
+    roster: &Roster,
+    peer: &Certificate,
+    address: &str,
+) -> Result<Endpoint, TlsError> {
     let own = identity.certificate(roster)?;
-    // Said here in words: the coordinator would only break off the handshake.
+    // Said here in words: the server would only break off the handshake.
     own.check_valid_at(SystemTime::now())?;
     let key = identity.key_pair().map_err(setup)?;
     let key = Zeroizing::new(key.serialize_pem());
     let tls = ClientTlsConfig::new()
-        .domain_name(COORDINATOR)
+        .domain_name(peer.name())
         .identity(tonic::transport::Identity::from_pem(own.pem(), &*key))
         .timeout(PATIENCE);
     Endpoint::from_shared(format!("https://{address}"))
@@ -124,7 +134,7 @@ pub fn coordinator_endpoint(
         .keep_alive_timeout(PATIENCE)
         .keep_alive_while_idle(true)
         .tcp_nodelay(true)
-        .tls_config_with_verifier(tls, Pinned::new(roster, roster.coordinator())?)
+        .tls_config_with_verifier(tls, Pinned::new(roster, peer)?)
         .map_err(setup)
 }
 

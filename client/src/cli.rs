@@ -124,6 +124,9 @@ enum Command {
     BenchParty(bench::ChildArgs),
     /// Ask a question to a model that three parties serve
     Ask(ask::Args),
+    /// Make the keys of a client, for protocols that have such
+    #[cfg(feature = "tfhe")]
+    Keygen(crate::encrypted::keys::Args),
     /// Write a model without its weights, for parties that must not know them
     Skeleton(ask::SkeletonArgs),
     /// Check a certificate that convicts a party of misbehaviour
@@ -181,6 +184,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Demo(args) => call(demo::run(&args)),
         Command::Infer(args) => infer::infer(&args),
         Command::Ask(args) => call(ask::ask(&args)),
+        #[cfg(feature = "tfhe")]
+        Command::Keygen(args) => crate::encrypted::keys::keygen(&args),
         Command::Skeleton(args) => ask::skeleton(&args),
         Command::Evidence(args) => evidence::run(&args),
         Command::Check(args) => check::check(&args),

@@ -104,13 +104,10 @@ impl Events {
 }
 
 /// The coordinator's answer as an error: its sentence says it all.
-fn refused(status: Status) -> anyhow::Error {
+pub(crate) fn refused(status: Status) -> anyhow::Error {
     let sentence = printable(status.message());
     if sentence.is_empty() {
-        anyhow!(
-            "the coordinator answered {:?} without a reason",
-            status.code()
-        )
+        anyhow!("the server answered {:?} without a reason", status.code())
     } else {
         anyhow!("{sentence}")
     }

@@ -17,6 +17,15 @@ pub struct Args {
     /// Run all parties on this machine, as threads of this process
     #[arg(long)]
     local: bool,
+    /// Ask a server that sees neither inputs nor outputs, by --protocol tfhe: PARTY@HOST:PORT; the model is a name then
+    #[arg(long, conflicts_with = "local")]
+    server: Option<String>,
+    /// The directory with this member's keys and roster, for --server
+    #[arg(long, default_value = ".")]
+    dir: PathBuf,
+    /// Threads that compute on ciphertexts; 0 for all cores
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
     #[command(flatten)]
     work: Work,
     /// Where to write the outputs, in the order of the model's: one a file as npy, all by name as npz
@@ -32,9 +41,13 @@ pub struct Args {
 /// # Errors
 /// One sentence: the file that is not taken, the node that is not supported or that overflows.
 pub fn infer(args: &Args) -> Result<()> {
+    if args.work.protocol == Protocol::Tfhe {
+        return on_ciphertexts(args);
+    }
     ensure!(
         args.local,
-        "inference by parties on other machines is not there yet: add --local"
+        "--server is for --protocol tfhe; a model that three parties serve is asked by `tacit ask`; to run all parties on this \
+         machine, add --local"
     );
     let prepared = args.work.prepare()?;
     for note in &prepared.notes {
@@ -83,6 +96,34 @@ pub fn infer(args: &Args) -> Result<()> {
         println!("{report}");
     }
     Ok(())
+}
+
+/// Asks a server, or is client and server at once.
+#[cfg(feature = "tfhe")]
+fn on_ciphertexts(args: &Args) -> Result<()> {
+    let asked = crate::encrypted::infer::Asked {
+        model: args.work.model(),
+        input: args.work.input(),
+        output: &args.output,
+        directory: &args.dir,
+        threads: args.threads,
+        json: args.json,
+    };
+    match &args.server {
+        Some(server) => crate::encrypted::infer::remote(&asked, server),
+        None => {
+            ensure!(
+                args.local,
+                "say where: --local, or --server PARTY@HOST:PORT"
+            );
+            crate::encrypted::infer::local(&asked)
+        }
+    }
+}
+
+#[cfg(not(feature = "tfhe"))]
+fn on_ciphertexts(args: &Args) -> Result<()> {
+    args.work.protocol.available()
 }
 
 /// For people, before the run.

@@ -9,6 +9,7 @@
 //! | [`watch`] | `watch`: from events to bars |
 //! | [`release`], [`fetch`] | from sealed shares to numbers, and to files |
 //! | [`infer`](mod@infer), [`check`](mod@check) | `infer` and `check`: a model on private inputs, and where it departs from plaintext |
+//! | `encrypted` | inference on ciphertexts, and the keys for it (feature `tfhe`) |
 //! | [`local`], [`npy`] | all parties on this machine; arrays in files |
 //! | [`train`](mod@train) | `train --local`: a job on this machine |
 //! | [`demo`] | `demo`: a whole consortium on one machine |
@@ -23,6 +24,8 @@ pub mod circuit;
 pub mod cli;
 pub mod connection;
 pub mod demo;
+#[cfg(feature = "tfhe")]
+pub mod encrypted;
 pub mod evidence;
 pub mod fetch;
 pub mod forecast;

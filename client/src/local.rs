@@ -33,7 +33,7 @@ pub enum Protocol {
     Additive,
     /// The same with a dealer of correlations besides, who computes nothing and colludes with nobody
     AdditiveDealer,
-    /// Not there yet
+    /// Ciphertexts on one server, which sees neither inputs nor outputs
     Tfhe,
 }
 
@@ -50,11 +50,11 @@ impl Protocol {
             | Self::Rep3Malicious
             | Self::Additive
             | Self::AdditiveDealer => Ok(()),
-            Self::Tfhe => {
-                bail!(
-                    "protocol tfhe is not there yet: choose --protocol rep3, which runs the same models on three parties"
-                )
-            }
+            Self::Tfhe if cfg!(feature = "tfhe") => bail!(
+                "protocol tfhe runs integer programs, by `tacit infer`; choose --protocol rep3 here, which runs ONNX models on \
+                 three parties"
+            ),
+            Self::Tfhe => bail!("protocol tfhe: this program was built without the feature `tfhe`"),
         }
     }
 }

@@ -20,7 +20,6 @@ mod blame;
 mod board;
 mod change;
 mod handle;
-mod listen;
 mod open_job;
 mod scheduler;
 mod server;

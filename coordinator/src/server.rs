@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use tacit_api::MAX_MESSAGE_BYTES;
 use tacit_api::certificate::CertificateError;
 use tacit_api::identity::{Identity, IdentityError};
+use tacit_api::listen;
 use tacit_api::proto::coordinator_server::CoordinatorServer;
 use tacit_api::roster::{COORDINATOR, Roster, RosterError};
 use tacit_api::tls::{self, TlsError};
@@ -16,7 +17,6 @@ use tokio::sync::oneshot;
 use tonic::transport;
 
 use crate::config::Config;
-use crate::listen;
 use crate::scheduler::Scheduler;
 use crate::service::Service;
 use crate::sqlite::SqliteStore;

@@ -8,6 +8,8 @@ use serde::{Deserialize, Deserializer};
 use tacit_api::job::{default_bits, default_rows};
 use tacit_api::policy::Policy;
 
+use crate::encrypted::config::EncryptedConfig;
+
 /// The file that `party init` writes beside the keys.
 pub const CONFIG_FILE: &str = "party.toml";
 
@@ -58,6 +60,9 @@ pub struct Config {
     /// The models whose weights this party owns and serves, by any name.
     #[serde(default)]
     pub models: BTreeMap<String, OwnedModel>,
+    /// What this party serves on ciphertexts, by itself.
+    #[serde(default)]
+    pub encrypted: Option<EncryptedConfig>,
     /// What the party takes part in.
     #[serde(default)]
     pub policy: Policy,
@@ -127,7 +132,7 @@ impl Default for Deadlines {
     }
 }
 
-fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+pub(crate) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let seconds = u32::deserialize(deserializer)?;
     if seconds == 0 {
         return Err(serde::de::Error::custom(
@@ -160,6 +165,7 @@ impl Config {
             incidents: directory.join(incidents()),
             datasets: BTreeMap::new(),
             models: BTreeMap::new(),
+            encrypted: None,
             policy: Policy::default(),
             deadlines: Deadlines::default(),
         }
@@ -189,7 +195,16 @@ impl Config {
         let declared = config.datasets.values_mut();
         let declared = declared.flat_map(|files| [&mut files.file, &mut files.description]);
         let models = config.models.values_mut().map(|model| &mut model.file);
-        for file in files.into_iter().chain(declared).chain(models) {
+        let encrypted = config.encrypted.iter_mut().flat_map(|encrypted| {
+            let programs = encrypted.models.values_mut().map(|model| &mut model.file);
+            programs.chain([&mut encrypted.keys])
+        });
+        for file in files
+            .into_iter()
+            .chain(declared)
+            .chain(models)
+            .chain(encrypted)
+        {
             *file = directory.join(&*file);
         }
         Ok(config)
@@ -236,6 +251,22 @@ incidents = "incidents"
 # file = "models/triage.onnx"
 # bounds = [[0, 255]]       # least and greatest number of each input; ±65536 without this line
 # max_rows = 128            # rows of a question and of a batch at most
+
+# Encrypted inference: this party answers questions that it cannot read, by itself and whether or not it computes with others.
+# Models are integer programs as `tacit quantize` makes them.
+# [encrypted]
+# listen = "0.0.0.0:7443"
+# clients = []              # members that may ask
+# models.digits.file = "models/digits.tfhe"
+# keys = "keys"             # the folder of clients' evaluation keys, of which so much is kept:
+# client_key_mib = 256
+# key_mib = 4096
+# ready_keys = 4            # how many are held in memory
+# client_waiting = 8        # questions of one client that may wait
+# waiting = 64              # and of all
+# workers = 1               # questions that are computed at a time
+# threads = 0               # cores for each; 0 divides all of them
+# patience = 300            # seconds from a question to its answer at most
 
 # What this party takes part in. What a list does not name is refused.
 [policy]

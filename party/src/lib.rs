@@ -8,12 +8,14 @@
 //! | [`data`] | the institution's rows, held against the description of them |
 //! | [`memory`] | the allocator of the binaries |
 //! | [`net`] | the data plane: TLS links between parties |
-//! | [`mod@serve`] | inference as a service |
+//! | [`mod@serve`] | inference as a service, on shares |
+//! | [`encrypted`] | inference as a service, on ciphertexts |
 //! | [`train_job`] | what a job makes the engines do, and what its recipient gets |
 
 pub mod cli;
 pub mod config;
 pub mod data;
+pub mod encrypted;
 pub mod memory;
 pub mod net;
 pub mod serve;
@@ -47,6 +49,7 @@ use std::sync::Arc;
 
 use tacit_api::tls::coordinator_endpoint;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 
 pub use dataset::DatasetError;
 pub use journal::JournalError;
@@ -112,10 +115,29 @@ async fn serve_with(
         config.listen
     );
     tracing::info!("the roster's fingerprint is {}", party.roster.fingerprint());
+    let (identity, roster) = (party.identity.clone(), party.roster.clone());
+    let (stop, stopped) = oneshot::channel::<()>();
+    let encrypted = async {
+        match &config.encrypted {
+            Some(encrypted) => {
+                let told = async {
+                    stopped.await.ok(); // told to stop, or the sender is gone: the same
+                };
+                encrypted::serve(encrypted, &identity, roster, told).await
+            }
+            None => std::future::pending().await,
+        }
+    };
+    let mut encrypted = std::pin::pin!(encrypted);
     tokio::select! {
         () = listener.serve(socket) => {}
         () = control::attend(Arc::new(party), endpoint, config.deadlines.reconnect) => {}
+        ended = &mut encrypted => return Ok(ended?),
         () = shutdown => {}
+    }
+    if config.encrypted.is_some() {
+        stop.send(()).ok();
+        encrypted.await?; // what is being computed is answered first
     }
     Ok(())
 }

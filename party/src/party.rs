@@ -47,6 +47,9 @@ pub enum ServeError {
     /// A declared data set cannot be used.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
+    /// Encrypted inference cannot be served.
+    #[error(transparent)]
+    Encrypted(#[from] crate::encrypted::EncryptedError),
     /// The roster has this member as a client.
     #[error("{0} is a client in the roster, not a party: make new keys with `party init`")]
     NotAParty(String),

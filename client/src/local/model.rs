@@ -26,7 +26,7 @@ pub struct Work {
     /// How it is computed
     #[arg(long, default_value = "rep3")]
     pub(crate) protocol: Protocol,
-    /// The model, an ONNX file
+    /// The model, an ONNX file; an integer program for tfhe
     #[arg(long)]
     model: PathBuf,
     /// The inputs, npy or npz, in the order of the model's; arrays of an npz go to the inputs of their names
@@ -69,6 +69,16 @@ pub struct Prepared {
 }
 
 impl Work {
+    /// The file of the model, or its name at a server.
+    pub(crate) fn model(&self) -> &Path {
+        &self.model
+    }
+
+    /// The files of the inputs.
+    pub(crate) fn input(&self) -> &[PathBuf] {
+        &self.input
+    }
+
     /// How numbers are computed with.
     pub(crate) fn settings(&self) -> Settings {
         Settings {

@@ -1,4 +1,4 @@
-//! Accepting TLS connections: nobody who does not finish the handshake keeps anything waiting.
+//! Accepting TLS connections for gRPC servers: nobody who does not finish the handshake keeps anything waiting.
 
 use std::io;
 use std::sync::Arc;
@@ -20,10 +20,10 @@ const MAX_HANDSHAKES: usize = 128;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Connections whose handshake is done.
-pub(crate) type Connections = ReceiverStream<io::Result<TlsStream<TcpStream>>>;
+pub type Connections = ReceiverStream<io::Result<TlsStream<TcpStream>>>;
 
 /// Accepts on `listener` until the returned stream is dropped.
-pub(crate) fn connections(listener: TcpListener, mut config: ServerConfig) -> Connections {
+pub fn connections(listener: TcpListener, mut config: ServerConfig) -> Connections {
     config.alpn_protocols = vec![b"h2".to_vec()];
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));

@@ -1,0 +1,15 @@
+//! Inference on ciphertexts: keys, questions to a server that sees nothing, and the same on this machine.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`keys`] | `keygen`: what decrypts, and what a server computes with |
+//! | [`rows`] | from arrays in files to the integers of a program, and back |
+//! | [`infer`](mod@infer) | `infer --protocol tfhe` |
+//! | [`local`] | client and server in this process |
+//! | [`remote`] | a question over the network |
+
+pub mod infer;
+pub mod keys;
+pub mod local;
+pub mod remote;
+pub mod rows;

@@ -1,0 +1,133 @@
+//! `tacit keygen`: the key that decrypts, and the key that a server computes with.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::ValueEnum;
+use tacit_api::secret_file;
+use tacit_fhe::{ClientKey, EvaluationKey, Params};
+use zeroize::Zeroizing;
+
+use crate::text;
+
+/// What `tacit keygen` is asked for.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Args {
+    /// What the key is for
+    #[arg(long)]
+    protocol: KeyProtocol,
+    /// The parameter set, which a service names
+    #[arg(long)]
+    parameters: Option<String>,
+    /// The folder for the two files
+    #[arg(long, default_value = ".")]
+    dir: PathBuf,
+}
+
+/// Protocols whose clients have keys of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum KeyProtocol {
+    /// Inference on ciphertexts
+    Tfhe,
+}
+
+/// Makes a key pair.
+///
+/// # Errors
+/// There is no such parameter set, a key is there already, or the files cannot be written.
+pub fn keygen(args: &Args) -> Result<()> {
+    let KeyProtocol::Tfhe = args.protocol;
+    let names = || {
+        let names: Vec<_> = Params::catalogue().iter().map(Params::name).collect();
+        names.join(", ")
+    };
+    let Some(name) = &args.parameters else {
+        bail!(
+            "say for which parameter set, by --parameters; there are: {}",
+            names()
+        );
+    };
+    let params = Params::by_name(name);
+    let params =
+        params.with_context(|| format!("no parameter set {name}; there are: {}", names()))?;
+    let files = Files::of(&args.dir, params);
+    ensure!(
+        !files.secret.exists(),
+        "{} is there already: keys are never replaced",
+        files.secret.display()
+    );
+    files.make(params)?;
+    println!("{}  decrypts: keep it to yourself", files.secret.display());
+    println!(
+        "{}  is what a server computes with, {}",
+        files.evaluation.display(),
+        text::bytes(EvaluationKey::wire_len(params) as u64)
+    );
+    Ok(())
+}
+
+/// The two files of a key pair.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// What decrypts: readable by its owner alone.
+    pub secret: PathBuf,
+    /// What a server computes with.
+    pub evaluation: PathBuf,
+}
+
+impl Files {
+    /// Those of a parameter set in a folder.
+    #[must_use]
+    pub fn of(folder: &Path, params: &Params) -> Self {
+        let file = |ending| folder.join(format!("tfhe-{}.{ending}", params.name()));
+        Self {
+            secret: file("key"),
+            evaluation: file("evaluation-key"),
+        }
+    }
+
+    /// Makes the pair. The public half is written first: whoever finds the secret half finds both.
+    ///
+    /// # Errors
+    /// If there is no randomness, or the files cannot be written.
+    pub fn make(&self, params: &'static Params) -> Result<(ClientKey, Vec<u8>)> {
+        let (secret, evaluation) = ClientKey::generate(params)?;
+        let evaluation = evaluation.to_bytes();
+        let shown = |path: &Path| format!("cannot write {}", path.display());
+        if let Some(folder) = self.evaluation.parent() {
+            fs::create_dir_all(folder).with_context(|| shown(folder))?;
+        }
+        fs::write(&self.evaluation, &evaluation).with_context(|| shown(&self.evaluation))?;
+        secret_file::create(&self.secret, &secret.to_bytes())
+            .with_context(|| shown(&self.secret))?;
+        Ok((secret, evaluation))
+    }
+
+    /// Reads the pair, or makes it where there is none.
+    ///
+    /// # Errors
+    /// Names the file that cannot be used: readable by others, of another version, damaged, or one without the other.
+    pub fn open_or_make(&self, params: &'static Params) -> Result<(ClientKey, Vec<u8>)> {
+        if !self.secret.exists() {
+            eprintln!(
+                "tacit: note: makes a key for {} in {}",
+                params.name(),
+                self.secret.display()
+            );
+            return self.make(params);
+        }
+        let shown = |path: &Path| path.display().to_string();
+        let exposed = secret_file::is_exposed(&self.secret).with_context(|| shown(&self.secret))?;
+        ensure!(
+            !exposed,
+            "{} can be read by others: run chmod 600 on it, or make a new key in another folder",
+            self.secret.display()
+        );
+        let secret = fs::read(&self.secret).with_context(|| shown(&self.secret))?;
+        let secret = ClientKey::from_bytes(&Zeroizing::new(secret));
+        let secret = secret.with_context(|| shown(&self.secret))?;
+        let evaluation = fs::read(&self.evaluation).with_context(|| shown(&self.evaluation))?;
+        Ok((secret, evaluation))
+    }
+}

@@ -1,0 +1,162 @@
+//! The service as a whole: from its configuration to a clean stop.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use tacit_api::identity::Identity;
+use tacit_api::listen;
+use tacit_api::proto::encrypted_server::EncryptedServer;
+use tacit_api::roster::Roster;
+use tacit_api::tls::{self, TlsError};
+use tokio::net::TcpListener;
+use tonic::transport;
+
+use super::config::EncryptedConfig;
+use super::key_store::{KeyStore, KeyStoreError};
+use super::model::Model;
+use super::queue::{Local, Queue};
+use super::ready_keys::ReadyKeys;
+use super::service::Service;
+use super::worker::Workshop;
+
+/// Why encrypted inference cannot be served.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EncryptedError {
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Keys cannot be kept.
+    #[error(transparent)]
+    Keys(#[from] KeyStoreError),
+    /// Nothing can listen at the address.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A model cannot be served.
+    #[error("the model {name} in {path}: {reason}")]
+    Model {
+        /// Its name for clients.
+        name: String,
+        /// Its file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// The program was built without TFHE.
+    #[error("[encrypted] is configured, but this program was built without the feature `tfhe`")]
+    NotBuilt,
+    /// A client that is configured is nobody.
+    #[error("[encrypted] lists the client {0}, who is not in the roster")]
+    Client(String),
+    /// The system gives no more threads.
+    #[error("cannot start a worker: {0}")]
+    Worker(io::Error),
+    /// The gRPC server failed.
+    #[error("the server failed: {0}")]
+    Transport(#[from] transport::Error),
+}
+
+/// A service that listens, and whose workers wait.
+pub struct Server<M: Model> {
+    service: Service<M>,
+    tls: tokio_rustls::rustls::ServerConfig,
+    listener: TcpListener,
+    queue: Arc<dyn Queue>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+impl<M: Model> Server<M> {
+    /// Opens the store of keys, starts workers, and listens.
+    pub async fn bind(
+        config: &EncryptedConfig,
+        identity: &Identity,
+        roster: Arc<Roster>,
+        models: BTreeMap<String, Arc<M>>,
+    ) -> Result<Self, EncryptedError> {
+        if let Some(nobody) = config
+            .clients
+            .iter()
+            .find(|name| roster.member(name).is_err())
+        {
+            return Err(EncryptedError::Client(nobody.clone()));
+        }
+        let tls = tls::server_tls(identity, &roster)?;
+        let listener = TcpListener::bind(&config.listen).await;
+        let listener = listener.map_err(|source| EncryptedError::Listen {
+            address: config.listen.clone(),
+            source,
+        })?;
+        let workers = config.workers.max(1);
+        let threads = match config.threads {
+            0 => thread::available_parallelism().map_or(1, NonZero::get) / workers,
+            threads => threads,
+        };
+        let queue: Arc<dyn Queue> = Arc::new(Local::new(config.bounds()));
+        let workshop = Arc::new(Workshop {
+            models,
+            keys: Arc::new(KeyStore::open(&config.keys, config.quota())?),
+            ready: ReadyKeys::new(config.ready_keys),
+            queue: queue.clone(),
+            threads: threads.max(1),
+        });
+        let start = |k: usize| {
+            let workshop = workshop.clone();
+            let thread = thread::Builder::new().name(format!("worker {k}"));
+            thread.spawn(move || workshop.work())
+        };
+        let workers = (0..workers).map(start).collect::<io::Result<_>>();
+        let workers = workers.map_err(|error| {
+            queue.close();
+            EncryptedError::Worker(error)
+        })?;
+        Ok(Self {
+            service: Service {
+                roster,
+                clients: config.clients.clone(),
+                workshop,
+                patience: config.patience,
+            },
+            tls,
+            listener,
+            queue,
+            workers,
+        })
+    }
+
+    /// Serves until `shutdown` is ready. Questions that wait are then refused; those that are computed are answered first.
+    pub async fn run(
+        self,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<(), EncryptedError> {
+        let queue = self.queue;
+        let closing = queue.clone();
+        let served = transport::Server::builder()
+            .add_service(EncryptedServer::new(self.service))
+            .serve_with_incoming_shutdown(
+                listen::connections(self.listener, self.tls),
+                async move {
+                    shutdown.await;
+                    closing.close();
+                },
+            )
+            .await;
+        queue.close();
+        let joined = tokio::task::spawn_blocking(move || {
+            for worker in self.workers {
+                // A worker catches what panics inside.
+                let _ = worker.join();
+            }
+        });
+        let _ = joined.await;
+        Ok(served?)
+    }
+}

@@ -1,0 +1,281 @@
+//! The calls of clients.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tacit_api::member::Member;
+use tacit_api::proto::encrypted_server::Encrypted;
+use tacit_api::proto::{
+    AnswerPiece, Bootstraps, KeyPiece, KeyStored, Models, ModelsRequest, QuestionPiece,
+    answer_piece, key_piece, question_piece,
+};
+use tacit_api::roster::Roster;
+use tacit_api::tls;
+use tokio::sync::{mpsc, watch};
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::key_store::{KeyId, KeyStoreError};
+use super::model::Model;
+use super::queue::{Full, Question, Refusal, State};
+use super::worker::Workshop;
+
+/// The longest silence in the middle of an upload.
+const SILENCE: Duration = Duration::from_secs(30);
+/// The longest upload.
+const UPLOAD: Duration = Duration::from_secs(900);
+/// How long the pieces of an answer are.
+const PIECE: usize = 64 << 10;
+
+/// What every call needs.
+pub(crate) struct Service<M: Model> {
+    pub(crate) roster: Arc<Roster>,
+    /// Who may ask.
+    pub(crate) clients: Vec<String>,
+    pub(crate) workshop: Arc<Workshop<M>>,
+    /// From a question to its answer.
+    pub(crate) patience: Duration,
+}
+
+impl<M: Model> Service<M> {
+    /// The client that calls, by the certificate of its connection.
+    fn caller<T>(&self, request: &Request<T>) -> Result<String, Status> {
+        let fingerprint = tls::peer(request)
+            .ok_or_else(|| Status::unauthenticated("show a certificate of the consortium"))?;
+        let member = self.roster.by_fingerprint(&fingerprint);
+        let name = member.map(Member::name).filter(|name| {
+            let allowed = |client: &String| client == name;
+            self.clients.iter().any(allowed)
+        });
+        name.map(str::to_owned).ok_or_else(|| {
+            Status::permission_denied(
+                "this service does not answer you: ask its operator to list you as a client",
+            )
+        })
+    }
+
+    fn model(&self, name: &str) -> Result<&Arc<M>, Status> {
+        self.workshop.models.get(name).ok_or_else(|| {
+            let names: Vec<_> = self.workshop.models.keys().map(String::as_str).collect();
+            Status::not_found(format!(
+                "no model {name:?} is served; there are: {}",
+                names.join(", ")
+            ))
+        })
+    }
+}
+
+#[tonic::async_trait]
+impl<M: Model> Encrypted for Service<M> {
+    type AskStream = ReceiverStream<Result<AnswerPiece, Status>>;
+
+    async fn models(&self, request: Request<ModelsRequest>) -> Result<Response<Models>, Status> {
+        self.caller(&request)?;
+        let named = self.workshop.models.iter().map(|(name, model)| {
+            let mut model = model.describe();
+            model.name.clone_from(name);
+            model
+        });
+        Ok(Response::new(Models {
+            models: named.collect(),
+        }))
+    }
+
+    async fn store_key(
+        &self,
+        request: Request<Streaming<KeyPiece>>,
+    ) -> Result<Response<KeyStored>, Status> {
+        let client = self.caller(&request)?;
+        let mut pieces = request.into_inner();
+        let Some(key_piece::Kind::Head(head)) = next(&mut pieces).await?.and_then(|p| p.kind)
+        else {
+            return Err(Status::invalid_argument(
+                "the first piece must announce the key",
+            ));
+        };
+        let id = key_id(&head.id)?;
+        let mut models = self.workshop.models.values().map(|model| model.describe());
+        let model = models.find(|model| model.parameters == head.parameters);
+        let model = model.ok_or_else(|| {
+            Status::invalid_argument(format!(
+                "no model here has the parameters {:?} of this key",
+                head.parameters
+            ))
+        })?;
+        if head.bytes != model.key_bytes {
+            return Err(Status::invalid_argument(format!(
+                "a key for {} has {} bytes, not {}",
+                model.parameters, model.key_bytes, head.bytes
+            )));
+        }
+        let keys = &self.workshop.keys;
+        if keys.has(&client, id) {
+            return Ok(Response::new(KeyStored { known: true }));
+        }
+        let mut upload = keys.begin(&client, id, head.bytes).map_err(not_kept)?;
+        let until = Instant::now() + UPLOAD;
+        while let Some(piece) = next(&mut pieces).await? {
+            if until < Instant::now() {
+                return Err(Status::deadline_exceeded("the upload took too long"));
+            }
+            let Some(key_piece::Kind::Piece(bytes)) = piece.kind else {
+                return Err(Status::invalid_argument("a key is announced once"));
+            };
+            // Writing to disk is short beside receiving; the runtime moves other calls to other threads.
+            tokio::task::block_in_place(|| upload.write(&bytes)).map_err(not_kept)?;
+        }
+        tokio::task::block_in_place(|| upload.finish()).map_err(not_kept)?;
+        tracing::info!(client, key = %id, "stored an evaluation key");
+        Ok(Response::new(KeyStored { known: false }))
+    }
+
+    async fn ask(
+        &self,
+        request: Request<Streaming<QuestionPiece>>,
+    ) -> Result<Response<Self::AskStream>, Status> {
+        let client = self.caller(&request)?;
+        let mut pieces = request.into_inner();
+        let Some(question_piece::Kind::Head(head)) = next(&mut pieces).await?.and_then(|p| p.kind)
+        else {
+            return Err(Status::invalid_argument(
+                "the first piece must announce the question",
+            ));
+        };
+        let model = self.model(&head.model)?.describe();
+        if head.model_id != model.id {
+            return Err(Status::failed_precondition(format!(
+                "the model {:?} was replaced by another since you learned of it: ask for the models again",
+                head.model
+            )));
+        }
+        if head.bytes != model.question_bytes {
+            return Err(Status::invalid_argument(format!(
+                "a question to {} has {} bytes, not {}",
+                head.model, model.question_bytes, head.bytes
+            )));
+        }
+        let key = key_id(&head.key_id)?;
+        if !self.workshop.keys.has(&client, key) {
+            return Err(Status::failed_precondition(
+                KeyStoreError::Unknown(key).to_string(),
+            ));
+        }
+        let length = usize::try_from(head.bytes).unwrap_or(usize::MAX);
+        let mut ciphertext = Vec::new();
+        while let Some(piece) = next(&mut pieces).await? {
+            let Some(question_piece::Kind::Piece(bytes)) = piece.kind else {
+                return Err(Status::invalid_argument("a question is announced once"));
+            };
+            if ciphertext.len() + bytes.len() > length {
+                return Err(Status::invalid_argument(
+                    "the question is longer than announced",
+                ));
+            }
+            ciphertext.extend_from_slice(&bytes);
+        }
+        if ciphertext.len() < length {
+            return Err(Status::invalid_argument("the question was cut off"));
+        }
+        let question = Question {
+            client,
+            model: head.model,
+            key,
+            ciphertext,
+            deadline: Instant::now() + self.patience,
+        };
+        let watched = self.workshop.queue.put(question).map_err(full)?;
+        let (out, answer) = mpsc::channel(4);
+        tokio::spawn(async move {
+            // Only an error if the client has hung up.
+            let _ = tell(watched, &out).await;
+        });
+        Ok(Response::new(ReceiverStream::new(answer)))
+    }
+}
+
+/// Tells the client what becomes of its question. Ends when the client hangs up: the watch is let go of, and the queue sees it.
+async fn tell(
+    mut watched: watch::Receiver<State>,
+    out: &mpsc::Sender<Result<AnswerPiece, Status>>,
+) -> Result<(), mpsc::error::SendError<Result<AnswerPiece, Status>>> {
+    let piece = |kind| Ok(AnswerPiece { kind: Some(kind) });
+    loop {
+        let state = watched.borrow_and_update().clone();
+        match state {
+            State::Waiting(before) => {
+                out.send(piece(answer_piece::Kind::Waiting(before as u64)))
+                    .await?;
+            }
+            State::Working { done, all } => {
+                let (done, all) = (done as u64, all as u64);
+                out.send(piece(answer_piece::Kind::Progress(Bootstraps {
+                    done,
+                    all,
+                })))
+                .await?;
+            }
+            State::Over(Ok(bytes)) => {
+                out.send(piece(answer_piece::Kind::Bytes(bytes.len() as u64)))
+                    .await?;
+                for part in bytes.chunks(PIECE) {
+                    out.send(piece(answer_piece::Kind::Piece(part.to_vec())))
+                        .await?;
+                }
+                return Ok(());
+            }
+            State::Over(Err(refusal)) => return out.send(Err(refused(&refusal))).await,
+        }
+        tokio::select! {
+            changed = watched.changed() => if changed.is_err() {
+                return out.send(Err(refused(&Refusal::Failed))).await;
+            },
+            () = out.closed() => return Ok(()),
+        }
+    }
+}
+
+/// The next piece of an upload, which must not take for ever.
+async fn next<T>(pieces: &mut Streaming<T>) -> Result<Option<T>, Status> {
+    match tokio::time::timeout(SILENCE, pieces.next()).await {
+        Ok(piece) => piece.transpose(),
+        Err(_) => Err(Status::deadline_exceeded(
+            "the upload stood still for too long",
+        )),
+    }
+}
+
+fn key_id(bytes: &[u8]) -> Result<KeyId, Status> {
+    let id = bytes.try_into().map(KeyId);
+    id.map_err(|_| Status::invalid_argument("the identifier of a key has 32 bytes"))
+}
+
+fn not_kept(error: KeyStoreError) -> Status {
+    match error {
+        KeyStoreError::TooLong { .. } | KeyStoreError::Full => {
+            Status::resource_exhausted(error.to_string())
+        }
+        KeyStoreError::Io { .. } => {
+            tracing::error!("{error}");
+            Status::internal(Refusal::Failed.to_string())
+        }
+        _ => Status::invalid_argument(error.to_string()),
+    }
+}
+
+fn full(error: Full) -> Status {
+    match error {
+        Full::Stopping => Status::unavailable(error.to_string()),
+        _ => Status::resource_exhausted(error.to_string()),
+    }
+}
+
+fn refused(refusal: &Refusal) -> Status {
+    let words = refusal.to_string();
+    match refusal {
+        Refusal::Wrong(_) => Status::invalid_argument(words),
+        Refusal::Late => Status::deadline_exceeded(words),
+        Refusal::Stopping => Status::unavailable(words),
+        Refusal::Failed => Status::internal(words),
+    }
+}

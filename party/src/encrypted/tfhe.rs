@@ -1,0 +1,112 @@
+//! Models of `tacit-fhe` in the service.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use tacit_api::proto::{self, Range};
+use tacit_fhe::program::Program;
+use tacit_fhe::{Error, EvaluationKey, Params, Progress, Request, Run, ServerKey};
+
+use super::config::EncryptedModel;
+use super::model::{AnswerError, Model};
+use super::server::EncryptedError;
+
+/// An integer program on ciphertexts of the cheapest parameter set that is good enough for it.
+#[derive(Debug)]
+pub(crate) struct TfheModel {
+    model: tacit_fhe::Model,
+    /// The SHA-256 of its file.
+    id: Vec<u8>,
+}
+
+/// Loads all models that are configured.
+pub(crate) fn load(
+    configured: &BTreeMap<String, EncryptedModel>,
+) -> Result<BTreeMap<String, Arc<TfheModel>>, EncryptedError> {
+    let load = |(name, file): (&String, &EncryptedModel)| {
+        let model = TfheModel::load(file).map_err(|reason| EncryptedError::Model {
+            name: name.clone(),
+            path: file.file.clone(),
+            reason,
+        })?;
+        let noise = model.model.noise();
+        tracing::info!(
+            "{name}: {} bootstraps with {}, wrong with probability 2^{:.0}",
+            noise.bootstraps,
+            model.model.params().name(),
+            noise.log2_p_fail
+        );
+        Ok((name.clone(), Arc::new(model)))
+    };
+    configured.iter().map(load).collect()
+}
+
+impl TfheModel {
+    fn load(configured: &EncryptedModel) -> Result<Self, String> {
+        let bytes = std::fs::read(&configured.file).map_err(|error| error.to_string())?;
+        let program = Program::read(&*bytes).map_err(|error| error.to_string())?;
+        let limit = configured.log2_p_fail;
+        let params = Params::choose(&program, limit).map_err(|error| error.to_string())?;
+        let model = tacit_fhe::Model::load_within(program, params, limit);
+        Ok(Self {
+            model: model.map_err(|error| error.to_string())?,
+            id: Sha256::digest(&bytes).to_vec(),
+        })
+    }
+}
+
+impl Model for TfheModel {
+    type Key = ServerKey;
+
+    fn describe(&self) -> proto::EncryptedModel {
+        let (model, params) = (&self.model, self.model.params());
+        let (interface, parts) = (model.interface(), model.program().parts());
+        let results = model.program().result_ranges().iter().map(|range| Range {
+            low: range.low,
+            high: range.high,
+        });
+        proto::EncryptedModel {
+            name: String::new(),
+            id: self.id.clone(),
+            parameters: params.name().to_owned(),
+            key_bytes: EvaluationKey::wire_len(params) as u64,
+            question_bytes: Request::wire_len(params, interface.inputs) as u64,
+            answer_bytes: model.response_len() as u64,
+            inputs: interface.inputs as u64,
+            offset: parts.input.offset.clone(),
+            gain: parts.input.gain.clone(),
+            max: u32::from(interface.max),
+            torus: interface.torus,
+            results: results.collect(),
+            output_scale: parts.output_scale,
+            bootstraps: model.noise().bootstraps as u64,
+            log2_p_fail: model.noise().log2_p_fail,
+        }
+    }
+
+    fn expand(&self, key: &[u8]) -> Result<ServerKey, String> {
+        let key = EvaluationKey::from_bytes(key).map_err(|error| error.to_string())?;
+        Ok(ServerKey::from(&key))
+    }
+
+    fn answer(
+        &self,
+        key: &ServerKey,
+        question: &[u8],
+        threads: usize,
+        watch: &(dyn Fn(usize, usize) -> bool + Sync),
+    ) -> Result<Vec<u8>, AnswerError> {
+        let wrong = |error: Error| match error {
+            Error::Cancelled { .. } => AnswerError::Stopped,
+            other => AnswerError::Wrong(other.to_string()),
+        };
+        let request = Request::from_bytes(question).map_err(wrong)?;
+        let run = Run {
+            threads,
+            go_on: &|Progress { done, all }| watch(done, all),
+        };
+        let response = self.model.run(key, &request, &run).map_err(wrong)?;
+        Ok(response.to_bytes())
+    }
+}
