@@ -5,7 +5,7 @@ mod common;
 
 use common::gate::{column, grid};
 use common::reals;
-use common::watched::{DealtByTheFirst, Watched};
+use common::watched::Watched;
 use ndarray::ArrayD;
 use tacit_add_a_protocol::Finished as Araki;
 use tacit_mpc::simulate::{mem, simulate_seeded};
@@ -356,7 +356,10 @@ fn gates_take_the_rounds_that_they_say() {
 fn results_are_the_same_on_correlations_that_are_dealt() {
     let world = OnPrimitives {
         parties: 3,
-        protocol: || DealtByTheFirst,
+        protocol: || Watched {
+            dealt: true,
+            ..Watched::default()
+        },
     };
     suite::step_06_a_rounding_is_never_off_by_more_than_a_unit(&world);
     suite::step_07_signs_are_exact_at_every_edge(&world);

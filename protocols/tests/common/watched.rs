@@ -14,6 +14,9 @@ use tacit_add_a_protocol::Finished as Araki;
 pub struct Watched {
     /// Whether correlations are opened after they were made and held against what they should be.
     pub look: bool,
+    /// Whether P_0 makes all correlations and shares them: not secure, for the test that what a dealer would deal is what the
+    /// engine needs.
+    pub dealt: bool,
     /// Words that were opened, of the online phase and of making correlations.
     pub words: RefCell<Vec<u64>>,
     /// Bits that were opened, with how many there are of the last word of each plane.
@@ -64,6 +67,24 @@ fn check(what: &Correlation, n: usize, words: &[R64], bits: &[u64]) {
             other => panic!("{other:?} is not looked at"),
         }
     }
+}
+
+/// What a dealer would deal, from P_0.
+async fn dealt_by_the_first(c: &Circuit<'_, Watched>, what: &Correlation) -> Result<Correlated> {
+    let (n, strand) = (c.len(), c.strand());
+    let dealt = (strand.session().me() == 0)
+        .then(|| what.deal(n, |out| c.private().fill(out)))
+        .transpose()?;
+    let words = dealt.as_ref().map(|d| &d.words[..]);
+    let mut words = Araki
+        .input_words(strand, &[0], what.words() * n, words)
+        .await?;
+    let bits = dealt.as_ref().map(|d| &d.bits[..]);
+    let mut bits = Araki.input_bits(strand, &[0], what.planes(), bits).await?;
+    Ok(Correlated {
+        words: words.swap_remove(0),
+        bits: bits.swap_remove(0),
+    })
 }
 
 impl Primitives for Watched {
@@ -138,7 +159,11 @@ impl Primitives for Watched {
     }
 
     async fn correlated(&self, c: &Circuit<'_, Self>, what: &Correlation) -> Result<Correlated> {
-        let made = generate(c, what).await?;
+        let made = if self.dealt {
+            dealt_by_the_first(c, what).await?
+        } else {
+            generate(c, what).await?
+        };
         if self.look {
             let words = Araki.open_words(c.strand(), &made.words).await?;
             let bits = Araki
@@ -159,81 +184,5 @@ impl Primitives for Watched {
             }
         }
         Ok(made)
-    }
-}
-
-/// The same protocol with correlations that P_0 makes and shares: not secure, for the test that what a dealer would deal is what
-/// the engine needs.
-pub struct DealtByTheFirst;
-
-impl Primitives for DealtByTheFirst {
-    fn name(&self) -> &'static str {
-        "araki, dealt by the first party"
-    }
-
-    fn one(&self, session: &Session) -> Vec<bool> {
-        Araki.one(session)
-    }
-
-    async fn input_words(
-        &self,
-        strand: &Strand<'_>,
-        owners: &[PartyId],
-        n: usize,
-        mine: Option<&[R64]>,
-    ) -> Result<Vec<Words>> {
-        Araki.input_words(strand, owners, n, mine).await
-    }
-
-    async fn input_bits(
-        &self,
-        strand: &Strand<'_>,
-        owners: &[PartyId],
-        planes: usize,
-        mine: Option<&[u64]>,
-    ) -> Result<Vec<Bits>> {
-        Araki.input_bits(strand, owners, planes, mine).await
-    }
-
-    async fn open_words(&self, strand: &Strand<'_>, x: &Words) -> Result<Vec<R64>> {
-        Araki.open_words(strand, x).await
-    }
-
-    async fn open_bits(&self, strand: &Strand<'_>, planes: usize, x: &Bits) -> Result<Vec<u64>> {
-        Araki.open_bits(strand, planes, x).await
-    }
-
-    async fn product(&self, strand: &Strand<'_>, terms: &[(Words, Words)]) -> Result<Words> {
-        Araki.product(strand, terms).await
-    }
-
-    async fn and(&self, strand: &Strand<'_>, planes: usize, x: &Bits, y: &Bits) -> Result<Bits> {
-        Araki.and(strand, planes, x, y).await
-    }
-
-    fn bilinear(
-        &self,
-        session: &Session,
-        shape: &[usize],
-        terms: &[Term<'_>],
-    ) -> Result<Shared<Tensor>> {
-        Araki.bilinear(session, shape, terms)
-    }
-
-    async fn correlated(&self, c: &Circuit<'_, Self>, what: &Correlation) -> Result<Correlated> {
-        let (n, strand) = (c.len(), c.strand());
-        let dealt = (strand.session().me() == 0)
-            .then(|| what.deal(n, |out| c.private().fill(out)))
-            .transpose()?;
-        let words = dealt.as_ref().map(|d| &d.words[..]);
-        let mut words = Araki
-            .input_words(strand, &[0], what.words() * n, words)
-            .await?;
-        let bits = dealt.as_ref().map(|d| &d.bits[..]);
-        let mut bits = Araki.input_bits(strand, &[0], what.planes(), bits).await?;
-        Ok(Correlated {
-            words: words.swap_remove(0),
-            bits: bits.swap_remove(0),
-        })
     }
 }
