@@ -102,10 +102,14 @@ pub fn run(args: &Args) -> Result<()> {
         );
         protocol.parties(args.parties)?;
         ensure!(
-            !protocol.is_additive()
-                || !(args.net.contains(&Net::Loopback)
-                    || args.op.contains(&Op::LogisticRegression)),
-            "{protocol} runs gates and networks over mem, lan and wan: choose --op and --net among these"
+            !(protocol.is_additive() && args.net.contains(&Net::Loopback)),
+            "--net loopback, which is meant where --net is left out, starts three processes: --protocol {protocol} runs as threads of \
+             one, choose --net mem, lan or wan"
+        );
+        ensure!(
+            !(protocol.is_additive() && args.op.contains(&Op::LogisticRegression)),
+            "--op logistic-regression is a training, which --protocol {protocol} does not do: choose --protocol rep3 or \
+             rep3-malicious for it"
         );
     }
     // A file that cannot be read is told before anything is measured.

@@ -93,7 +93,8 @@ async fn play(args: &Args) -> Result<()> {
     let start = Instant::now();
     ensure!(
         matches!(args.protocol, Protocol::Rep3 | Protocol::Rep3Malicious),
-        "the demo trains by rep3 or rep3-malicious"
+        "the demo does not train by {}: choose --protocol rep3 or rep3-malicious",
+        args.protocol
     );
     ensure!(
         args.cheat.is_none() || args.protocol == Protocol::Rep3Malicious,

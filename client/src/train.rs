@@ -62,6 +62,11 @@ struct Trained {
 /// Says what is wrong with the job, with a file of rows by line and column, or where numbers leave their range.
 pub fn run(args: &Args) -> Result<()> {
     args.protocol.available()?;
+    ensure!(
+        !args.protocol.is_additive(),
+        "training by {} is not there: choose --protocol rep3 or rep3-malicious",
+        args.protocol
+    );
     let shown = || args.job.display().to_string();
     let job = JobFile::read(&args.job)?.check().with_context(shown)?;
     ensure!(
