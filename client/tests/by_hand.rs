@@ -6,7 +6,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{Plan, World, complaint, long_job, said};
+use common::{Plan, World, complaint, floats, long_job, npy, said};
 use serde_json::Value;
 
 #[test]
@@ -163,26 +163,6 @@ bounds = [[0, 10000]]
         assert!(refused.contains("from 0 to 10000"), "{refused}");
         said(&["cancel", "--dir", &home, &id]);
     }
-}
-
-/// Rows of so many numbers as a file of NumPy's.
-fn npy(values: &[f32], width: usize) -> Vec<u8> {
-    let rows = values.len() / width;
-    let header =
-        format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {width}), }}");
-    let header = format!("{header:<117}\n");
-    let mut file = b"\x93NUMPY\x01\x00".to_vec();
-    file.extend((header.len() as u16).to_le_bytes());
-    file.extend(header.as_bytes());
-    file.extend(values.iter().flat_map(|v| v.to_le_bytes()));
-    file
-}
-
-/// The numbers of such a file.
-fn floats(file: &[u8]) -> Vec<f32> {
-    let len = usize::from(u16::from_le_bytes([file[8], file[9]]));
-    let words = file[10 + len..].as_chunks::<4>().0.iter();
-    words.map(|b| f32::from_le_bytes(*b)).collect()
 }
 
 #[test]

@@ -128,6 +128,14 @@ impl Files {
         let secret = ClientKey::from_bytes(&Zeroizing::new(secret));
         let secret = secret.with_context(|| shown(&self.secret))?;
         let evaluation = fs::read(&self.evaluation).with_context(|| shown(&self.evaluation))?;
+        let public = EvaluationKey::from_bytes(&evaluation);
+        let public = public.with_context(|| shown(&self.evaluation))?;
+        ensure!(
+            public.id() == secret.id(),
+            "{} belongs to another key than {}",
+            self.evaluation.display(),
+            self.secret.display()
+        );
         Ok((secret, evaluation))
     }
 }

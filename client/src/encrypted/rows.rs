@@ -9,6 +9,9 @@ use tacit_nn::onnx::Constant;
 
 use crate::npy::{self, Dtype, Kind};
 
+/// Rows whose largest results are told, not only written.
+const FEW: usize = 20;
+
 /// The program in a file.
 ///
 /// # Errors
@@ -76,5 +79,18 @@ pub fn write(path: &Path, results: &[Vec<i64>], scale: f32) -> Result<()> {
     let bytes = npy::encode(&Constant::Float(numbers), Dtype::new(Kind::Float, 4))?;
     std::fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
     println!("{}", path.display());
+    if width > 1 && results.len() <= FEW {
+        let largest = results.iter().map(|row| {
+            let at = row
+                .iter()
+                .enumerate()
+                .max_by_key(|(k, x)| (**x, std::cmp::Reverse(*k)));
+            at.map_or(0, |(k, _)| k).to_string()
+        });
+        println!(
+            "largest of each row: {}",
+            largest.collect::<Vec<_>>().join(", ")
+        );
+    }
     Ok(())
 }

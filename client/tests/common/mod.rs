@@ -403,3 +403,23 @@ impl World {
 pub fn long_job() -> String {
     tacit_examples::BREAST_CANCER.jobs[1].replace("epochs = 10", "epochs = 20")
 }
+
+/// Rows of so many numbers as a file of NumPy's.
+pub fn npy(values: &[f32], width: usize) -> Vec<u8> {
+    let rows = values.len() / width;
+    let header =
+        format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {width}), }}");
+    let header = format!("{header:<117}\n");
+    let mut file = b"\x93NUMPY\x01\x00".to_vec();
+    file.extend((header.len() as u16).to_le_bytes());
+    file.extend(header.as_bytes());
+    file.extend(values.iter().flat_map(|v| v.to_le_bytes()));
+    file
+}
+
+/// The numbers of such a file.
+pub fn floats(file: &[u8]) -> Vec<f32> {
+    let len = usize::from(u16::from_le_bytes([file[8], file[9]]));
+    let words = file[10 + len..].as_chunks::<4>().0.iter();
+    words.map(|b| f32::from_le_bytes(*b)).collect()
+}
