@@ -13,11 +13,14 @@
 //! Weights and tables are rounded while they are learnt. Gradients go straight through every rounding (Bengio, Léonard,
 //! Courville, 2013, arXiv 1308.3432): a step computes with the integers, and differentiates the network without roundings
 //! at the point that the integers reached.
+//!
+//! [`Logistic`] is a regression that needs no bootstrap at all.
 
 mod data;
 mod descend;
 mod export;
 mod forward;
+mod linear;
 mod network;
 mod step;
 #[cfg(test)]
@@ -25,6 +28,7 @@ mod tests;
 
 pub use data::{Rows, accuracy, folds};
 pub use descend::train;
+pub use linear::{Logistic, LogisticRecipe};
 pub use network::{Periodic, Trained, Waves, Windows};
 
 use crate::program::ProgramError;

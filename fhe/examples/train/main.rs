@@ -5,8 +5,14 @@
 //! | `digits` | writes the shipped models of digits |
 //! | `digits-search` | accuracy of other recipes, by cross-validation on the training rows alone |
 //! | `digits-curve` | accuracy on the held-out rows against bootstraps, over several seeds |
+//! | `breast-cancer` | writes the shipped regression |
+//! | `breast-cancer-search` | accuracy of other recipes, by cross-validation on the training rows alone |
+//! | `mnist`, `mnist-cnn` | writes a model of MNIST beside the shipped ones; its files lie in the folder that TACIT_MNIST names |
 
+mod breast_cancer;
 mod digits;
+mod idx;
+mod mnist;
 
 use std::{error::Error, fs::File, path::Path};
 
@@ -17,7 +23,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some("digits") => digits::ship(),
         Some("digits-search") => digits::search(),
         Some("digits-curve") => digits::curve(),
-        _ => Err("say what to train: digits, digits-search or digits-curve".into()),
+        Some("breast-cancer") => breast_cancer::ship(),
+        Some("breast-cancer-search") => breast_cancer::search(),
+        Some("mnist") => mnist::dense(),
+        Some("mnist-cnn") => mnist::convolutional(),
+        _ => Err("say what to train: digits, breast-cancer, mnist or mnist-cnn".into()),
     }
 }
 

@@ -226,3 +226,39 @@ fn corrections_are_what_rounding_adds() {
         "{corrections}"
     );
 }
+
+/// Two features decide, one by its sign turned round, one says nothing and one never changes.
+#[test]
+fn a_regression_and_its_integers_agree() {
+    let mut random = Stream::new(&[3; 32], "regression");
+    let numbers: Vec<f32> = (0..400)
+        .flat_map(|_| {
+            [(); 3]
+                .map(|()| 100.0 * random.symmetric() as f32)
+                .into_iter()
+                .chain([7.0])
+        })
+        .collect();
+    let class = |x: &[f32]| usize::from(x[0] - 2.0 * x[1] > 30.0);
+    let classes: Vec<usize> = numbers.chunks(4).map(class).collect();
+    let recipe = LogisticRecipe {
+        steps: 300,
+        rate: 0.1,
+        decay: 1e-4,
+    };
+    let float = Logistic::train(&numbers, 4, &classes, recipe).unwrap();
+    let program = float.program("regression", 255, 127).unwrap();
+    let rows = Rows::new(&program.parts().input, &numbers, &classes).unwrap();
+    assert!(accuracy(&program, &rows) > 0.98);
+    let scale = f64::from(program.parts().output_scale);
+    for row in numbers.chunks(4) {
+        let score = program.run(&program.parts().input.quantize(row))[0];
+        let apart = (score as f64 * scale - float.score(row)).abs();
+        assert!(apart < 0.02 * float.score(row).abs().max(10.0), "{apart}");
+    }
+    assert_eq!(program.lookups(), 0);
+    assert!(Logistic::train(&numbers, 4, &[0, 1, 2], recipe).is_err());
+    assert!(Logistic::train(&numbers, 3, &classes, recipe).is_err());
+    assert!(Logistic::train(&[], 4, &[], recipe).is_err());
+    assert!(float.program("none", 0, 127).is_err());
+}
