@@ -20,6 +20,7 @@ mod keyswitch;
 mod lookup;
 pub mod noise;
 mod packed;
+mod packing;
 mod params;
 pub mod program;
 mod random;

@@ -20,7 +20,8 @@ use std::f64::consts::{LOG2_E, PI};
 
 pub use program::{NoiseError, NoiseReport};
 
-use crate::params::Params;
+use crate::packing;
+use crate::params::{Gadget, Params};
 
 /// 2^64, and 2^32.
 const Q: f64 = 18_446_744_073_709_551_616.0;
@@ -105,6 +106,20 @@ impl Params {
     #[must_use]
     pub fn result_variance(&self, bits: u32) -> f64 {
         rounding(bits) * (self.long_dimension() as f64 / 4.0 + 1.0)
+    }
+
+    /// What packing results adds, at most: each of log2 N automorphisms adds the noise of a keyswitch, and doubles the
+    /// deviation of what was there; results are rounded to 2^64/N before.
+    #[must_use]
+    pub fn packing_variance(&self) -> f64 {
+        let (long, size) = (self.long_dimension() as f64, self.polynomial_size() as f64);
+        let Gadget { base_log, levels } = packing::GADGET;
+        let row = t_uniform(self.glwe_noise()) / (Q * Q) + rounding(packing::KEY_BITS);
+        let switch =
+            f64::from(levels) * long * (4f64.powi(base_log as i32) / 12.0 + 1.0 / 6.0) * row
+                + long * 4f64.powi(-((base_log * levels) as i32)) / 24.0;
+        let down = rounding(64 - self.polynomial_size().ilog2()) * (long / 2.0 + 1.0);
+        switch * (size * size - 1.0) / 3.0 + down
     }
 }
 

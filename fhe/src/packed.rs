@@ -181,7 +181,12 @@ impl Request {
     }
 }
 
-fn list(params: &Params, seed: Seed, bodies: Vec<u64>) -> SeededGlweCiphertextList<Vec<u64>> {
+/// GLWE ciphertexts of these bodies, whose masks come from a seed.
+pub(crate) fn list(
+    params: &Params,
+    seed: Seed,
+    bodies: Vec<u64>,
+) -> SeededGlweCiphertextList<Vec<u64>> {
     let (glwe, size) = (
         GlweSize(params.glwe_dimension() + 1),
         PolynomialSize(params.polynomial_size()),

@@ -1,18 +1,20 @@
-//! Results as they leave: LWE ciphertexts cut to as few bits as the noise allows.
+//! Results as they leave: packed into GLWE ciphertexts, cut to as few bits as the noise allows. Of a body only the
+//! coefficients that hold a result travel.
 //!
 //! Cutting the mask shifts a result by Σ (rounding error)·(key bit); half of the errors' sum, their mean, goes to the
 //! body first, which halves the deviation (as in the modulus switch before a rotation).
 
 use crate::Error;
 use crate::bits::{pack, packed_len, round, unpack};
-use crate::keys::ClientKey;
+use crate::keys::{ClientKey, ServerKey};
+use crate::packing::stride;
 use crate::params::Params;
 use crate::scale::decode;
 use crate::wire::{KeyId, Kind};
 
 const KIND: Kind = Kind {
     what: "an encrypted result",
-    header: "tacit tfhe response 1",
+    header: "tacit tfhe response 2",
 };
 
 /// Bytes before the centres: T, how many results, how many bits.
@@ -27,53 +29,81 @@ pub struct Response {
     torus: u64,
     bits: u32,
     centres: Vec<i64>,
-    /// k·N + 1 words a result, the low ones zero.
-    results: Vec<u64>,
+    /// For every N results the masks, k·N words, and a body for each; the low bits zero.
+    words: Vec<u64>,
 }
 
 impl Response {
-    /// Cuts `results` (k·N + 1 words each) to `bits` bits.
+    /// Packs `results` (k·N + 1 words each) and cuts them to `bits` bits.
     pub(crate) fn new(
-        params: &'static Params,
-        key: KeyId,
+        key: &ServerKey,
         torus: u64,
         bits: u32,
         centres: Vec<i64>,
-        mut results: Vec<Vec<u64>>,
+        results: &[Vec<u64>],
     ) -> Self {
-        for result in &mut results {
-            let (mask, body) = result.split_at_mut(params.long_dimension());
-            let mut errors = 0_i128;
-            for a in mask {
-                let cut = round(*a, bits);
-                errors += i128::from(cut.wrapping_sub(*a) as i64);
-                *a = cut;
+        let params = key.params;
+        let (size, long) = (params.polynomial_size(), params.long_dimension());
+        let mut words = Vec::with_capacity(Self::words(params, results.len()));
+        for results in results.chunks(size) {
+            let packed = key.packing.pack(results, params);
+            let (masks, body) = packed.split_at(long);
+            let cut: Vec<u64> = masks.iter().map(|&a| round(a, bits)).collect();
+            let errors: Vec<i64> = cut
+                .iter()
+                .zip(masks)
+                .map(|(cut, a)| cut.wrapping_sub(*a) as i64)
+                .collect();
+            words.extend_from_slice(&cut);
+            for at in positions(results.len(), size) {
+                // What the errors come to at this coefficient when all key bits are ½.
+                let mean = |errors: &[i64]| {
+                    let (before, after) = errors.split_at(at + 1);
+                    let sum = |errors: &[i64]| errors.iter().map(|&e| i128::from(e)).sum::<i128>();
+                    (sum(before) - sum(after)) / 2
+                };
+                let mean: i128 = errors.chunks_exact(size).map(mean).sum();
+                words.push(round(body[at].wrapping_add(mean as u64), bits));
             }
-            body[0] = round(body[0].wrapping_add((errors / 2) as u64), bits);
         }
         Self {
             params,
-            key,
+            key: key.id,
             torus,
             bits,
             centres,
-            results: results.concat(),
+            words,
         }
     }
 
     /// What is decrypted by `key`.
     pub(crate) fn decrypt(&self, key: &ClientKey) -> Vec<i64> {
-        let long = self.params.long_dimension();
-        let results = self.results.chunks_exact(long + 1).zip(&self.centres);
-        let decrypt = |(result, &centre): (&[u64], &i64)| {
-            let (mask, body) = result.split_at(long);
-            let masked = mask.iter().zip(key.large.iter());
-            let phase = masked.fold(body[0], |phase, (a, s)| {
-                phase.wrapping_sub(a.wrapping_mul(*s))
-            });
-            decode(phase, self.torus).wrapping_add(centre)
+        let (size, long) = (self.params.polynomial_size(), self.params.long_dimension());
+        let ciphertexts = self
+            .words
+            .chunks(long + size)
+            .zip(self.centres.chunks(size));
+        let decrypt = |(words, centres): (&[u64], &[i64])| {
+            let (masks, bodies) = words.split_at(long);
+            let results = positions(centres.len(), size).zip(bodies).zip(centres);
+            let result = |((at, &body), &centre): ((usize, &u64), &i64)| {
+                let mut phase = body;
+                for (mask, key) in masks.chunks_exact(size).zip(key.large.chunks_exact(size)) {
+                    // Coefficient `at` of mask·key.
+                    for (i, s) in key.iter().enumerate() {
+                        let product = mask[(at + size - i) % size].wrapping_mul(*s);
+                        phase = if i <= at {
+                            phase.wrapping_sub(product)
+                        } else {
+                            phase.wrapping_add(product)
+                        };
+                    }
+                }
+                decode(phase, self.torus).wrapping_add(centre)
+            };
+            results.map(result).collect::<Vec<_>>()
         };
-        results.map(decrypt).collect()
+        ciphertexts.flat_map(decrypt).collect()
     }
 
     /// The key it is encrypted under.
@@ -98,7 +128,7 @@ impl Response {
         self.centres
             .iter()
             .for_each(|c| body.extend_from_slice(&c.to_le_bytes()));
-        pack(self.results.iter().copied(), self.bits, &mut body);
+        pack(self.words.iter().copied(), self.bits, &mut body);
         KIND.write(self.params, self.key, &body)
     }
 
@@ -136,21 +166,32 @@ impl Response {
             return Err(length(Self::wire_len(params, count, bits)));
         }
         KIND.verify(bytes)?;
-        let (centres, results) = rest.split_at(8 * count);
+        let (centres, words) = rest.split_at(8 * count);
         let (centres, _) = centres.as_chunks::<8>();
         let centres = centres.iter().map(|&c| i64::from_le_bytes(c)).collect();
-        let results = unpack(results, count * (params.long_dimension() + 1), bits);
+        let words = unpack(words, Self::words(params, count), bits);
         Ok(Self {
             params,
             key,
             torus,
             bits,
             centres,
-            results,
+            words,
         })
     }
 
     fn body(params: &Params, count: usize, bits: u32) -> usize {
-        FIXED + 8 * count + packed_len(count * (params.long_dimension() + 1), bits)
+        FIXED + 8 * count + packed_len(Self::words(params, count), bits)
     }
+
+    /// How many words of ciphertext hold this many results.
+    fn words(params: &Params, count: usize) -> usize {
+        count.div_ceil(params.polynomial_size()) * params.long_dimension() + count
+    }
+}
+
+/// The coefficients of a ciphertext that hold `count` results.
+fn positions(count: usize, size: usize) -> impl Iterator<Item = usize> {
+    let stride = stride(count, size);
+    (0..count).map(move |k| k * stride)
 }

@@ -221,14 +221,13 @@ impl Model {
                 *body = body.wrapping_sub(encode(centre, torus));
             }
         }
-        let centres = self.centres.clone();
+        let bits = self.noise.result_bits;
         Ok(Response::new(
-            self.params,
-            key.id,
+            key,
             torus,
-            self.noise.result_bits,
-            centres,
-            results,
+            bits,
+            self.centres.clone(),
+            &results,
         ))
     }
 

@@ -1,14 +1,16 @@
 //! The evaluation key as it travels.
 //!
-//! Masks are not sent but stretched from a seed each for the keyswitching and the bootstrapping key; of the bodies of the
-//! bootstrapping key only the leading bits are, for noise hides the others anyway (the rounding is counted:
+//! Masks are not sent but stretched from a seed each for the keyswitching, the bootstrapping and the packing key; of the
+//! bodies of the last two only the leading bits are, for noise hides the others anyway (the rounding is counted:
 //! [`Params::variances`]). Rounding is done on what is public, so it cannot weaken anything.
 
 use tfhe::core_crypto::commons::math::random::Seed;
 use tfhe::core_crypto::prelude::{
-    CiphertextModulus, DecompositionBaseLog, DecompositionLevelCount, DynamicDistribution,
-    GlweSecretKey, GlweSize, LweDimension, LweSecretKey, PolynomialSize, SeededLweBootstrapKey,
-    SeededLweKeyswitchKey, Seeder, generate_seeded_lwe_keyswitch_key,
+    CiphertextModulus, DecompositionBaseLog, DecompositionLevelCount, DefaultRandomGenerator,
+    DynamicDistribution, GlweCiphertextCount, GlweCiphertextList, GlweSecretKey, GlweSize,
+    LweDimension, LweSecretKey, PlaintextList, PolynomialSize, SeededLweBootstrapKey,
+    SeededLweKeyswitchKey, Seeder, decompress_seeded_glwe_ciphertext_list,
+    encrypt_seeded_glwe_ciphertext_list, generate_seeded_lwe_keyswitch_key,
     par_generate_seeded_lwe_bootstrap_key,
 };
 use zeroize::Zeroizing;
@@ -16,17 +18,21 @@ use zeroize::Zeroizing;
 use super::ClientKey;
 use crate::Error;
 use crate::bits::{pack, packed_len, unpack};
+use crate::packed::list;
+use crate::packing;
 use crate::params::{Gadget, Params};
 use crate::random::OsSeeder;
 use crate::wire::{KeyId, Kind};
 
 const KIND: Kind = Kind {
     what: "a TFHE evaluation key",
-    header: "tacit tfhe evaluation key 1",
+    header: "tacit tfhe evaluation key 2",
 };
 
 /// The bytes of a seed.
 const SEED: usize = 16;
+/// One each for the keyswitching, the bootstrapping and the packing key.
+const SEEDS: usize = 3;
 
 /// What a server needs to compute on a client's ciphertexts. It is public: it encrypts the client's key under itself
 /// (circular security, as in every bootstrapping scheme), and decrypts nothing.
@@ -34,7 +40,7 @@ const SEED: usize = 16;
 pub struct EvaluationKey {
     params: &'static Params,
     id: KeyId,
-    /// Two seeds, the bodies of the keyswitching key (32 bits each), those of the bootstrapping key.
+    /// Three seeds, the bodies of the keyswitching key (32 bits each), those of the bootstrapping and the packing key.
     body: Vec<u8>,
 }
 
@@ -59,7 +65,7 @@ impl EvaluationKey {
     pub(super) fn generate(key: &ClientKey, seeder: &mut OsSeeder) -> Self {
         let params = key.params;
         let mut body = Vec::with_capacity(Self::body(params));
-        let seeds = [seeder.seed(), seeder.seed()];
+        let seeds = [(); SEEDS].map(|()| seeder.seed());
         seeds
             .iter()
             .for_each(|seed| body.extend_from_slice(&seed.0.to_le_bytes()));
@@ -88,6 +94,18 @@ impl EvaluationKey {
             seeder,
         );
         pack(bootstrap.into_container(), params.key_bits(), &mut body);
+
+        let rows = packing::rows(params);
+        let mut list = list(params, seeds[2], vec![0; rows * params.polynomial_size()]);
+        let plain = Zeroizing::new(packing::plaintexts(&key.large, params));
+        encrypt_seeded_glwe_ciphertext_list(
+            &GlweSecretKey::from_container(key.large.as_slice(), size),
+            &mut list,
+            &PlaintextList::from_container(plain.as_slice()),
+            DynamicDistribution::new_t_uniform(params.glwe_noise()),
+            seeder,
+        );
+        pack(list.into_container(), packing::KEY_BITS, &mut body);
         Self {
             params,
             id: KeyId::of(params, &body),
@@ -148,7 +166,7 @@ impl EvaluationKey {
     /// The keyswitching key.
     pub(super) fn keyswitch(&self) -> SeededLweKeyswitchKey<Vec<u32>> {
         let count = keyswitch_bodies(self.params);
-        let bodies = unpack(self.part(2 * SEED, packed_len(count, 32)), count, 32);
+        let bodies = unpack(self.part(SEEDS * SEED, packed_len(count, 32)), count, 32);
         let bodies = bodies.into_iter().map(|body| (body >> 32) as u32).collect();
         keyswitch(self.params, self.seed(0), bodies)
     }
@@ -156,9 +174,32 @@ impl EvaluationKey {
     /// The bootstrapping key.
     pub(super) fn bootstrap(&self) -> SeededLweBootstrapKey<Vec<u64>> {
         let (count, bits) = (bootstrap_bodies(self.params), self.params.key_bits());
-        let from = 2 * SEED + packed_len(keyswitch_bodies(self.params), 32);
+        let from = SEEDS * SEED + packed_len(keyswitch_bodies(self.params), 32);
         let bodies = unpack(self.part(from, packed_len(count, bits)), count, bits);
         bootstrap(self.params, self.seed(1), bodies)
+    }
+
+    /// The packing key, expanded: GLWE ciphertexts, one after another.
+    pub(super) fn packing(&self) -> Vec<u64> {
+        let (rows, size) = (packing::rows(self.params), self.params.polynomial_size());
+        let len = packed_len(rows * size, packing::KEY_BITS);
+        let bodies = unpack(
+            self.part(self.body.len() - len, len),
+            rows * size,
+            packing::KEY_BITS,
+        );
+        let seeded = list(self.params, self.seed(2), bodies);
+        let mut full = GlweCiphertextList::new(
+            0,
+            seeded.glwe_size(),
+            seeded.polynomial_size(),
+            GlweCiphertextCount(rows),
+            CiphertextModulus::new_native(),
+        );
+        decompress_seeded_glwe_ciphertext_list::<_, _, _, DefaultRandomGenerator>(
+            &mut full, &seeded,
+        );
+        full.into_container()
     }
 
     fn part(&self, from: usize, len: usize) -> &[u8] {
@@ -172,9 +213,13 @@ impl EvaluationKey {
     }
 
     fn body(params: &Params) -> usize {
-        2 * SEED
+        SEEDS * SEED
             + packed_len(keyswitch_bodies(params), 32)
             + packed_len(bootstrap_bodies(params), params.key_bits())
+            + packed_len(
+                packing::rows(params) * params.polynomial_size(),
+                packing::KEY_BITS,
+            )
     }
 }
 

@@ -7,6 +7,7 @@ use tfhe::core_crypto::prelude::{
 
 use super::EvaluationKey;
 use crate::keyswitch::KeyswitchKey;
+use crate::packing::PackingKey;
 use crate::params::Params;
 use crate::wire::KeyId;
 
@@ -17,6 +18,7 @@ pub struct ServerKey {
     pub(crate) keyswitch: KeyswitchKey,
     pub(crate) bootstrap: FourierLweBootstrapKeyOwned,
     pub(crate) fft: Fft,
+    pub(crate) packing: PackingKey,
 }
 
 impl std::fmt::Debug for ServerKey {
@@ -45,6 +47,7 @@ impl From<&EvaluationKey> for ServerKey {
             keyswitch: KeyswitchKey::new(keyswitch.into_container(), params),
             bootstrap,
             fft: Fft::new(PolynomialSize(params.polynomial_size())),
+            packing: PackingKey::new(&key.packing(), params),
         }
     }
 }

@@ -86,11 +86,16 @@ impl NoiseReport {
             fails.push(fail);
         }
         let last = noises.last().map_or(&[][..], Vec::as_slice);
+        let leave = params.packing_variance();
         let results = |bits| {
             let half =
                 |noise: &Noise| 0.5 / scales.result() as f64 - (noise.slack + 1.0) / super::Q;
-            let fail =
-                |noise| log2_tail(half(noise), noise.variance + params.result_variance(bits));
+            let fail = |noise| {
+                log2_tail(
+                    half(noise),
+                    noise.variance + leave + params.result_variance(bits),
+                )
+            };
             log2_sum(last.iter().map(fail))
         };
         let bits = RESULT_BITS
