@@ -94,6 +94,9 @@ impl std::fmt::Display for Net {
 
 /// Measures and prints.
 pub fn run(args: &Args) -> Result<()> {
+    if args.protocol == [Protocol::Tfhe] {
+        return on_ciphertexts(args);
+    }
     for protocol in &args.protocol {
         protocol.available()?;
         ensure!(
@@ -155,6 +158,36 @@ pub fn run(args: &Args) -> Result<()> {
         println!("{told}");
     }
     Ok(())
+}
+
+/// Measures the shipped models for encrypted inference.
+#[cfg(feature = "tfhe")]
+fn on_ciphertexts(args: &Args) -> Result<()> {
+    use crate::encrypted::bench;
+
+    ensure!(
+        args.op.is_empty()
+            && args.circuits.is_none()
+            && args.html.is_none()
+            && args.against.is_none(),
+        "--protocol tfhe measures the shipped models: leave --op, --circuits, --html and --against out"
+    );
+    let entries = bench::run(args.runs.into())?;
+    if let Some(path) = &args.update {
+        let shown = || path.display().to_string();
+        let page = std::fs::read_to_string(path).with_context(shown)?;
+        let page = figures::replaced(&page, "bench: tfhe", &bench::table(&entries))?;
+        std::fs::write(path, page).with_context(shown)?;
+    }
+    if args.json {
+        println!("{}", serde_json::json!({ "results": entries }));
+    }
+    Ok(())
+}
+
+#[cfg(not(feature = "tfhe"))]
+fn on_ciphertexts(_: &Args) -> Result<()> {
+    Protocol::Tfhe.available()
 }
 
 /// What the variants of a comparison take on the simulated networks asked for, where comparisons are asked for.

@@ -5,9 +5,11 @@
 //! | [`keys`] | `keygen`: what decrypts, and what a server computes with |
 //! | [`rows`] | from arrays in files to the integers of a program, and back |
 //! | [`infer`](mod@infer) | `infer --protocol tfhe` |
+//! | [`bench`](mod@bench) | `bench --protocol tfhe` |
 //! | [`local`] | client and server in this process |
 //! | [`remote`] | a question over the network |
 
+pub mod bench;
 pub mod infer;
 pub mod keys;
 pub mod local;

@@ -37,6 +37,41 @@ pub const DIGITS: Dataset = Dataset {
     held_out: include_str!("../data/digits-held-out.txt"),
 };
 
+/// A model for encrypted inference, and the data whose held-out rows it is measured on, where they are here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shipped {
+    /// Its name: that of its file in `models`.
+    pub name: &'static str,
+    /// The file, an integer program.
+    pub program: &'static [u8],
+    /// The data.
+    pub data: Option<Dataset>,
+}
+
+/// The models for encrypted inference, the smaller ones first.
+pub const PROGRAMS: [Shipped; 4] = [
+    Shipped {
+        name: "breast-cancer",
+        program: include_bytes!("../models/breast-cancer.tfhe"),
+        data: Some(BREAST_CANCER),
+    },
+    Shipped {
+        name: "digits-16",
+        program: include_bytes!("../models/digits-16.tfhe"),
+        data: Some(DIGITS),
+    },
+    Shipped {
+        name: "digits-24",
+        program: include_bytes!("../models/digits-24.tfhe"),
+        data: Some(DIGITS),
+    },
+    Shipped {
+        name: "mnist-128",
+        program: include_bytes!("../models/mnist-128.tfhe"),
+        data: None,
+    },
+];
+
 impl Dataset {
     /// The header line.
     #[must_use]

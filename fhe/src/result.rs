@@ -1,6 +1,9 @@
 //! Results as they leave: packed into GLWE ciphertexts, cut to as few bits as the noise allows. Of a body only the
 //! coefficients that hold a result travel.
 //!
+//! Results of a program without lookups are not packed, but leave one in a ciphertext: they are few, may need many bits,
+//! and packing them would add more noise than all that was there.
+//!
 //! Cutting the mask shifts a result by Σ (rounding error)·(key bit); half of the errors' sum, their mean, goes to the
 //! body first, which halves the deviation (as in the modulus switch before a rotation).
 
@@ -9,16 +12,49 @@ use crate::bits::{pack, packed_len, round, unpack};
 use crate::keys::{ClientKey, ServerKey};
 use crate::packing::stride;
 use crate::params::Params;
+use crate::ring::extract_constant;
 use crate::scale::decode;
 use crate::wire::{KeyId, Kind};
 
 const KIND: Kind = Kind {
     what: "an encrypted result",
-    header: "tacit tfhe response 2",
+    header: "tacit tfhe response 3",
 };
 
-/// Bytes before the centres: T, how many results, how many bits.
-const FIXED: usize = 8 + 4 + 1;
+/// Bytes before the centres: T, how many results, how many bits, whether they are packed.
+const FIXED: usize = 8 + 4 + 1 + 1;
+
+/// How results leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// How many there are,
+    pub(crate) count: usize,
+    /// of how many bits,
+    pub(crate) bits: u32,
+    /// and whether up to N of them share a ciphertext, or each has its own.
+    pub(crate) packed: bool,
+}
+
+impl Shape {
+    /// Results of one ciphertext at most.
+    fn each(self, params: &Params) -> usize {
+        if self.packed {
+            params.polynomial_size()
+        } else {
+            1
+        }
+    }
+
+    /// How many words of ciphertext hold them.
+    fn words(self, params: &Params) -> usize {
+        self.count.div_ceil(self.each(params)) * params.long_dimension() + self.count
+    }
+
+    /// How many bytes a body has.
+    fn body(self, params: &Params) -> usize {
+        FIXED + 8 * self.count + packed_len(self.words(params), self.bits)
+    }
+}
 
 /// An encrypted result, as it travels.
 #[derive(Clone, Debug)]
@@ -27,26 +63,30 @@ pub struct Response {
     pub(crate) key: KeyId,
     /// What a result stands on: a - centre is at (a - centre)·2^64/T.
     torus: u64,
-    bits: u32,
+    shape: Shape,
     centres: Vec<i64>,
-    /// For every N results the masks, k·N words, and a body for each; the low bits zero.
+    /// For every ciphertext the masks, k·N words, and a body for each; the low bits zero.
     words: Vec<u64>,
 }
 
 impl Response {
-    /// Packs `results` (k·N + 1 words each) and cuts them to `bits` bits.
+    /// Packs `results` (k·N + 1 words each), where their shape says so, and cuts them to its bits.
     pub(crate) fn new(
         key: &ServerKey,
         torus: u64,
-        bits: u32,
+        shape: Shape,
         centres: Vec<i64>,
         results: &[Vec<u64>],
     ) -> Self {
-        let params = key.params;
+        let (params, bits) = (key.params, shape.bits);
         let (size, long) = (params.polynomial_size(), params.long_dimension());
-        let mut words = Vec::with_capacity(Self::words(params, results.len()));
-        for results in results.chunks(size) {
-            let packed = key.packing.pack(results, params);
+        let mut words = Vec::with_capacity(shape.words(params));
+        for results in results.chunks(shape.each(params)) {
+            let packed = if shape.packed {
+                key.packing.pack(results, params)
+            } else {
+                alone(&results[0], size)
+            };
             let (masks, body) = packed.split_at(long);
             let cut: Vec<u64> = masks.iter().map(|&a| round(a, bits)).collect();
             let errors: Vec<i64> = cut
@@ -70,7 +110,7 @@ impl Response {
             params,
             key: key.id,
             torus,
-            bits,
+            shape,
             centres,
             words,
         }
@@ -79,10 +119,11 @@ impl Response {
     /// What is decrypted by `key`.
     pub(crate) fn decrypt(&self, key: &ClientKey) -> Vec<i64> {
         let (size, long) = (self.params.polynomial_size(), self.params.long_dimension());
+        let each = self.shape.each(self.params);
         let ciphertexts = self
             .words
-            .chunks(long + size)
-            .zip(self.centres.chunks(size));
+            .chunks(long + each)
+            .zip(self.centres.chunks(each));
         let decrypt = |(words, centres): (&[u64], &[i64])| {
             let (masks, bodies) = words.split_at(long);
             let results = positions(centres.len(), size).zip(bodies).zip(centres);
@@ -121,21 +162,22 @@ impl Response {
     /// As it travels.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut body = Vec::with_capacity(Self::body(self.params, self.centres.len(), self.bits));
+        let mut body = Vec::with_capacity(self.shape.body(self.params));
         body.extend_from_slice(&self.torus.to_le_bytes());
         body.extend_from_slice(&(self.centres.len() as u32).to_le_bytes());
-        body.push(self.bits as u8);
+        body.push(self.shape.bits as u8);
+        body.push(u8::from(self.shape.packed));
         self.centres
             .iter()
             .for_each(|c| body.extend_from_slice(&c.to_le_bytes()));
-        pack(self.words.iter().copied(), self.bits, &mut body);
+        pack(self.words.iter().copied(), self.shape.bits, &mut body);
         KIND.write(self.params, self.key, &body)
     }
 
-    /// How many bytes this many results of this many bits take on the way.
+    /// How many bytes results of this shape take on the way.
     #[must_use]
-    pub fn wire_len(params: &Params, values: usize, bits: u32) -> usize {
-        KIND.len(params, Self::body(params, values, bits))
+    pub(crate) fn wire_len(params: &Params, shape: Shape) -> usize {
+        KIND.len(params, shape.body(params))
     }
 
     /// # Errors
@@ -148,46 +190,61 @@ impl Response {
             wanted,
         };
         let Some((fixed, rest)) = body.split_first_chunk::<FIXED>() else {
-            return Err(length(Self::wire_len(params, 1, 1)));
+            let least = Shape {
+                count: 1,
+                bits: 1,
+                packed: false,
+            };
+            return Err(length(Self::wire_len(params, least)));
         };
-        let [t0, t1, t2, t3, t4, t5, t6, t7, c0, c1, c2, c3, bits] = *fixed;
+        let [t0, t1, t2, t3, t4, t5, t6, t7, c0, c1, c2, c3, bits, packed] = *fixed;
         let torus = u64::from_le_bytes([t0, t1, t2, t3, t4, t5, t6, t7]);
         let (count, bits) = (
             u32::from_le_bytes([c0, c1, c2, c3]) as usize,
             u32::from(bits),
         );
-        if !(1..=64).contains(&bits) || !(2..=1 << 50).contains(&torus) || torus % 2 == 1 {
+        if !(1..=64).contains(&bits)
+            || !(2..=1 << 50).contains(&torus)
+            || torus % 2 == 1
+            || packed > 1
+        {
             return Err(Error::Malformed {
                 what: KIND.what,
-                why: "no such scale or number of bits",
+                why: "no such scale, number of bits or way of packing",
             });
         }
-        if body.len() != Self::body(params, count, bits) {
-            return Err(length(Self::wire_len(params, count, bits)));
+        let packed = packed == 1;
+        let shape = Shape {
+            count,
+            bits,
+            packed,
+        };
+        if body.len() != shape.body(params) {
+            return Err(length(Self::wire_len(params, shape)));
         }
         KIND.verify(bytes)?;
         let (centres, words) = rest.split_at(8 * count);
         let (centres, _) = centres.as_chunks::<8>();
         let centres = centres.iter().map(|&c| i64::from_le_bytes(c)).collect();
-        let words = unpack(words, Self::words(params, count), bits);
+        let words = unpack(words, shape.words(params), bits);
         Ok(Self {
             params,
             key,
             torus,
-            bits,
+            shape,
             centres,
             words,
         })
     }
+}
 
-    fn body(params: &Params, count: usize, bits: u32) -> usize {
-        FIXED + 8 * count + packed_len(Self::words(params, count), bits)
-    }
-
-    /// How many words of ciphertext hold this many results.
-    fn words(params: &Params, count: usize) -> usize {
-        count.div_ceil(params.polynomial_size()) * params.long_dimension() + count
-    }
+/// A result in a GLWE ciphertext of its own, at its constant coefficient: k·N + 1 words.
+fn alone(result: &[u64], size: usize) -> Vec<u64> {
+    let mut glwe = result.to_vec();
+    let long = glwe.len() - 1;
+    // Its own inverse.
+    extract_constant(&mut glwe[..long], size);
+    glwe
 }
 
 /// The coefficients of a ciphertext that hold `count` results.

@@ -10,7 +10,7 @@ use crate::noise::{DEFAULT_LIMIT, NoiseReport};
 use crate::packed::{Packed, Request, Weights};
 use crate::params::Params;
 use crate::program::{Node, Program, Row, Source};
-use crate::result::Response;
+use crate::result::{Response, Shape};
 use crate::ring::Ring;
 use crate::scale::{Scales, encode};
 use crate::{Error, LoadError};
@@ -188,7 +188,7 @@ impl Model {
     /// How many bytes a response takes on the way.
     #[must_use]
     pub fn response_len(&self) -> usize {
-        Response::wire_len(self.params, self.centres.len(), self.noise.result_bits)
+        Response::wire_len(self.params, self.shape())
     }
 
     /// Computes the result of an encrypted input.
@@ -221,14 +221,17 @@ impl Model {
                 *body = body.wrapping_sub(encode(centre, torus));
             }
         }
-        let bits = self.noise.result_bits;
-        Ok(Response::new(
-            key,
-            torus,
-            bits,
-            self.centres.clone(),
-            &results,
-        ))
+        let centres = self.centres.clone();
+        Ok(Response::new(key, torus, self.shape(), centres, &results))
+    }
+
+    /// How results leave.
+    fn shape(&self) -> Shape {
+        Shape {
+            count: self.centres.len(),
+            bits: self.noise.result_bits,
+            packed: self.noise.packed,
+        }
     }
 
     fn step(

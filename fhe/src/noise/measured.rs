@@ -5,7 +5,7 @@ use crate::keys::{ClientKey, ServerKey};
 use crate::packed::{Request, Weights};
 use crate::params::Params;
 use crate::program::{Linear, Row, Source, Term};
-use crate::result::Response;
+use crate::result::{Response, Shape};
 use crate::ring::Ring;
 use crate::scale::encode;
 
@@ -194,13 +194,27 @@ fn measure(params: &'static Params, rotations: usize) {
         &format!("{name} rotation"),
     );
 
-    // What leaves, packed and cut to 12 bits, or to as many as show packing alone.
-    for (bits, what) in [(12, "result"), (60, "packing")] {
+    // What leaves, packed and cut to 12 bits, or to as many as show packing alone; and each by itself.
+    for (bits, packed, what) in [
+        (12, true, "result"),
+        (60, true, "packing"),
+        (12, false, "result by itself"),
+    ] {
         let exact: Vec<Vec<u64>> = (0..500).map(|_| words.exact(large, 0)).collect();
-        let response = Response::new(&server, 1 << 50, bits, vec![0; 500], &exact);
+        let shape = Shape {
+            count: 500,
+            bits,
+            packed,
+        };
+        let response = Response::new(&server, 1 << 50, shape, vec![0; 500], &exact);
         let found = response.decrypt(&client);
         let measured = mean_square(found.iter().map(|a| *a as f64 / 2f64.powi(50)));
-        let formula = params.result_variance(bits) + params.packing_variance();
+        let packing = if packed {
+            params.packing_variance()
+        } else {
+            0.0
+        };
+        let formula = params.result_variance(bits) + packing;
         if bits == 12 {
             agree(measured, formula, &format!("{name} {what}"));
         } else {

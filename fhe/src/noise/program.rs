@@ -19,6 +19,8 @@ pub struct NoiseReport {
     pub results: f64,
     /// How many bits of a result's coefficients leave the server.
     pub result_bits: u32,
+    /// Whether results leave packed into common ciphertexts: all but those of programs without lookups.
+    pub packed: bool,
     /// How many bootstraps an inference takes.
     pub bootstraps: usize,
 }
@@ -86,7 +88,12 @@ impl NoiseReport {
             fails.push(fail);
         }
         let last = noises.last().map_or(&[][..], Vec::as_slice);
-        let leave = params.packing_variance();
+        let packed = bootstraps > 0;
+        let leave = if packed {
+            params.packing_variance()
+        } else {
+            0.0
+        };
         let results = |bits| {
             let half =
                 |noise: &Noise| 0.5 / scales.result() as f64 - (noise.slack + 1.0) / super::Q;
@@ -108,6 +115,7 @@ impl NoiseReport {
             nodes: fails,
             results,
             result_bits,
+            packed,
             bootstraps,
         }
     }

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::common::{Keys, recipe, toy};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use tacit_fhe::noise::DEFAULT_LIMIT;
+use tacit_fhe::program::Program;
 use tacit_fhe::{Model, Params, Request, Response, Run};
 
 /// The result of an input on ciphertexts that went over the wire and back.
@@ -60,7 +62,7 @@ fn a_thousand_inputs_of_random_programs_are_exact() {
 #[test]
 fn a_secure_set_is_exact_too() {
     let params = Params::by_name("tacit-2048-2").unwrap();
-    let keys = Keys::new(params);
+    let (keys, served) = (Keys::new(params), AtomicUsize::new(0));
     let mut runner = TestRunner::new(Config {
         cases: 12,
         ..Config::default()
@@ -70,6 +72,7 @@ fn a_secure_set_is_exact_too() {
         let Ok(model) = Model::load(program.clone(), params) else {
             return Ok(());
         };
+        served.fetch_add(1, Ordering::Relaxed);
         let inputs = recipe.inputs(&program, 1);
         for input in [&inputs[0], &inputs[inputs.len() - 1]] {
             prop_assert_eq!(
@@ -82,4 +85,36 @@ fn a_secure_set_is_exact_too() {
         Ok(())
     });
     seen.unwrap();
+    let served = served.into_inner();
+    assert!(served >= 5, "{served} of 12 programs fit to this set");
+}
+
+#[test]
+fn the_shipped_models_are_exact() {
+    for shipped in tacit_examples::PROGRAMS {
+        let program = Program::read(shipped.program).unwrap();
+        let params = Params::choose(&program, DEFAULT_LIMIT).unwrap();
+        let model = Model::load(program.clone(), params).unwrap();
+        let keys = Keys::new(params);
+        let most = program.parts().input.max;
+        // All of one value, and any: the worst sums are at such edges.
+        for value in [0, most] {
+            let input = vec![value; program.parts().input.len];
+            assert_eq!(
+                infer(&model, &keys, &input, 2),
+                program.run(&input),
+                "{}",
+                shipped.name
+            );
+        }
+        let input: Vec<u16> = (0..program.parts().input.len)
+            .map(|k| (k * k % 251) as u16 % (most + 1))
+            .collect();
+        assert_eq!(
+            infer(&model, &keys, &input, 2),
+            program.run(&input),
+            "{}",
+            shipped.name
+        );
+    }
 }

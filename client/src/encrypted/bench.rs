@@ -1,0 +1,156 @@
+//! `tacit bench --protocol tfhe`: what the shipped models cost on ciphertexts.
+
+use std::num::NonZero;
+use std::thread;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+use tacit_examples::{PROGRAMS, Shipped};
+use tacit_fhe::program::Program;
+use tacit_fhe::train::{Rows, accuracy};
+
+use super::local;
+use crate::text;
+
+/// What one model cost: of one row, where nothing else is said.
+#[derive(Clone, Debug, Serialize)]
+pub struct Entry {
+    protocol: &'static str,
+    /// The model.
+    op: &'static str,
+    /// Right answers among the held-out rows, where they are here.
+    accuracy: Option<f64>,
+    bootstraps: usize,
+    parameters: &'static str,
+    log2_p_fail: f64,
+    /// The server's processor, on one core.
+    cpu_seconds: f64,
+    seconds_per_bootstrap: Option<f64>,
+    /// Of the wall, on all cores.
+    seconds: f64,
+    cores: usize,
+    /// The client's processor, encrypting and decrypting.
+    client_seconds: f64,
+    /// Once.
+    keygen_seconds: f64,
+    /// Once.
+    key_bytes: usize,
+    request_bytes: usize,
+    result_bytes: usize,
+    /// Values that differ from those of the program in the clear, of all runs.
+    wrong: usize,
+}
+
+/// Runs all shipped models on random inputs, `runs` times on one core and on all.
+///
+/// # Errors
+/// If there is no randomness.
+pub fn run(runs: usize) -> Result<Vec<Entry>> {
+    println!("{}", HEADING.join(" | "));
+    let measure = |shipped: &Shipped| {
+        let entry = measured(shipped, runs).with_context(|| shipped.name.to_owned())?;
+        println!("{}", entry.cells().join(" | "));
+        Ok(entry)
+    };
+    PROGRAMS.iter().map(measure).collect()
+}
+
+fn measured(shipped: &Shipped, runs: usize) -> Result<Entry> {
+    let program = Program::read(shipped.program)?;
+    let rows = (0..runs)
+        .map(|_| random(&program))
+        .collect::<Result<Vec<_>>>()?;
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let one = local::run(program.clone(), &rows, 1)?;
+    let all = local::run(program.clone(), &rows, cores)?;
+    let each = |seconds: f64| seconds / runs as f64;
+    Ok(Entry {
+        protocol: "tfhe",
+        op: shipped.name,
+        accuracy: held_out(shipped, &program),
+        bootstraps: one.bootstraps,
+        parameters: one.parameters,
+        log2_p_fail: one.log2_p_fail,
+        cpu_seconds: each(one.cpu_seconds),
+        seconds_per_bootstrap: (one.bootstraps > 0)
+            .then(|| each(one.cpu_seconds) / one.bootstraps as f64),
+        seconds: each(all.seconds),
+        cores,
+        client_seconds: each(one.client_seconds),
+        keygen_seconds: one.keygen_seconds,
+        key_bytes: one.key_bytes,
+        request_bytes: one.request_bytes,
+        result_bytes: one.result_bytes,
+        wrong: one.wrong + all.wrong,
+    })
+}
+
+/// Any input: what it costs does not depend on it, and exactness is to hold for all.
+fn random(program: &Program) -> Result<Vec<u16>> {
+    let input = &program.parts().input;
+    let mut bytes = vec![0; 2 * input.len];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+    let values = bytes.as_chunks::<2>().0.iter();
+    let fits =
+        |b: &[u8; 2]| (u32::from(u16::from_le_bytes(*b)) % (u32::from(input.max) + 1)) as u16;
+    Ok(values.map(fits).collect())
+}
+
+/// The share of the held-out rows that the program gets right, in the clear: on ciphertexts it says the same.
+fn held_out(shipped: &Shipped, program: &Program) -> Option<f64> {
+    let data = shipped.data?;
+    let (all, (_, held)) = (data.numbers(), data.split());
+    let numbers: Vec<f32> = held.iter().flat_map(|&k| all[k].0.clone()).collect();
+    let classes: Vec<usize> = held.iter().map(|&k| all[k].1).collect();
+    let rows = Rows::new(&program.parts().input, &numbers, &classes).ok()?;
+    Some(accuracy(program, &rows))
+}
+
+const HEADING: [&str; 11] = [
+    "model",
+    "accuracy",
+    "bootstraps",
+    "log2 of a wrong answer",
+    "CPU s",
+    "ms a bootstrap",
+    "s on all cores",
+    "client ms",
+    "key, s to make it",
+    "request",
+    "result",
+];
+
+impl Entry {
+    fn cells(&self) -> [String; 11] {
+        let none = || "–".to_owned();
+        [
+            self.op.to_owned(),
+            self.accuracy
+                .map_or_else(none, |a| format!("{:.1} %", 100.0 * a)),
+            self.bootstraps.to_string(),
+            format!("{:.0}", self.log2_p_fail),
+            format!("{:.4}", self.cpu_seconds),
+            self.seconds_per_bootstrap
+                .map_or_else(none, |s| format!("{:.2}", 1e3 * s)),
+            format!("{:.4}", self.seconds),
+            format!("{:.2}", 1e3 * self.client_seconds),
+            format!(
+                "{}, {:.2}",
+                text::bytes(self.key_bytes as u64),
+                self.keygen_seconds
+            ),
+            text::bytes(self.request_bytes as u64),
+            text::bytes(self.result_bytes as u64),
+        ]
+    }
+}
+
+/// The entries as a table in Markdown.
+#[must_use]
+pub fn table(entries: &[Entry]) -> String {
+    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    let heading = HEADING.map(str::to_owned);
+    let rows = entries.iter().map(|entry| line(&entry.cells()));
+    let rule = "|---".repeat(HEADING.len()) + "|\n";
+    line(&heading) + &rule + &rows.collect::<String>()
+}
