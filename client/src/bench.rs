@@ -144,7 +144,8 @@ pub fn run(args: &Args) -> Result<()> {
         print!("{}", against::table(&results, &earlier));
     }
     if let Some(path) = &args.html {
-        std::fs::write(path, html::page(&results)).with_context(|| path.display().to_string())?;
+        std::fs::write(path, html::page(&results, &curves))
+            .with_context(|| path.display().to_string())?;
     }
     if let Some((path, page)) = page {
         let page = figures::updated(&page, &results)?;

@@ -85,10 +85,33 @@ pub(crate) fn expected<P: Prices>(
         let slowest = |replay: &Replay| (0..3).map(|p| replay.seconds(p)).fold(0.0, f64::max);
         expected.network_seconds = slowest(network);
         expected.cpu_seconds = (0..3).map(|p| all.cpu_seconds(p)).sum();
-        let shared = place.cores.map(|n| expected.cpu_seconds / n);
-        expected.seconds = slowest(all).max(shared.unwrap_or(0.0));
+        expected.seconds = match place.cores {
+            Some(cores) => on_shared_cores(slowest(all), expected.cpu_seconds, cores),
+            None => slowest(all),
+        };
     }
     Ok(expected)
+}
+
+/// Seconds of three parties that share so many cores, of which the slowest would take `alone` with one of its own. Where no core
+/// rests while there is work, they end between the longest chain, or all work at once, and what the one leaves to the other
+/// (Graham, SIAM Journal on Applied Mathematics 17, 1969): in the middle, as far as one of the three has to wait.
+fn on_shared_cores(alone: f64, work: f64, cores: f64) -> f64 {
+    let least = alone.max(work / cores);
+    let most = work / cores + (1.0 - 1.0 / cores) * alone;
+    least + (most - least).max(0.0) / 2.0 * (3.0 - cores).clamp(0.0, 1.0)
+}
+
+/// Counts a run of a graph.
+pub(crate) fn run_copying<P: Prices>(
+    graph: &Graph,
+    cost: &mut CostEngine<P>,
+    inputs: &[Value],
+) -> tacit_nn::Result<Vec<Value>> {
+    cost.copied(inputs)?;
+    let outputs = tacit_nn::run(graph, cost, inputs)?;
+    cost.copied(&outputs)?;
+    Ok(outputs)
 }
 
 /// What is counted of a run on these inputs, as [`crate::local::run`] does it.
@@ -105,7 +128,7 @@ fn count<P: Prices>(
             }
         }
     }
-    let outputs = tacit_nn::run(graph, cost, &values)?;
+    let outputs = run_copying(graph, cost, &values)?;
     cost.release(&outputs.iter().collect::<Vec<_>>())
 }
 
@@ -197,7 +220,6 @@ impl Place {
             },
             rates: Rates {
                 compute: mean(&|p| p.rates.compute),
-                memory: mean(&|p| p.rates.memory),
                 frame: mean(&|p| p.rates.frame),
                 byte: mean(&|p| p.rates.byte),
             },
@@ -228,6 +250,14 @@ mod tests {
 
     use super::*;
     use crate::local::{Comparison, run};
+
+    /// Three parties that compute for 2 seconds each: on a core each, on two, on one; and one that waits for the most part.
+    #[test]
+    fn parties_share_cores() {
+        let all = [3.0, 2.0, 1.0].map(|cores| on_shared_cores(2.0, 6.0, cores));
+        assert_eq!(all, [2.0, 3.5, 6.0]);
+        assert_eq!(on_shared_cores(10.0, 4.0, 2.0), 10.0);
+    }
 
     /// Rounds and bytes of a whole run are those of its forecast, and the variants of a comparison differ as they should.
     #[test]

@@ -30,13 +30,23 @@ pub(crate) fn forget_peak_memory() {
 
 /// The most memory that this process has had resident, in bytes; 0 where the system does not tell.
 pub(crate) fn peak_memory_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    high_water_mark(&status).unwrap_or(0)
+    // Unlike getrusage's figure it starts afresh when a program is loaded.
+    status("VmHWM:")
 }
 
-/// The line "VmHWM:   1234 kB" of Linux. Unlike getrusage's figure it starts afresh when a program is loaded.
-fn high_water_mark(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+/// What it has resident now; 0 where the system does not tell.
+pub(crate) fn resident_bytes() -> u64 {
+    status("VmRSS:")
+}
+
+fn status(name: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    bytes_of(name, &status).unwrap_or(0)
+}
+
+/// A line like "VmHWM:   1234 kB" of Linux.
+fn bytes_of(name: &str, status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|l| l.strip_prefix(name))?;
     let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kilobytes * 1024)
 }
@@ -53,9 +63,10 @@ mod tests {
         let after = [Scope::Thread, Scope::Process].map(cpu_seconds);
         assert!(before[0] < after[0] && before[1] < after[1]);
         assert_eq!(
-            high_water_mark("VmPeak:\t 9 kB\nVmHWM:\t   12 kB\n"),
+            bytes_of("VmHWM:", "VmPeak:\t 9 kB\nVmHWM:\t   12 kB\n"),
             Some(12 << 10)
         );
-        assert_eq!(high_water_mark("VmHWM: many"), None);
+        assert_eq!(bytes_of("VmHWM:", "VmHWM: many"), None);
+        assert!(resident_bytes() <= peak_memory_bytes());
     }
 }

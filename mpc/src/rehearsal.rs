@@ -4,19 +4,19 @@
 //! chunk only (R12). So a protocol tells what a tensor will cost by running its gate for one chunk of each length, on zeros, under
 //! keys that everybody knows.
 
-use std::cell::Cell;
+mod party;
+
 use std::collections::VecDeque;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
+use party::Party;
+
 use crate::net::{self, Transport};
 use crate::prss::Prss;
-use crate::script::{Clock, Recorder, Script};
-use crate::{Chunk, Cost, Error, Kernels, PartyId, Result, Session, Strand};
+use crate::script::{Clock, Script, Watch};
+use crate::{Cost, Error, Kernels, PartyId, Result, Session, Strand};
 
 /// Frames that were sent and not yet received, by receiver and sender.
 type Queues = [[VecDeque<Bytes>; 3]; 3];
@@ -56,7 +56,7 @@ impl Transport for Desk {
 /// Three parties that rehearse gates. Nothing secret may be given to them: their keys are known.
 pub struct Rehearsal {
     parties: [(Arc<Desk>, Session); 3],
-    clock: Option<Clock>,
+    watch: Option<Watch>,
 }
 
 impl std::fmt::Debug for Rehearsal {
@@ -90,13 +90,13 @@ impl Rehearsal {
         };
         Self {
             parties: [0, 1, 2].map(party),
-            clock: None,
+            watch: None,
         }
     }
 
     /// From now on scripts tell how long steps take, by this clock.
     pub fn watch(&mut self, clock: Clock) {
-        self.clock = Some(clock);
+        self.watch = Some(Watch::of(clock));
     }
 
     /// Runs `gate` at all parties for a chunk of `len` values with this dealer, from these logical times on.
@@ -110,84 +110,80 @@ impl Rehearsal {
         clocks: [u64; 3],
         gate: impl AsyncFn(Strand<'_>) -> Result<T>,
     ) -> Result<[Rehearsed<T>; 3]> {
-        let chunk = Chunk {
-            index: 0,
-            start: 0,
-            end: len,
-            dealer,
-        };
         let mut before = [Cost::default(); 3];
-        let mut bases = Vec::with_capacity(3);
-        for (((_, s), clock), before) in self.parties.iter().zip(clocks).zip(&mut before) {
-            s.begin_run()?;
+        let parties = self.parties.iter().zip(clocks).zip(&mut before);
+        for (((_, s), clock), before) in parties {
             s.start_at(clock as u32);
             *before = s.cost();
-            bases.push(s.begin_pass()?);
-            *s.recorder.borrow_mut() = Some(Recorder::new(self.clock));
         }
-        let mut running: Vec<Option<Pin<Box<dyn Future<Output = Result<T>> + '_>>>> = Vec::new();
-        for ((_, s), &base) in self.parties.iter().zip(&bases) {
-            running.push(Some(Box::pin(gate(s.strand(chunk, base)))));
-        }
-        let results: [Cell<Option<T>>; 3] = Default::default();
-        let mut context = Context::from_waker(Waker::noop());
-        while running.iter().any(Option::is_some) {
-            let mut waits = [None; 3];
-            for (p, (_, s)) in self.parties.iter().enumerate() {
-                if let Some(gate) = &mut running[p] {
-                    s.recorder
-                        .borrow_mut()
-                        .iter_mut()
-                        .for_each(Recorder::resume);
-                    let polled = gate.as_mut().poll(&mut context);
-                    s.recorder.borrow_mut().iter_mut().for_each(Recorder::pause);
-                    match polled {
-                        Poll::Ready(result) => {
-                            results[p].set(Some(result?));
-                            running[p] = None;
-                        }
-                        Poll::Pending => waits[p] = s.blocked_on.take().map(|(peer, _)| peer),
-                    }
-                }
-                s.flush()?;
-            }
-            let mut stuck = running.iter().any(Option::is_some);
-            let mut missing = 0;
-            for (p, (desk, s)) in self.parties.iter().enumerate() {
-                if let Some(from) = waits[p] {
-                    missing = from;
-                    if desk.holds(from) {
-                        s.pump(from, bases[p])?;
-                        stuck = false;
-                    }
-                }
-            }
-            if stuck {
-                return Err(Error::Net(net::Error::Timeout { peer: missing }));
-            }
-        }
-        let mut rehearsed = Vec::with_capacity(3);
-        for (p, (_, s)) in self.parties.iter().enumerate() {
-            s.end_pass(bases[p])?;
-            s.clock.set(s.clock.get().max(s.peak.get()));
-            let (now, before) = (s.cost(), before[p]);
+        let together = self.together(&[(len, dealer)], gate)?;
+        let rehearsed = together.into_iter().zip(&self.parties).zip(before);
+        let rehearsed = rehearsed.map(|((strands, (_, s)), before)| {
+            let now = s.cost();
             let cost = Cost {
                 rounds: now.rounds,
                 ..now.since(&before)
             };
-            let result = results[p]
-                .take()
-                .ok_or(Error::Exhausted { what: "results" })?;
-            let script = s.recorder.take().map(Recorder::finish).unwrap_or_default();
-            rehearsed.push(Rehearsed {
+            let strand = strands.into_iter().next();
+            let (result, script) = strand.ok_or(Error::Exhausted { what: "results" })?;
+            Ok(Rehearsed {
                 result,
                 cost,
                 script,
-            });
-        }
-        let three = <[Rehearsed<T>; 3]>::try_from(rehearsed);
-        three.map_err(|_| Error::Exhausted { what: "results" })
+            })
+        });
+        three(rehearsed.collect::<Result<_>>()?)
     }
+
+    /// Runs `gate` at all parties for chunks of these lengths with these dealers, all of them on their way at once as in a
+    /// window of a session: what a strand has in the cache is as much as there, and messages of several leave together. For
+    /// each party what the gate gave for each chunk, and what it did.
+    ///
+    /// # Errors
+    /// As [`Self::chunk`].
+    pub fn window<T>(
+        &self,
+        chunks: &[(usize, PartyId)],
+        gate: impl AsyncFn(Strand<'_>) -> Result<T>,
+    ) -> Result<[Vec<(T, Script)>; 3]> {
+        self.parties.iter().for_each(|(_, s)| s.start_at(0));
+        self.together(chunks, gate)
+    }
+
+    fn together<T>(
+        &self,
+        chunks: &[(usize, PartyId)],
+        gate: impl AsyncFn(Strand<'_>) -> Result<T>,
+    ) -> Result<[Vec<(T, Script)>; 3]> {
+        let mut running = Vec::with_capacity(3);
+        for (desk, s) in &self.parties {
+            s.begin_run()?;
+            let base = s.begin_pass()?;
+            running.push(Party::new(desk, s, base, self.watch, chunks, &gate));
+        }
+        while running.iter().any(|party| !party.has_ended()) {
+            let mut came = false;
+            for party in &mut running {
+                party.poll()?;
+                party.session.flush()?;
+            }
+            for party in &mut running {
+                came |= party.receive()?;
+            }
+            let waits = running.iter().filter(|party| !party.has_ended());
+            let missing = waits.flat_map(|party| party.needed.first()).next();
+            if let (Some(&peer), false) = (missing, came) {
+                return Err(Error::Net(net::Error::Timeout { peer }));
+            }
+        }
+        let ended = running.into_iter().map(Party::finish);
+        three(ended.collect::<Result<_>>()?)
+    }
+}
+
+fn three<T>(parties: Vec<T>) -> Result<[T; 3]> {
+    let three = <[T; 3]>::try_from(parties);
+    three.map_err(|_| Error::Exhausted { what: "results" })
 }
 
 #[cfg(test)]

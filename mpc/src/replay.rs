@@ -17,10 +17,8 @@ use crate::session::{FLUSH, HEADER, WINDOW};
 /// Processor seconds of a party for what a script does not tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rates {
-    /// What scripts and proofs take, as a multiple of what they were measured to take; 0 follows the network alone.
+    /// What computing takes, as a multiple of what it was measured to take; 0 follows the network alone.
     pub compute: f64,
-    /// Going over tensors that are not in the cache, as a multiple of what it was measured to take.
-    pub memory: f64,
     /// A frame, sent or received.
     pub frame: f64,
     /// A byte of a frame, sent or received.
@@ -130,19 +128,6 @@ impl Replay {
     /// Work of a party that others do not notice.
     pub fn local(&mut self, party: PartyId, seconds: f64) {
         let seconds = seconds * self.rates.compute;
-        self.parties[party].work(seconds);
-    }
-
-    /// Work of a party that takes what it was measured to take, unless computing takes no time.
-    pub fn kernels(&mut self, party: PartyId, seconds: f64) {
-        if self.rates.compute > 0.0 {
-            self.parties[party].work(seconds);
-        }
-    }
-
-    /// Going over tensors, which others do not notice.
-    pub fn copied(&mut self, party: PartyId, seconds: f64) {
-        let seconds = seconds * self.rates.memory;
         self.parties[party].work(seconds);
     }
 

@@ -5,6 +5,34 @@ use crate::PartyId;
 /// Tells the processor seconds of the calling thread.
 pub type Clock = fn() -> f64;
 
+/// A clock and what it takes to look at it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Watch {
+    clock: Clock,
+    /// Seconds from one look to the next.
+    looking: f64,
+}
+
+impl Watch {
+    /// Looks at the clock often enough to know.
+    pub(crate) fn of(clock: Clock) -> Self {
+        const LOOKS: usize = 64;
+        let looks = (0..LOOKS).map(|_| -clock() + clock());
+        let looking = looks.fold(f64::INFINITY, f64::min).max(0.0);
+        Self { clock, looking }
+    }
+
+    /// Seconds by the clock.
+    pub(crate) fn now(self) -> f64 {
+        (self.clock)()
+    }
+
+    /// Seconds between two looks at the clock, without looking.
+    pub(crate) fn between(self, then: f64, now: f64) -> f64 {
+        (now - then - self.looking).max(0.0)
+    }
+}
+
 /// Something that others notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
@@ -64,6 +92,19 @@ impl Script {
     /// The middle of several runs of the same strand, step by step; that of the first alone where they differ in what they do.
     #[must_use]
     pub fn middle(runs: &[Self]) -> Self {
+        Self::of_all(runs, |each| {
+            each.sort_by(f64::total_cmp);
+            each[each.len() / 2]
+        })
+    }
+
+    /// What strands that do the same take on the average, step by step; that of the first alone where they differ.
+    #[must_use]
+    pub fn mean(strands: &[Self]) -> Self {
+        Self::of_all(strands, |each| each.iter().sum::<f64>() / each.len() as f64)
+    }
+
+    fn of_all(runs: &[Self], of: impl Fn(&mut [f64]) -> f64) -> Self {
         let Some(first) = runs.first() else {
             return Self::default();
         };
@@ -72,26 +113,25 @@ impl Script {
             acts.eq(first.steps.iter().map(|s| s.act))
         };
         let runs: Vec<&Self> = runs.iter().filter(same).collect();
-        let middle = |of: &dyn Fn(&Self) -> f64| {
-            let mut each: Vec<f64> = runs.iter().map(|run| of(run)).collect();
-            each.sort_by(f64::total_cmp);
-            each[each.len() / 2]
+        let all = |seconds: &dyn Fn(&Self) -> f64| {
+            let mut each: Vec<f64> = runs.iter().map(|run| seconds(run)).collect();
+            of(&mut each)
         };
         let steps = first.steps.iter().enumerate().map(|(k, step)| Step {
-            seconds: middle(&|run| run.steps[k].seconds),
+            seconds: all(&|run| run.steps[k].seconds),
             ..*step
         });
         Self {
             steps: steps.collect(),
-            tail: middle(&|run| run.tail),
+            tail: all(&|run| run.tail),
         }
     }
 }
 
 /// Writes a script while a strand runs.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Recorder {
-    clock: Option<Clock>,
+    watch: Option<Watch>,
     /// When the strand went on last.
     since: f64,
     /// What it has computed since its last step.
@@ -101,9 +141,9 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     /// Of a strand that is about to begin.
-    pub(crate) fn new(clock: Option<Clock>) -> Self {
+    pub(crate) fn new(watch: Option<Watch>) -> Self {
         Self {
-            clock,
+            watch,
             since: 0.0,
             computed: 0.0,
             steps: Vec::new(),
@@ -112,14 +152,16 @@ impl Recorder {
 
     /// The strand goes on.
     pub(crate) fn resume(&mut self) {
-        self.since = self.clock.map_or(0.0, |now| now());
+        self.since = self.watch.map_or(0.0, Watch::now);
     }
 
     /// The strand waits, or has ended.
     pub(crate) fn pause(&mut self) {
-        let now = self.clock.map_or(0.0, |now| now());
-        self.computed += now - self.since;
-        self.since = now;
+        if let Some(watch) = self.watch {
+            let now = watch.now();
+            self.computed += watch.between(self.since, now);
+            self.since = now;
+        }
     }
 
     /// The strand did something.

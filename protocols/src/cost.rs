@@ -10,7 +10,6 @@ use tacit_nn::{Engine, Error, Layout, Product, Program, Result, fixed};
 
 use crate::live::{Lease, Live};
 use crate::local::rounding_of;
-use crate::rep3::{Forecast, Work};
 use crate::timeline::Timeline;
 use tacit_mpc::script::{Act, Script, Step};
 
@@ -20,7 +19,7 @@ pub trait Prices {
     const ROUNDS_LATER: bool;
 
     /// What each party has spent.
-    fn spent(&self) -> &[Forecast; 3];
+    fn spent(&self) -> &[Cost; 3];
 
     /// Bytes that a party keeps for a proof.
     fn logged(&self) -> usize {
@@ -45,8 +44,8 @@ pub trait Prices {
     /// Other nodes are rounded exactly from now on.
     fn settings_changed(&mut self) {}
 
-    /// So many words that every party copies.
-    fn moved(&mut self, words: u64);
+    /// The same, to go on.
+    fn timeline_mut(&mut self) -> Option<&mut Timeline>;
 
     /// `owner` shares so many values.
     fn input(&mut self, owner: usize, n: usize) -> Result<()>;
@@ -140,13 +139,7 @@ impl<P: Prices> CostEngine<P> {
     /// What each party has sent, drawn and multiplied so far, and its rounds: what its session will say.
     #[must_use]
     pub fn parties(&self) -> [Cost; 3] {
-        self.prices.spent().map(|p| p.cost)
-    }
-
-    /// The same, and how much each party computes.
-    #[must_use]
-    pub fn forecast(&self) -> &[Forecast; 3] {
-        self.prices.spent()
+        *self.prices.spent()
     }
 
     /// Bytes that a party holds at once at most, of the values that this engine gave: shares, what is logged for a proof, and,
@@ -216,11 +209,18 @@ impl<P: Prices> CostEngine<P> {
         Ok(self.value(shape, x.public && y.public))
     }
 
-    /// Work on each word of tensors, of which parties hold two shares.
-    fn on_tensors<'v>(&mut self, loops: usize, xs: impl IntoIterator<Item = &'v Value>) {
-        let words = |x: &Value| x.len() * if x.public { 1 } else { 2 };
-        let words: usize = xs.into_iter().map(words).sum();
-        self.prices.moved((loops * words) as u64);
+    /// As a run of a graph copies the values that it is given and those that it gives.
+    ///
+    /// # Errors
+    /// None that a build which passes its tests could have.
+    pub fn copied(&mut self, values: &[Value]) -> Result<()> {
+        let each = |x: &Value| self.alone(|t| t.linear(1, &x.shape, x.shares()));
+        values.iter().try_for_each(each)
+    }
+
+    /// What every party does alone takes time too.
+    fn alone(&mut self, act: impl FnOnce(&mut Timeline) -> Result<()>) -> Result<()> {
+        self.prices.timeline_mut().map_or(Ok(()), act)
     }
 
     fn sum(&mut self, terms: &[Product<'_, Value>], shift: Option<u32>) -> Result<Value> {
@@ -273,6 +273,11 @@ impl Value {
         }
     }
 
+    /// The tensors that a party holds of it.
+    fn shares(&self) -> u32 {
+        if self.public { 1 } else { 2 }
+    }
+
     /// The number of its entries.
     fn len(&self) -> usize {
         self.shape.iter().product()
@@ -305,7 +310,7 @@ impl<P: Prices> Engine for CostEngine<P> {
     fn layout(&mut self, layout: &Layout, x: &Value) -> Result<Value> {
         let shape = layout.output_shape(&x.shape)?;
         let value = self.value(shape, x.public);
-        self.on_tensors(1, [x, &value]);
+        self.alone(|t| t.layout(layout, &x.shape, x.shares()))?;
         Ok(value)
     }
 
@@ -318,8 +323,9 @@ impl<P: Prices> Engine for CostEngine<P> {
             right: vec![axis],
         })?;
         *length = total;
-        self.on_tensors(2, xs.iter().copied());
         let public = xs.iter().all(|x| x.public);
+        let shapes = xs.iter().map(|x| x.shape.clone()).collect();
+        self.alone(|t| t.concat(axis, shapes, if public { 1 } else { 2 }))?;
         Ok(self.value(shape, public))
     }
 
@@ -327,8 +333,8 @@ impl<P: Prices> Engine for CostEngine<P> {
         fixed::encode(bias, self.fraction_bits)?;
         let none = || Error::Invalid("a linear combination of no terms has no shape".into());
         let shape = terms.first().ok_or_else(none)?.1.shape.clone();
-        self.on_tensors(2, terms.iter().map(|(_, x)| *x));
         let public = terms.iter().all(|(_, x)| x.public);
+        self.alone(|t| t.linear(terms.len(), &shape, if public { 1 } else { 2 }))?;
         Ok(self.value(shape, public))
     }
 
@@ -347,7 +353,7 @@ impl<P: Prices> Engine for CostEngine<P> {
 
     fn unrounded(&mut self, x: &Value) -> Result<Value> {
         if P::ROUNDS_LATER {
-            self.on_tensors(2, [x]);
+            self.alone(|t| t.linear(1, &x.shape, x.shares()))?;
         }
         Ok(x.clone())
     }
@@ -377,7 +383,7 @@ impl<P: Prices> Engine for CostEngine<P> {
 /// Messages between the three parties, and their logical times: a message is there one round after it was sent.
 pub(crate) struct Wires<'a> {
     pub(crate) clock: [u64; 3],
-    pub(crate) parties: &'a mut [Forecast; 3],
+    pub(crate) parties: &'a mut [Cost; 3],
 }
 
 /// Messages of one strand in steps, and what each party does in them.
@@ -424,31 +430,22 @@ impl<'a> Exchanges<'a> {
 impl Wires<'_> {
     /// A message of so many bytes, which was sent at this time.
     pub(crate) fn message(&mut self, from: usize, to: usize, sent_at: u64, bytes: usize) {
-        let sender = &mut self.parties[from].cost;
+        let sender = &mut self.parties[from];
         sender.messages += 1;
         sender.bytes += bytes as u64;
         sender.header_bytes += HEADER as u64;
-        for party in [from, to] {
-            self.parties[party].work += Work {
-                messages: 1,
-                bytes: (bytes + HEADER) as u64,
-                ..Work::default()
-            };
-        }
         self.clock[to] = self.clock[to].max(sent_at + 1);
     }
 
     /// So many words that a party draws.
     pub(crate) fn draw(&mut self, party: usize, words: usize) {
-        self.parties[party].cost.drawn += words as u64;
-        self.parties[party].work.drawn += words as u64;
+        self.parties[party].drawn += words as u64;
     }
 }
 
 /// Brings all parties to the times that they have come to.
-pub(crate) fn arrive(parties: &mut [Forecast; 3], clock: [u64; 3]) {
+pub(crate) fn arrive(parties: &mut [Cost; 3], clock: [u64; 3]) {
     for (p, rounds) in parties.iter_mut().zip(clock) {
-        p.work.rounds += rounds - p.cost.rounds;
-        p.cost.rounds = rounds;
+        p.rounds = rounds;
     }
 }

@@ -18,7 +18,6 @@ mod a2b;
 mod bilinear;
 pub(crate) mod bits;
 mod boolean;
-mod calibrate;
 mod choice;
 mod circuit;
 pub(crate) mod combine;
@@ -49,11 +48,9 @@ mod truncate;
 #[cfg(test)]
 pub(crate) mod uniform;
 mod value;
-mod work;
 
 pub use crate::cost::Value as CostValue;
 pub use bilinear::product;
-pub use calibrate::calibrate;
 pub use choice::Choice;
 pub use circuit::SharedBits;
 pub use cost::CostEngine;
@@ -61,4 +58,3 @@ pub use engine::Rep3Engine;
 pub use plan::Depth;
 pub use share::{Rep3, input, open};
 pub use value::Value;
-pub use work::{Forecast, Rates, Work};

@@ -4,27 +4,30 @@
 //! on zeros, tells what is sent and awaited and, by a clock, what computing takes. [`Replay`]s put the chunks on networks. So no
 //! gate needs a description of what it computes, and one that is changed is forecast as it is.
 
+mod far;
+mod local;
+
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use ndarray::{ArrayD, IxDyn};
 use tacit_mpc::chunk::chunks;
-use tacit_mpc::rehearsal::{Rehearsal, Rehearsed};
+use tacit_mpc::rehearsal::Rehearsal;
 use tacit_mpc::replay::{Replay, Scripts};
 use tacit_mpc::script::{Clock, Script};
 use tacit_mpc::session::WINDOW;
-use tacit_mpc::{Bilinear, Kernels, PartyId, R64, Tensor, kernels};
+use tacit_mpc::{Bilinear, Kernels, PartyId, Tensor, kernels};
 use tacit_nn::{Error, Result};
 
 use crate::cost::Term;
+pub(crate) use far::Far;
+use local::Local;
 
-/// Rehearsals of a chunk of which the middle counts, after one to warm up.
-const REHEARSALS: usize = 5;
+/// Rehearsals of a window of which the middle counts, after one to warm up.
+const REHEARSALS: usize = 3;
 /// Multiplications of a matrix product that is measured at most: larger ones are measured in part.
 const MULTIPLICATIONS: u64 = 1 << 27;
-/// Words of the tensors by which copying is measured.
-const LARGE: usize = 1 << 19;
 /// Runs of a local measurement, of which the middle counts.
 const RUNS: usize = 3;
 
@@ -37,17 +40,18 @@ pub(crate) struct Gate {
 }
 
 /// What a rehearsal of a chunk is made of: its length and its dealer.
-type Part = (usize, PartyId);
+pub(crate) type Part = (usize, PartyId);
 
 /// Networks and machines on which a run is followed.
 pub struct Timeline {
     replays: Vec<Replay>,
     clock: Option<Clock>,
     kernels: Arc<dyn Kernels>,
-    /// Seconds of a word of a whole tensor, read, combined and written.
-    moved: f64,
+    far: Rc<Far>,
+    local: Local,
     products: HashMap<(Bilinear, Vec<usize>, Vec<usize>, usize), f64>,
-    chunks: HashMap<(Gate, Part), Scripts>,
+    /// By gate and by how many are on their way at once.
+    chunks: HashMap<(Gate, usize, Part), Scripts>,
     programs: HashMap<&'static str, Vec<tacit_nn::Program>>,
     /// The most that [`Self::under_way`] came to.
     under_way: u64,
@@ -69,7 +73,8 @@ impl Timeline {
             replays,
             clock: None,
             kernels: Arc::from(kernels::cpu()),
-            moved: 0.0,
+            far: Rc::new(Far::new(false)),
+            local: Local::default(),
             products: HashMap::new(),
             chunks: HashMap::new(),
             programs: HashMap::new(),
@@ -80,13 +85,9 @@ impl Timeline {
     /// With what computing takes on this machine, by `clock`, which tells the processor seconds of this thread.
     #[must_use]
     pub fn with_computing(replays: Vec<Replay>, clock: Clock) -> Self {
-        let (x, y): (Vec<R64>, Vec<R64>) =
-            (vec![R64::default(); LARGE], vec![R64::default(); LARGE]);
-        let sum = || -> Vec<R64> { x.iter().zip(&y).map(|(&x, &y)| x + y).collect() };
-        let moved = seconds(clock, || std::hint::black_box(sum())) / LARGE as f64;
         Self {
             clock: Some(clock),
-            moved,
+            far: Rc::new(Far::new(true)),
             ..Self::of_networks(replays)
         }
     }
@@ -108,6 +109,11 @@ impl Timeline {
         self.clock.is_some()
     }
 
+    /// What passes of this timeline read and write.
+    pub(crate) fn far(&self) -> Rc<Far> {
+        Rc::clone(&self.far)
+    }
+
     /// A rehearsal for passes of this timeline.
     pub(crate) fn rehearsal(&self) -> Rehearsal {
         let mut rehearsal = Rehearsal::new(&self.kernels);
@@ -124,14 +130,6 @@ impl Timeline {
             known.push(program.clone());
             known.len() - 1
         })
-    }
-
-    /// Every party goes over so many words of whole tensors.
-    pub(crate) fn moved(&mut self, words: u64) {
-        let seconds = self.moved * words as f64;
-        for replay in &mut self.replays {
-            (0..3).for_each(|party| replay.copied(party, seconds));
-        }
     }
 
     /// Every party computes so long.
@@ -161,9 +159,7 @@ impl Timeline {
                 seconds
             }
         };
-        for replay in &mut self.replays {
-            (0..3).for_each(|party| replay.kernels(party, seconds));
-        }
+        self.everybody(seconds);
         Ok(())
     }
 
@@ -190,39 +186,67 @@ impl Timeline {
         }
     }
 
-    /// A pass over `n` values. `rehearse` runs one chunk of a length with a dealer.
+    /// A pass over `n` values. `rehearse` runs a window of chunks of these lengths with these dealers, and gives what each party
+    /// did in each of them.
     pub(crate) fn pass(
         &mut self,
         gate: &Gate,
         n: usize,
-        mut rehearse: impl FnMut(Part) -> Result<[Script; 3]>,
+        rehearse: impl Fn(&[Part]) -> Result<[Vec<Script>; 3]>,
     ) -> Result<()> {
-        let chunks = chunks(n).into_iter().map(|chunk| {
-            let key = (gate.clone(), (chunk.len(), chunk.dealer));
-            if let Some(scripts) = self.chunks.get(&key) {
-                return Ok(Rc::clone(scripts));
+        let parts: Vec<Part> = chunks(n).iter().map(|c| (c.len(), c.dealer)).collect();
+        let at_once = parts.len().min(WINDOW);
+        let key = |part: Part| (gate.clone(), at_once, part);
+        let mut unknown: Vec<Part> = Vec::new();
+        for &part in &parts {
+            if !unknown.contains(&part) && !self.chunks.contains_key(&key(part)) {
+                unknown.push(part);
             }
-            let mut runs = vec![rehearse(key.1)?];
-            if self.clock.is_some() {
-                runs.clear();
-                for _ in 0..REHEARSALS {
-                    runs.push(rehearse(key.1)?);
-                }
-            }
-            let party = |p: usize| {
-                let of: Vec<Script> = runs.iter().map(|run| run[p].clone()).collect();
-                Script::middle(&of)
-            };
-            let scripts: Scripts = Rc::new((0..3).map(party).collect());
-            self.chunks.insert(key, Rc::clone(&scripts));
-            Ok(scripts)
-        });
-        let chunks = chunks.collect::<Result<Vec<_>>>()?;
+        }
+        for (&part, scripts) in unknown
+            .iter()
+            .zip(self.rehearsed(&unknown, at_once, rehearse)?)
+        {
+            self.chunks.insert(key(part), scripts);
+        }
+        let known = parts.iter().filter_map(|&part| self.chunks.get(&key(part)));
+        let chunks: Vec<Scripts> = known.cloned().collect();
         let of = |chunk: &Scripts| chunk.iter().map(Script::bytes).max().unwrap_or(0);
         let longest = chunks.iter().map(of).max().unwrap_or(0);
-        let under_way = 2 * longest * chunks.len().min(WINDOW) as u64;
+        let under_way = 2 * longest * at_once as u64;
         self.under_way = self.under_way.max(under_way);
         self.follow(&chunks)
+    }
+
+    /// What chunks take among so many, all of which are like one of them.
+    fn rehearsed(
+        &self,
+        parts: &[Part],
+        at_once: usize,
+        rehearse: impl Fn(&[Part]) -> Result<[Vec<Script>; 3]>,
+    ) -> Result<Vec<Scripts>> {
+        if parts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (strands, runs) = match self.clock {
+            None => (parts.len(), 1),
+            Some(_) => (parts.len().max(at_once), REHEARSALS),
+        };
+        let window: Vec<Part> = parts.iter().copied().cycle().take(strands).collect();
+        if self.clock.is_some() {
+            rehearse(&window)?;
+        }
+        let runs = (0..runs).map(|_| rehearse(&window));
+        let runs: Vec<[Vec<Script>; 3]> = runs.collect::<Result<_>>()?;
+        let of = |part: usize, party: usize| {
+            let mean = |run: &[Vec<Script>; 3]| {
+                let alike = run[party].iter().skip(part).step_by(parts.len());
+                Script::mean(&alike.cloned().collect::<Vec<_>>())
+            };
+            Script::middle(&runs.iter().map(mean).collect::<Vec<_>>())
+        };
+        let scripts = (0..parts.len()).map(|part| Rc::new((0..3).map(|p| of(part, p)).collect()));
+        Ok(scripts.collect())
     }
 
     /// A pass whose scripts are known.
@@ -242,7 +266,7 @@ pub(crate) fn local_products(timeline: &mut Timeline, terms: &[Term<'_>]) -> Res
         match public {
             [false, false] if *f == Bilinear::Mul && x == y => {}
             [false, false] => {
-                timeline.moved(y.iter().product::<usize>() as u64);
+                timeline.linear(2, y, 1)?;
                 timeline.product(*f, x, y, 2)?;
             }
             [true, true] => timeline.product(*f, x, y, 1)?,
@@ -255,9 +279,9 @@ pub(crate) fn local_products(timeline: &mut Timeline, terms: &[Term<'_>]) -> Res
     Ok(())
 }
 
-/// What the parties did in a rehearsed chunk.
-pub(crate) fn scripts<T>(parties: [Rehearsed<T>; 3]) -> [Script; 3] {
-    parties.map(|party| party.script)
+/// What the parties did in a rehearsed window.
+pub(crate) fn scripts<T>(parties: [Vec<(T, Script)>; 3]) -> [Vec<Script>; 3] {
+    parties.map(|strands| strands.into_iter().map(|(_, script)| script).collect())
 }
 
 /// Seconds of one run, the middle of a few after one to warm up.

@@ -9,7 +9,7 @@ use tacit_mpc::simulate::{mem, simulate_seeded};
 use tacit_mpc::{Bilinear, Cost};
 use tacit_nn::program::{Instr, Scaled};
 use tacit_nn::{Engine, Function, Graph, Program, Result, Ring, program, run};
-use tacit_protocols::rep3::{CostEngine, CostValue, Depth, Rates, Rep3Engine, Work};
+use tacit_protocols::rep3::{CostEngine, CostValue, Depth, Rep3Engine};
 
 fn graph(rows: usize, columns: usize) -> Graph {
     let mut g = Graph::new();
@@ -228,67 +228,4 @@ fn products_multiply_as_often_as_was_forecast() {
             assert_eq!(got[0].multiplications, runs * calls * each, "{f}");
         }
     }
-}
-
-/// The units of work that a gate is forecast to take: what is drawn and sent is in them, and each gate's own.
-#[test]
-fn work_is_counted_in_its_units() {
-    let n = 3 * 64 * 40;
-    let work = |p: &Program| {
-        let mut e = CostEngine::new(18, Depth::Three);
-        e.map(p, &[&CostValue::shared(&[n])]).unwrap();
-        let forecast = *e.forecast();
-        let [sent, moved] = [
-            forecast
-                .iter()
-                .map(|p| p.cost.bytes + p.cost.header_bytes)
-                .sum::<u64>(),
-            forecast.iter().map(|p| p.work.bytes).sum(),
-        ];
-        assert_eq!(
-            2 * sent,
-            moved,
-            "every byte leaves one party and arrives at another"
-        );
-        let messages: u64 = forecast.iter().map(|p| p.work.messages).sum();
-        assert_eq!(
-            messages,
-            2 * forecast.iter().map(|p| p.cost.messages).sum::<u64>()
-        );
-        for party in forecast {
-            assert_eq!(party.work.drawn, party.cost.drawn);
-            assert_eq!(party.work.rounds, party.cost.rounds);
-        }
-        forecast.map(|p| p.work)
-    };
-    let total = |works: [Work; 3], unit: fn(&Work) -> u64| works.iter().map(unit).sum::<u64>();
-    let n = n as u64;
-    // Every party takes the exponential of its low parts, one factor a bit, and the dealer multiplies eight rows by it.
-    let exp = work(&program::exp_within());
-    assert_eq!(total(exp, |w| w.factors), n * (3 * 20 + 8));
-    // D turns eight rows by three bits; A and B choose from them.
-    assert_eq!(total(exp, |w| w.chosen), n * (8 * 3 + 2 * 8));
-    // Each party transposes the words of a comparison, and the bits of the choice.
-    let relu = work(&program::relu().keep("relu", &[0]));
-    assert_eq!(total(relu, |w| w.transposed), 3 * 2 * n);
-    assert_eq!(total(relu, |w| w.factors + w.terms + w.multiplications), 0);
-    // Four cells of polynomials of degree 7: 36 terms each, at the dealer.
-    let sigmoid = work(&program::sigmoid(18));
-    assert_eq!(total(sigmoid, |w| w.terms), n * 4 * 36);
-}
-
-#[test]
-fn a_forecast_is_seconds_by_rates() {
-    let work = Work {
-        drawn: 10,
-        rounds: 3,
-        ..Work::default()
-    };
-    let rates = Rates {
-        drawn: 0.5,
-        round: 2.0,
-        byte: 100.0,
-        ..Rates::default()
-    };
-    assert_eq!(rates.seconds(&work), 11.0);
 }

@@ -119,6 +119,9 @@ pub(super) struct Miss {
     pub(super) bytes: f64,
     /// Rounds too many.
     pub(super) rounds: i64,
+    /// Of the memory of a party that is a process of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) memory: Option<f64>,
 }
 
 impl Miss {
@@ -140,6 +143,16 @@ impl Miss {
             cpu_seconds: by(expected.cpu_seconds, run.cpu_seconds),
             bytes: by(expected.bytes as f64, run.bytes as f64),
             rounds: expected.rounds.cast_signed() - rounds.cast_signed(),
+            memory: None,
+        }
+    }
+
+    /// The same with the memory of a process, in which the program itself takes so much.
+    pub(super) fn with_memory(self, peak: u64, program: u64, expected: &Expected) -> Self {
+        let told = (program + expected.memory_bytes) as f64;
+        Self {
+            memory: (peak > 0).then(|| told / peak as f64 - 1.0),
+            ..self
         }
     }
 }
@@ -202,5 +215,10 @@ mod tests {
         );
         assert!((near.bytes - 0.05).abs() < 1e-12);
         assert_eq!(Miss::of(&run, 8, &expected, false).seconds, 0.5);
+        let expected = Expected {
+            memory_bytes: 50,
+            ..expected
+        };
+        assert_eq!(near.with_memory(100, 25, &expected).memory, Some(-0.25));
     }
 }

@@ -29,19 +29,19 @@ const NAMES: [&str; 4] = ["dcf", "depth 1", "depth 2", "depth 3"];
 /// What a number of comparisons takes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Point {
-    net: String,
-    op: String,
-    size: usize,
+    pub(super) net: String,
+    pub(super) op: String,
+    pub(super) size: usize,
     /// Seconds of the network by each variant, by its name.
-    seconds: Vec<(&'static str, f64)>,
+    pub(super) seconds: Vec<(&'static str, f64)>,
     /// By the variant that is taken where none is asked for.
-    auto_seconds: f64,
+    pub(super) auto_seconds: f64,
     /// Which variant is fastest.
-    best: &'static str,
+    pub(super) best: &'static str,
     /// Whether none of them is faster than what is taken.
-    auto_is_best: bool,
+    pub(super) auto_is_best: bool,
     /// Whether the parties ran; else the cost engine says.
-    run: bool,
+    pub(super) run: bool,
 }
 
 /// The curves of the gates asked for on a simulated network.

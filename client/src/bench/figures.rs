@@ -19,6 +19,7 @@ use super::op::Op;
 use super::report::Entry;
 use super::training::Training;
 use super::{Net, measured};
+use crate::forecast::run_copying;
 use crate::local::{Comparison, Protocol};
 
 /// The protocols whose costs are told without running them, in the order of the table.
@@ -54,7 +55,7 @@ pub(super) fn count<P: Prices>(
         Op::Network(network) => {
             let (graph, inputs) = network.build(size)?;
             let inputs = shared(cost, &inputs);
-            tacit_nn::run(&graph, cost, &inputs).map(drop)?;
+            run_copying(&graph, cost, &inputs).map(drop)?;
         }
         Op::LogisticRegression => {
             let training = Training::new();
@@ -155,15 +156,17 @@ pub(super) fn exact_table() -> Result<String> {
 /// A table of what was measured by one protocol on one network.
 pub(super) fn measured_table(entries: &[&Entry]) -> String {
     let mut text = String::from(
-        "| operation | size | s | CPU s | forecast of CPU s | rounds | bytes | offline bytes | MiB | bound, of it | error |\n\
-         |---|---|---|---|---|---|---|---|---|---|---|\n",
+        "| operation | size | s | CPU s | forecast of CPU s | rounds | bytes | offline bytes | MiB | forecast of MiB | bound, of it | error |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for e in entries {
         let miss = e.forecast_error.map(|m| 100.0 * m.cpu_seconds);
         let miss = miss.map_or_else(|| "–".into(), |m| format!("{m:+.0} %"));
+        let memory = e.forecast_error.and_then(|m| m.memory);
+        let memory = memory.map_or_else(|| "–".into(), |m| format!("{:+.0} %", 100.0 * m));
         let (bound, share) = e.bounds.binding();
         text += &format!(
-            "| `{}` | {} | {:.3} | {:.3} | {miss} | {} | {} | {} | {:.0} | {bound} {:.0} % | {:.1e} |\n",
+            "| `{}` | {} | {:.3} | {:.3} | {miss} | {} | {} | {} | {:.0} | {memory} | {bound} {:.0} % | {:.1e} |\n",
             e.op,
             grouped(e.size as u64),
             e.seconds,

@@ -1,8 +1,11 @@
 //! `tacit bench --html FILE`: the results as one page that needs nothing else, with charts, in light and dark.
 
+mod curves;
+
 use std::fmt::Write;
 
 use super::bounds::Miss;
+use super::curve::Point;
 use super::report::Entry;
 
 /// What a chart is of: its title, and the number of an entry.
@@ -34,8 +37,8 @@ const COLOURS: [&str; 6] = [
     "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00",
 ];
 
-/// The page.
-pub(super) fn page(entries: &[Entry]) -> String {
+/// The page: a chart for each quantity, those of the variants of comparisons, and all figures.
+pub(super) fn page(entries: &[Entry], curves: &[Point]) -> String {
     let series = distinct(entries.iter().map(series));
     let works = distinct(entries.iter().map(work));
     let mut html = String::from(HEAD);
@@ -53,6 +56,7 @@ pub(super) fn page(entries: &[Entry]) -> String {
             html += &chart(entries, &series, &works, quantity);
         }
     }
+    html += &curves::charts(curves);
     html += &table(entries);
     html + "</main>\n"
 }
@@ -121,7 +125,7 @@ fn chart(
 fn table(entries: &[Entry]) -> String {
     let mut html = String::from(
         "<table><thead><tr><th>operation<th>size<th>protocol<th>network<th>seconds<th>forecast<th>CPU s<th>forecast<th>rounds<th>bytes<th>B a value<th>offline bytes\
-         <th>of it proofs, bytes<th>MiB<th>bound<th>max error</thead>\n<tbody>",
+         <th>of it proofs, bytes<th>MiB<th>forecast<th>bound<th>max error</thead>\n<tbody>",
     );
     for e in entries {
         let proof = e.proof.map_or_else(String::new, |p| p.bytes.to_string());
@@ -133,12 +137,14 @@ fn table(entries: &[Entry]) -> String {
             miss.map_or_else(String::new, |m| format!("{:+.0} %", 100.0 * m))
         };
         let (in_time, in_cpu) = (told(|m| m.seconds), told(|m| m.cpu_seconds));
+        let in_memory = e.forecast_error.and_then(|m| m.memory);
+        let in_memory = in_memory.map_or_else(String::new, |m| format!("{:+.0} %", 100.0 * m));
         let (bound, share) = e.bounds.binding();
         let share = 100.0 * share;
         put(
             &mut html,
             format_args!(
-                "<tr><td>{}<td>{}<td>{}<td>{}<td>{:.6}<td>{in_time}<td>{:.6}<td>{in_cpu}<td>{}<td>{}<td>{each}<td>{}<td>{proof}<td>{mib:.0}<td>{bound} {share:.0} %<td>{:.1e}\n",
+                "<tr><td>{}<td>{}<td>{}<td>{}<td>{:.6}<td>{in_time}<td>{:.6}<td>{in_cpu}<td>{}<td>{}<td>{each}<td>{}<td>{proof}<td>{mib:.0}<td>{in_memory}<td>{bound} {share:.0} %<td>{:.1e}\n",
                 escaped(&e.op),
                 e.size,
                 escaped(&e.protocol),
@@ -217,9 +223,13 @@ small { font-weight: 400; color: var(--faint) }
 svg { width: 100%; height: auto }
 svg text { font-size: 11px; fill: var(--ink); dominant-baseline: central }
 svg .label { text-anchor: end }
+svg .middle { text-anchor: middle }
 svg line { stroke: var(--line) }
+polyline { fill: none; stroke-width: 2; stroke-linejoin: round }
+polyline.auto { stroke: var(--ink); stroke-width: 7; stroke-opacity: .25; stroke-linecap: round }
 .legend { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: .3rem 1.2rem }
 .legend i { display: inline-block; width: .9em; height: .9em; margin-right: .4em; border-radius: 2px }
+.legend .auto { background: var(--ink); opacity: .25 }
 table { border-collapse: collapse; font-size: 12px; width: 100%; font-variant-numeric: tabular-nums; display: block; overflow-x: auto }
 th, td { text-align: right; padding: .25rem .5rem; border-bottom: 1px solid var(--line) }
 th:first-child, td:first-child, th:nth-child(3), td:nth-child(3), th:nth-child(4), td:nth-child(4) { text-align: left }
@@ -250,7 +260,7 @@ mod tests {
             entry("mul", "rep3-malicious", 0.02),
             entry("a<b", "rep3", 3.0),
         ];
-        let page = page(&entries);
+        let page = page(&entries, &[]);
         // Charts of seconds and bytes; nothing had rounds or processor time.
         assert_eq!(
             (page.matches("<svg").count(), page.matches("<rect").count()),

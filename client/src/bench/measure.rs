@@ -12,6 +12,8 @@ use tacit_protocols::cost::{self, Prices};
 use tacit_protocols::malicious::{self, MaliciousEngine, Proving};
 use tacit_protocols::rep3::{Choice, CostEngine, Depth, Rep3Engine};
 
+use tacit_party::memory::give_back;
+
 use super::additive;
 use super::bounds::Speeds;
 use super::figures::count;
@@ -22,7 +24,7 @@ use super::training::Training;
 use crate::forecast::{Expected, Place, Proves, calibrated, expected};
 use crate::local::{Comparison, Protocol};
 use crate::threads::{Clock, Meet};
-use crate::usage::{Scope, cpu_seconds, peak_memory_bytes};
+use crate::usage::{Scope, cpu_seconds, forget_peak_memory, peak_memory_bytes, resident_bytes};
 
 /// What one run cost one party.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -84,8 +86,10 @@ pub(super) struct Findings {
     pub(super) forecast: Option<Expected>,
     /// What this party's machine and links can do.
     pub(super) speeds: Speeds,
-    /// The most memory that the party's process has had resident.
+    /// The most memory that the party's process has had resident in its runs.
     pub(super) peak_memory_bytes: u64,
+    /// What of it was there before there were any values: the program, its threads and links.
+    pub(super) program_memory_bytes: u64,
     /// The largest distance of an opened result from plaintext.
     pub(super) max_abs_error: f64,
     /// For a training, the accuracy on the held-out rows.
@@ -178,11 +182,14 @@ fn watch(proofs: &Rc<Cell<Proof>>, clock: &Clock, scope: Scope) -> Box<malicious
 
 struct Party<E, P> {
     engine: E,
-    cost: cost::CostEngine<P>,
+    /// Until the costs are told.
+    cost: Option<cost::CostEngine<P>>,
     place: Place,
     forecast: Option<Expected>,
     runs: usize,
     simulated: Option<Simulated>,
+    /// [`Findings::program_memory_bytes`] and [`Findings::peak_memory_bytes`].
+    memory: [u64; 2],
     clock: Clock,
     scope: Scope,
     samples: Vec<Sample>,
@@ -194,11 +201,12 @@ impl<E: Words + Proves, P: Prices> Party<E, P> {
     fn new(engine: E, cost: cost::CostEngine<P>, place: Place, clock: Clock, scope: Scope) -> Self {
         Self {
             engine,
-            cost,
+            cost: Some(cost),
             place,
             forecast: None,
             runs: 0,
             simulated: None,
+            memory: [0; 2],
             clock,
             scope,
             samples: Vec::new(),
@@ -212,12 +220,13 @@ impl<E: Words + Proves, P: Prices> Party<E, P> {
             Op::Network(network) => (self.network(network, task.size)?, None),
             Op::LogisticRegression => self.training()?,
         };
-        let peak = peak_memory_bytes();
+        let [program_memory_bytes, peak_memory_bytes] = self.memory;
         Ok(Findings {
             samples: self.samples,
             forecast: self.forecast,
             speeds: Speeds::measured(self.place.link),
-            peak_memory_bytes: peak,
+            peak_memory_bytes,
+            program_memory_bytes,
             max_abs_error,
             accuracy,
         })
@@ -229,35 +238,42 @@ impl<E: Words + Proves, P: Prices> Party<E, P> {
         opened.ok_or_else(|| Error::Invalid("an opening gave nothing".into()))
     }
 
-    /// Counts what an operation will cost.
+    /// Counts what an operation will cost. What that took is given back, so that the memory of runs can be told apart.
     fn foretell(&mut self, op: Op, size: usize) -> Result<()> {
-        let expected = expected(&mut self.cost, self.place, |cost| count(op, size, cost));
-        self.forecast = Some(expected?);
+        if let Some(mut cost) = self.cost.take() {
+            let expected = expected(&mut cost, self.place, |cost| count(op, size, cost));
+            self.forecast = Some(expected?);
+        }
+        give_back();
+        self.memory[0] = resident_bytes();
         Ok(())
     }
 
     /// Measures a gate; the largest error of its results.
     fn gate(&mut self, gate: Gate, size: usize) -> Result<f64> {
-        let plain = gate.inputs(size);
         self.foretell(Op::Gate(gate), size)?;
+        let plain = gate.inputs(size);
         let shares = plain.iter().enumerate().map(|(owner, x)| {
             let mine = (self.engine.session().me() == owner).then_some(x);
             self.engine.input(owner, x.shape(), mine)
         });
         let shares = shares.collect::<Result<Vec<E::Value>>>()?;
+        drop(plain);
         let shares = gate.prepared(&mut self.engine, shares)?;
         let results = self.timed(|e| gate.run(e, &shares))?;
         let number = gate.openable(&mut self.engine, &results[0])?;
         let opened = self.reveal(&number)?;
-        Ok(distance(&opened, &gate.plain(&plain)))
+        Ok(distance(&opened, &gate.plain(&gate.inputs(size))))
     }
 
     /// Measures a network; the largest error of its results.
     fn network(&mut self, network: Network, batch: usize) -> Result<f64> {
-        let (graph, inputs) = network.build(batch)?;
         self.foretell(Op::Network(network), batch)?;
+        let (graph, inputs) = network.build(batch)?;
         let shares = Network::share(&mut self.engine, &inputs)?;
+        drop(inputs);
         let results = self.timed(|e| tacit_nn::run(&graph, e, &shares))?;
+        let (_, inputs) = network.build(batch)?;
         let mut error = 0f64;
         for (share, plain) in results.iter().zip(Network::in_plaintext(&graph, &inputs)?) {
             error = error.max(distance(&self.reveal(share)?, &plain));
@@ -282,6 +298,8 @@ impl<E: Words + Proves, P: Prices> Party<E, P> {
 
     /// Runs `work` as often as asked, and once before; what the last run gave.
     fn timed<T>(&mut self, mut work: impl FnMut(&mut E) -> Result<T>) -> Result<T> {
+        give_back();
+        forget_peak_memory();
         let mut last = work(&mut self.engine)?;
         self.engine.prove()?;
         for _ in 0..self.runs {
@@ -305,6 +323,7 @@ impl<E: Words + Proves, P: Prices> Party<E, P> {
                 ..difference(cost, before.0)
             });
         }
+        self.memory[1] = peak_memory_bytes();
         Ok(last)
     }
 

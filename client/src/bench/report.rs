@@ -47,6 +47,8 @@ pub(super) struct Entry {
     pub(super) proof: Option<Proof>,
     /// Of the largest process: a party where the parties are processes, else all of them together.
     pub(super) peak_memory_bytes: u64,
+    /// What of it the program itself takes.
+    pub(super) program_memory_bytes: u64,
     pub(super) max_abs_error: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) accuracy: Option<f64>,
@@ -79,6 +81,16 @@ impl Entry {
         let bounds = parties
             .first()
             .map(|party| Shares::of(&middle_run, rounds, &party.speeds));
+        let most = |of: fn(&Findings) -> u64| parties.iter().map(of).max().unwrap_or(0);
+        let peak_memory_bytes = most(|p| p.peak_memory_bytes);
+        let program_memory_bytes = most(|p| p.program_memory_bytes);
+        let miss = |f: Expected| {
+            let miss = Miss::of(&middle_run, rounds, &f, simulated);
+            match net {
+                Net::Loopback => miss.with_memory(peak_memory_bytes, program_memory_bytes, &f),
+                _ => miss,
+            }
+        };
         Self {
             protocol: task.protocol.to_string(),
             op: task.op.to_string(),
@@ -89,7 +101,7 @@ impl Entry {
             seconds: middle(|s| s.seconds),
             cpu_seconds: middle(|s| s.cpu_seconds),
             forecast,
-            forecast_error: forecast.map(|f| Miss::of(&middle_run, rounds, &f, simulated)),
+            forecast_error: forecast.map(miss),
             bounds: bounds.unwrap_or_default(),
             rounds,
             bytes: count(|s| s.bytes),
@@ -103,11 +115,8 @@ impl Entry {
                 rounds: count(|s| s.proof.rounds),
                 bytes: count(|s| s.proof.bytes),
             }),
-            peak_memory_bytes: parties
-                .iter()
-                .map(|p| p.peak_memory_bytes)
-                .max()
-                .unwrap_or(0),
+            peak_memory_bytes,
+            program_memory_bytes,
             max_abs_error: parties.iter().map(|p| p.max_abs_error).fold(0.0, f64::max),
             accuracy: parties.iter().find_map(|p| p.accuracy),
         }
@@ -116,7 +125,7 @@ impl Entry {
     /// The heading above [`Self::row`].
     pub(super) fn heading() -> String {
         format!(
-            "{:20} {:>8} {:>8} {:>11} {:>7} {:>10} {:>7} {:>7} {:>6} {:>13} {:>9} {:>10} {:>8} {:>12} {:>9}",
+            "{:20} {:>8} {:>8} {:>11} {:>7} {:>10} {:>7} {:>7} {:>6} {:>13} {:>9} {:>10} {:>8} {:>7} {:>12} {:>9}",
             "op",
             "size",
             "net",
@@ -130,6 +139,7 @@ impl Entry {
             "B/value",
             "offline B",
             "MiB",
+            "fc err",
             "bound",
             "max error"
         )
@@ -143,7 +153,7 @@ impl Entry {
         };
         let (bound, share) = self.bounds.binding();
         format!(
-            "{:20} {:>8} {:>8} {:>11.6} {:>7} {:>10.6} {:>7} {:>7} {:>6} {:>13} {:>9} {:>10} {:>8.1} {:>12} {:>9.1e}",
+            "{:20} {:>8} {:>8} {:>11.6} {:>7} {:>10.6} {:>7} {:>7} {:>6} {:>13} {:>9} {:>10} {:>8.1} {:>7} {:>12} {:>9.1e}",
             self.op,
             self.size,
             self.net,
@@ -158,6 +168,8 @@ impl Entry {
                 .map_or_else(|| "-".into(), |b| format!("{b:.2}")),
             self.offline_bytes,
             self.peak_memory_bytes as f64 / f64::from(1 << 20),
+            miss.and_then(|m| m.memory)
+                .map_or_else(|| "-".into(), |m| format!("{:+.0}%", 100.0 * m)),
             match share {
                 0.0 => "-".into(),
                 share => format!("{bound} {:.0}%", 100.0 * share),

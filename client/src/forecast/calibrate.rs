@@ -1,11 +1,14 @@
-//! What this machine makes of forecasts: runs that are known in parts, measured, give each part its factor.
+//! What this machine and the links of a session make of a forecast.
 //!
-//! Rehearsals have their chunk to themselves, with caches that are warm; a run has many under way, and tensors that are not in
-//! the cache. A product of many values is copying and sending for the most part, a comparison of some is computing: two runs on
-//! the session at hand, by its own engine, say by what computing and copying are to be multiplied.
+//! Computing is rehearsed as it is; what sending and receiving take the processor depends on who sleeps meanwhile and on what the
+//! threads of a connection find in the caches, so it is measured by gates on the session at hand, by its own engine. A comparison
+//! of a few values sends short frames and computes next to nothing: what it takes more than rehearsed is what its frames take.
+//! A product of many values sends long ones: what that takes more is what their bytes take, and by the clock it tells how many
+//! cores the parties get.
 
 use ndarray::{ArrayD, IxDyn};
 use tacit_mpc::Bilinear;
+use tacit_mpc::net::Profile;
 use tacit_mpc::replay::{Rates, Replay};
 use tacit_nn::{Engine, Result, program};
 use tacit_protocols::Replicated;
@@ -15,16 +18,15 @@ use tacit_protocols::rep3::Rep3Engine;
 use tacit_protocols::timeline::Timeline;
 
 use super::links::measured;
-use super::{Place, thread_seconds};
+use super::{Place, on_shared_cores, thread_seconds};
 use crate::usage::{Scope, cpu_seconds};
 
-/// Values of the two runs.
-const PRODUCTS: usize = 1 << 18;
-const COMPARISONS: usize = 1 << 16;
-/// Runs of which the middle counts, after one to warm up.
-const RUNS: usize = 3;
-/// What a factor may be: beyond it something else was measured.
-const FACTORS: [f64; 2] = [0.5, 4.0];
+/// Values of the comparison, a chunk for each dealer, and how often it runs between two looks at the clock.
+const COMPARED: (usize, usize) = (3, 50);
+/// Values of the product, which is run once.
+const MULTIPLIED: (usize, usize) = (1 << 19, 1);
+/// Measurements of which the middle counts, after one to warm up.
+const RUNS: usize = 7;
 
 /// An engine that proves what it has computed, if that is what it does.
 pub(crate) trait Proves: Replicated {
@@ -44,132 +46,129 @@ impl Proves for MaliciousEngine {
     }
 }
 
-/// A run that is known in parts, and what it took this party.
-struct Known {
-    /// Computing, and copying with sending, as rehearsed.
-    parts: [f64; 2],
-    /// What is left when frames are taken off.
+/// A run of a gate.
+struct Gate {
+    /// By the clock.
+    seconds: f64,
+    /// Processor seconds, and those of them that are computing.
     cpu: f64,
-    /// Seconds of the clock and of the processor, all of it.
-    spent: [f64; 2],
+    computing: f64,
+    /// Frames and bytes, sent and received.
+    frames: f64,
+    bytes: f64,
 }
 
-/// The place of a session over `link`, or over what is measured where there is none: all its parties measure at once. `cost`
-/// makes an engine that counts as `engine` computes, `clock` tells seconds.
+/// The place of a session, over links that are measured: all its parties measure at once. `cost` makes an engine that counts as
+/// `engine` computes, `clock` tells seconds.
 pub(crate) fn calibrated<E: Proves, P: Prices>(
     engine: &mut E,
     cost: impl Fn() -> Result<CostEngine<P>>,
     scope: Scope,
     clock: &dyn Fn() -> f64,
 ) -> Result<Place> {
-    let (link, rates) = measured(engine.session(), scope, clock)?;
+    ready(engine)?;
+    let link = measured(engine.session(), scope, clock)?;
     let relu = program::relu().keep("relu", &[0]);
-    let runs = [
-        known(
-            engine,
-            cost()?,
-            (scope, clock, rates),
-            PRODUCTS,
-            &|e, x| e.product(Bilinear::Mul, x, x).map(drop),
-            &|e, x| e.product(Bilinear::Mul, x, x).map(drop),
-        )?,
-        known(
-            engine,
-            cost()?,
-            (scope, clock, rates),
-            COMPARISONS,
-            &|e, x| e.map(&relu, &[x]).map(drop),
-            &|e, x| e.map(&relu, &[x]).map(drop),
-        )?,
-    ];
-    let [compute, memory] = factors(runs.each_ref().map(|run| (run.parts, run.cpu)));
-    let [seconds, cpu] = runs[1].spent;
+    let compared = gate(
+        engine,
+        cost()?,
+        (scope, clock, COMPARED),
+        &|e, x| e.map(&relu, &[x]).map(drop),
+        &|e, x| e.map(&relu, &[x]).map(drop),
+    )?;
+    let multiplied = gate(
+        engine,
+        cost()?,
+        (scope, clock, MULTIPLIED),
+        &|e, x| e.product(Bilinear::Mul, x, x).map(drop),
+        &|e, x| e.product(Bilinear::Mul, x, x).map(drop),
+    )?;
+    let (frame, byte) = sending(&compared, &multiplied);
     let rates = Rates {
-        compute,
-        memory,
-        byte: rates.byte * memory,
-        ..rates
+        compute: 1.0,
+        frame,
+        byte,
     };
-    let cores = (3.0 * cpu / seconds.max(1e-9)).clamp(0.2, 3.0);
     Ok(Place {
         link,
         rates,
-        cores: Some(cores),
+        cores: Some(cores(&multiplied)),
     })
 }
 
-/// The factors c, m of c·parts\[0\] + m·parts\[1\] = cpu in both runs, or the same for both where these say nothing of them.
-fn factors([(p, a), (q, b)]: [([f64; 2], f64); 2]) -> [f64; 2] {
-    let within = |x: f64| x.clamp(FACTORS[0], FACTORS[1]);
-    let both = within((a + b) / (p[0] + p[1] + q[0] + q[1]).max(1e-12));
-    let det = p[0] * q[1] - p[1] * q[0];
-    let [compute, memory] = [(a * q[1] - b * p[1]) / det, (p[0] * b - q[0] * a) / det];
-    if compute.is_finite() && memory.is_finite() && compute > 0.0 && memory > 0.0 {
-        [within(compute), within(memory)]
-    } else {
-        [both; 2]
+/// So many cores let three parties, each of which computes all the time, end when they did.
+fn cores(gate: &Gate) -> f64 {
+    let (mut few, mut many) = (0.1, 3.0);
+    for _ in 0..30 {
+        let middle = (few + many) / 2.0;
+        if on_shared_cores(gate.cpu, 3.0 * gate.cpu, middle) > gate.seconds {
+            few = middle;
+        } else {
+            many = middle;
+        }
     }
+    many
 }
 
-fn known<E: Proves, P: Prices>(
+/// What a frame and a byte take: of short frames their number counts, of long ones their bytes.
+fn sending(short: &Gate, long: &Gate) -> (f64, f64) {
+    let rest = |gate: &Gate| (gate.cpu - gate.computing).max(0.0);
+    let frame = rest(short) / short.frames.max(1.0);
+    let byte = (rest(long) - frame * long.frames).max(0.0) / long.bytes.max(1.0);
+    (frame, byte)
+}
+
+fn gate<E: Proves, P: Prices>(
     e: &mut E,
     mut cost: CostEngine<P>,
-    (scope, clock, rates): (Scope, &dyn Fn() -> f64, Rates),
-    n: usize,
+    (scope, clock, (n, often)): (Scope, &dyn Fn() -> f64, (usize, usize)),
     run: &dyn Fn(&mut E, &E::Value) -> Result<()>,
     count: &dyn Fn(&mut CostEngine<P>, &Value) -> Result<()>,
-) -> Result<Known> {
-    let (link, me) = (tacit_mpc::net::Profile::LAN, e.session().me());
+) -> Result<Gate> {
+    let me = e.session().me();
     let none = Rates::default();
     let parts = [
         Rates {
             compute: 1.0,
             ..none
         },
-        Rates {
-            memory: 1.0,
-            byte: rates.byte,
-            ..none
-        },
-        Rates {
-            frame: rates.frame,
-            ..none
-        },
+        Rates { frame: 1.0, ..none },
+        Rates { byte: 1.0, ..none },
     ];
-    let replays = parts.map(|rates| Replay::new(3, link, rates));
+    let replays = parts.map(|rates| Replay::new(3, Profile::LAN, rates));
     cost.follow(Timeline::with_computing(replays.to_vec(), thread_seconds));
     cost.begin_run()?;
     count(&mut cost, &Value::shared(&[n]))?;
     cost.prove()?;
     let replays = cost.timeline().map(Timeline::replays).unwrap_or_default();
-    let parts: Vec<f64> = replays
-        .iter()
-        .map(|replay| replay.cpu_seconds(me))
-        .collect();
+    let part = |k: usize| replays.get(k).map_or(0.0, |replay| replay.cpu_seconds(me));
 
     let values = ArrayD::from_elem(IxDyn(&[n]), 0.5);
     let x = e.input(0, &[n], (me == 0).then_some(&values))?;
-    let mut spent = Vec::new();
+    let mut spent = (Vec::new(), Vec::new());
     for _ in 0..=RUNS {
         ready(e)?;
         let start = (clock(), cpu_seconds(scope));
-        e.begin_run()?;
-        run(e, &x)?;
-        e.prove()?;
-        spent.push([clock() - start.0, cpu_seconds(scope) - start.1]);
+        for _ in 0..often {
+            e.begin_run()?;
+            run(e, &x)?;
+            e.prove()?;
+        }
+        let end = (clock(), cpu_seconds(scope));
+        spent.0.push((end.0 - start.0) / often as f64);
+        spent.1.push((end.1 - start.1) / often as f64);
     }
-    spent.remove(0);
-    let middle = |of: usize| {
-        let mut each: Vec<f64> = spent.iter().map(|s| s[of]).collect();
+    let middle = |mut each: Vec<f64>| {
+        each.remove(0);
         each.sort_by(f64::total_cmp);
         each[RUNS / 2]
     };
-    let spent = [middle(0), middle(1)];
-    let [computing, copying, frames] = [0, 1, 2].map(|k| parts.get(k).copied().unwrap_or(0.0));
-    Ok(Known {
-        parts: [computing, copying],
-        cpu: spent[1] - frames,
-        spent,
+    Ok(Gate {
+        seconds: middle(spent.0),
+        cpu: middle(spent.1),
+        computing: part(0),
+        frames: part(1),
+        bytes: part(2),
     })
 }
 
@@ -189,12 +188,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn factors_explain_both_runs() {
-        // c = 1.5, m = 3: 1.5·2 + 3·1 = 6, 1.5·4 + 3·0.5 = 7.5.
-        assert_eq!(factors([([2.0, 1.0], 6.0), ([4.0, 0.5], 7.5)]), [1.5, 3.0]);
-        // Two runs that are alike, and one that would make copying negative: one factor for all.
-        assert_eq!(factors([([2.0, 1.0], 6.0), ([2.0, 1.0], 6.0)]), [2.0; 2]);
-        assert_eq!(factors([([1.0, 1.0], 1.0), ([1.0, 0.0], 2.0)]), [1.0; 2]);
-        assert_eq!(factors([([1.0, 0.0], 99.0), ([0.0, 1.0], 1.0)]), [4.0, 1.0]);
+    fn frames_and_bytes_explain_what_is_not_computing() {
+        let gate = |cpu, computing, frames, bytes| Gate {
+            seconds: 0.0,
+            cpu,
+            computing,
+            frames,
+            bytes,
+        };
+        // 8 frames in 4 seconds; 10 of them in 5, so that 40 bytes take 10.
+        let short = gate(5.0, 1.0, 8.0, 4.0);
+        assert_eq!(sending(&short, &gate(18.0, 3.0, 10.0, 40.0)), (0.5, 0.25));
+        // Less than was rehearsed: sending takes nothing.
+        let little = gate(1.0, 2.0, 8.0, 4.0);
+        assert_eq!(sending(&little, &gate(2.0, 3.0, 10.0, 40.0)), (0.0, 0.0));
+    }
+
+    #[test]
+    fn cores_explain_when_parties_end() {
+        let gate = |seconds| Gate {
+            seconds,
+            cpu: 2.0,
+            computing: 0.0,
+            frames: 0.0,
+            bytes: 0.0,
+        };
+        for (seconds, want) in [(2.0, 3.0), (3.5, 2.0), (6.0, 1.0), (1.0, 3.0), (600.0, 0.1)] {
+            let found = cores(&gate(seconds));
+            assert!((found - want).abs() < 1e-6, "{seconds}: {found}");
+        }
     }
 }

@@ -31,10 +31,8 @@ use super::value::failed;
 use crate::compiled::Compiler;
 use crate::cost::{self, Exchanges, Term, Wires, arrive};
 use crate::release::SALT;
-use crate::rep3::Forecast;
-use crate::timeline::{Gate, Timeline, local_products};
+use crate::timeline::{Gate, Timeline, local_products, scripts};
 use proofs::ProofTimes;
-use tacit_mpc::script::Script;
 
 /// Counts rounds, messages and bytes of a graph on [`super::MaliciousEngine`], and refuses what that refuses.
 pub type CostEngine = cost::CostEngine<Prices>;
@@ -48,7 +46,7 @@ impl CostEngine {
         let prices = Prices {
             compiler: Compiler::new(precision(fraction_bits)?),
             rehearsal: Rehearsal::new(&Arc::from(kernels::cpu())),
-            parties: [Forecast::default(); 3],
+            parties: [Cost::default(); 3],
             proofs: [Cost::default(); 3],
             lengths: Lengths::default(),
             size: 0,
@@ -84,7 +82,7 @@ impl CostEngine {
 pub struct Prices {
     compiler: Compiler,
     rehearsal: Rehearsal,
-    parties: [Forecast; 3],
+    parties: [Cost; 3],
     proofs: [Cost; 3],
     /// Of what is logged.
     lengths: Lengths,
@@ -110,7 +108,6 @@ struct Counted {
     costs: [Cost; 3],
     lengths: Lengths,
     size: usize,
-    scripts: [Script; 3],
 }
 
 impl Prices {
@@ -121,7 +118,7 @@ impl Prices {
         (what, details): (&'static str, [usize; 3]),
         gate: impl AsyncFn(&Circuit<'_>) -> tacit_mpc::Result<()>,
     ) -> Result<()> {
-        let start = self.parties.map(|p| p.cost.rounds);
+        let start = self.parties.map(|p| p.rounds);
         // Only differences matter, and labels hold 32 bits.
         let least = start.into_iter().min().unwrap_or(0);
         let mut longest = start;
@@ -138,7 +135,7 @@ impl Prices {
             for ((party, longest), cost) in
                 self.parties.iter_mut().zip(&mut longest).zip(&chunk.costs)
             {
-                add(&mut party.cost, cost);
+                add(party, cost);
                 *longest = (least + cost.rounds).max(*longest);
             }
             self.lengths += chunk.lengths;
@@ -149,8 +146,10 @@ impl Prices {
             let [a, b, c] = details;
             let details = [a, b, c, usize::from(self.rounding == Rounding::Exact)];
             let key = Gate { what, details };
-            timeline.pass(&key, n, |part| {
-                Ok(chunk_of(&self.rehearsal, part, [0; 3], &gate)?.scripts)
+            timeline.pass(&key, n, |window| {
+                let logs: [Log; 3] = Default::default();
+                let parties = self.rehearsal.window(window, logging(&logs, &gate));
+                parties.map(scripts).map_err(failed)
             })?;
             let longest = chunks(n).iter().map(Chunk::len).max();
             if let (Some(longest), true) = (longest, timeline.computes()) {
@@ -179,7 +178,7 @@ impl Prices {
 
     fn price_proof(&mut self) -> Result<()> {
         self.ready()?;
-        let before = self.parties.map(|p| p.cost);
+        let before = self.parties;
         let lengths = std::mem::take(&mut self.lengths);
         self.size = 0;
         if let Some(timeline) = &mut self.timeline {
@@ -187,18 +186,18 @@ impl Prices {
         }
         self.wires(|wires| lengths.price(wires))?;
         for ((proof, party), before) in self.proofs.iter_mut().zip(&self.parties).zip(before) {
-            proof.bytes += party.cost.bytes - before.bytes;
-            proof.header_bytes += party.cost.header_bytes - before.header_bytes;
-            proof.messages += party.cost.messages - before.messages;
-            proof.drawn += party.cost.drawn - before.drawn;
-            proof.rounds += party.cost.rounds - before.rounds;
+            proof.bytes += party.bytes - before.bytes;
+            proof.header_bytes += party.header_bytes - before.header_bytes;
+            proof.messages += party.messages - before.messages;
+            proof.drawn += party.drawn - before.drawn;
+            proof.rounds += party.rounds - before.rounds;
         }
         Ok(())
     }
 
     /// A strand of its own.
     fn wires(&mut self, step: impl FnOnce(&mut Exchanges<'_>)) -> Result<()> {
-        let clock = self.parties.map(|p| p.cost.rounds);
+        let clock = self.parties.map(|p| p.rounds);
         let mut exchanges = Exchanges::new(Wires {
             clock,
             parties: &mut self.parties,
@@ -229,11 +228,19 @@ fn rehearsed(
     gate: &impl AsyncFn(&Circuit<'_>) -> tacit_mpc::Result<()>,
     logs: &[Log; 3],
 ) -> Result<[Rehearsed<()>; 3]> {
-    let gate = async |strand: Strand<'_>| {
+    let parties = rehearsal.chunk(len, dealer, clocks, logging(logs, gate));
+    parties.map_err(failed)
+}
+
+/// The gate in a rehearsal, where each party logs to its own.
+fn logging(
+    logs: &[Log; 3],
+    gate: &impl AsyncFn(&Circuit<'_>) -> tacit_mpc::Result<()>,
+) -> impl AsyncFn(Strand<'_>) -> tacit_mpc::Result<()> {
+    async |strand| {
         let log = &logs[strand.session().me()];
         gate(&Circuit { strand, log }).await
-    };
-    rehearsal.chunk(len, dealer, clocks, gate).map_err(failed)
+    }
 }
 
 /// What one chunk of a length and a dealer costs from these times on.
@@ -248,7 +255,6 @@ fn chunk_of(
     // The parties log alike in size and lengths.
     let log = &logs[0];
     let costs = parties.each_ref().map(|party| party.cost);
-    let scripts = parties.map(|party| party.script);
     let size = log.size();
     let mut lengths = Lengths::default();
     log.take()
@@ -258,7 +264,6 @@ fn chunk_of(
         costs,
         lengths,
         size,
-        scripts,
     })
 }
 
@@ -279,7 +284,7 @@ fn zeros<W: Clone + Default>(n: usize) -> Pair<Vec<W>> {
 impl cost::Prices for Prices {
     const ROUNDS_LATER: bool = false;
 
-    fn spent(&self) -> &[Forecast; 3] {
+    fn spent(&self) -> &[Cost; 3] {
         &self.parties
     }
 
@@ -313,8 +318,8 @@ impl cost::Prices for Prices {
         self.agreed = false;
     }
 
-    fn moved(&mut self, words: u64) {
-        self.timeline.iter_mut().for_each(|t| t.moved(words));
+    fn timeline_mut(&mut self) -> Option<&mut Timeline> {
+        self.timeline.as_mut()
     }
 
     fn input(&mut self, owner: usize, n: usize) -> Result<()> {
@@ -345,7 +350,7 @@ impl cost::Prices for Prices {
             let calls = if x.public && y.public { 1 } else { 2 };
             let multiplications = calls * f.multiplications(&x.shape, &y.shape);
             for party in &mut self.parties {
-                party.cost.multiplications += multiplications;
+                party.multiplications += multiplications;
             }
         }
         let n = shape.iter().product();

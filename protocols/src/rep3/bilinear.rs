@@ -101,14 +101,23 @@ impl<'a> Summands<'a> {
         Ok(Self::ready(summand(s, f, x, y)?))
     }
 
-    /// Zeros: elementwise products of `x` with itself, so many, and what is computed already where `ready`.
-    pub(crate) fn zeros(x: &'a Rep3, products: usize, ready: bool) -> Self {
+    /// Of a chunk in rehearsal: so many elementwise products, and what is computed already where `ready`. `words` gives a
+    /// chunk's words of a tensor.
+    pub(crate) fn rehearsed(
+        products: usize,
+        ready: bool,
+        mut words: impl FnMut() -> &'a [R64],
+    ) -> Self {
+        let mut tensor = || [words(), words()].map(Cow::Borrowed);
+        let products = (0..products).map(|_| Elementwise {
+            coefficient: Wrapping(1),
+            x: tensor(),
+            y: tensor(),
+        });
         Self {
-            shape: x.shape().to_vec(),
-            ready: ready.then(|| vec![R64::default(); x.a.len()]),
-            products: (0..products)
-                .map(|_| elementwise(Wrapping(1), x, x))
-                .collect(),
+            shape: Vec::new(),
+            products: products.collect(),
+            ready: ready.then(|| words().to_vec()),
         }
     }
 

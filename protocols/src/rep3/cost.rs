@@ -7,21 +7,19 @@ mod rehearse;
 
 use std::rc::Rc;
 
-use tacit_mpc::Bilinear;
 use tacit_mpc::chunk::chunks;
 use tacit_mpc::net::Profile;
 use tacit_mpc::replay::{Rates, Replay, Scripts};
+use tacit_mpc::{Bilinear, Cost};
 use tacit_nn::program::Instr;
 use tacit_nn::{Program, Result, fixed};
 
 use super::choice::{Choice, Compared};
 use super::exp_negative;
 use super::program::Compiler;
-use super::work::{Forecast, Work};
 use crate::cost::{self, Term, arrive};
 use crate::timeline::{Timeline, local_products};
 pub(super) use count::Count;
-use count::{moved, passed};
 use rehearse::{Followed, Interactive};
 
 /// What operations cost on [`super::Rep3Engine`].
@@ -29,13 +27,13 @@ use rehearse::{Followed, Interactive};
 pub struct Prices {
     fraction_bits: u32,
     compiler: Rc<Compiler>,
-    parties: [Forecast; 3],
+    parties: [Cost; 3],
     exact: bool,
     /// Where the run is followed in time.
     followed: Option<Followed>,
 }
 
-/// Counts rounds, messages, bytes and local work of a graph on [`super::Rep3Engine`], and refuses what that refuses.
+/// Counts rounds, messages and bytes of a graph on [`super::Rep3Engine`], and refuses what that refuses.
 pub type CostEngine = cost::CostEngine<Prices>;
 
 impl CostEngine {
@@ -46,7 +44,7 @@ impl CostEngine {
         let prices = Prices {
             fraction_bits,
             compiler: Rc::new(Compiler::new(fraction_bits, choice)),
-            parties: [Forecast::default(); 3],
+            parties: [Cost::default(); 3],
             exact: false,
             followed: None,
         };
@@ -60,19 +58,21 @@ const SECONDS_A_BLOCK: f64 = 3e-9;
 
 /// Seconds on idle links like these until all parties have what compares `n` values.
 pub(super) fn seconds(link: Profile, gate: impl Fn(&mut Count), n: usize) -> f64 {
-    let mut parties = [Forecast::default(); 3];
+    let mut parties = [Cost::default(); 3];
+    let mut hashed = [0u64; 3];
     let mut replay = Replay::new(3, link, Rates::default());
     let scripts = chunks(n).into_iter().map(|chunk| {
         let mut count = Count::new(chunk, [0; 3], None, &mut parties);
         gate(&mut count);
+        for (sum, blocks) in hashed.iter_mut().zip(count.hashed) {
+            *sum += blocks;
+        }
         Scripts::new(count.exchanges.scripts.into())
     });
     match replay.pass(&scripts.collect::<Vec<_>>()) {
         Ok(()) => {
-            let party = |(p, party): (usize, &Forecast)| {
-                replay.seconds(p) + SECONDS_A_BLOCK * party.work.hashed as f64
-            };
-            parties.iter().enumerate().map(party).fold(0.0, f64::max)
+            let party = |p: usize| replay.seconds(p) + SECONDS_A_BLOCK * hashed[p] as f64;
+            [0, 1, 2].map(party).into_iter().fold(0.0, f64::max)
         }
         // Scripts of one gate fit together.
         Err(_) => f64::INFINITY,
@@ -80,41 +80,20 @@ pub(super) fn seconds(link: Profile, gate: impl Fn(&mut Count), n: usize) -> f64
 }
 
 impl Prices {
-    /// Adds work of every party.
-    fn everybody(&mut self, work: Work) {
-        self.parties.iter_mut().for_each(|p| p.work += work);
-    }
-
-    /// What kernels do for f(x, y) of this shape. Elementwise products of shares are computed chunk by chunk.
-    fn local_product(&mut self, Term { f, x, y }: Term<'_>, shape: &[usize]) {
+    /// What kernels do for f(x, y). Elementwise products of shares are computed chunk by chunk.
+    fn local_product(&mut self, Term { f, x, y }: Term<'_>) {
         if !x.public && !y.public && f == Bilinear::Mul {
             return;
         }
         let calls = if x.public && y.public { 1 } else { 2 };
         let multiplications = calls * f.multiplications(&x.shape, &y.shape);
-        for party in &mut self.parties {
-            party.cost.multiplications += multiplications;
-            party.work.multiplications += multiplications;
-        }
-        let size = |shape: &[usize]| shape.iter().product::<usize>();
-        let operands = size(&x.shape) + size(&y.shape);
-        let read = calls as usize * (operands + size(shape)) + size(&y.shape);
-        self.everybody(moved(read as u64));
-        // Kernels bring what a window sees into an order of their own, once for all kernels that look through it.
-        let kernels = match f {
-            Bilinear::Mul | Bilinear::MatMul => None,
-            Bilinear::Conv(c) | Bilinear::ConvInput(c) => Some((c.groups, y.shape.first())),
-            Bilinear::ConvWeights(c) => Some((c.groups, y.shape.get(1))),
-        };
-        if let Some((groups, Some(&kernels))) = kernels {
-            let seen = multiplications * groups as u64 / kernels.max(1) as u64;
-            self.everybody(passed(seen));
-        }
+        let parties = self.parties.iter_mut();
+        parties.for_each(|party| party.multiplications += multiplications);
     }
 
     /// Counts one pass over the chunks of `n` values.
     fn pass(&mut self, n: usize, gate: impl Fn(&mut Count)) {
-        let start = self.parties.map(|p| p.cost.rounds);
+        let start = self.parties.map(|p| p.rounds);
         let mut longest = start;
         let exact = self.exact.then_some(&*self.compiler.methods);
         for chunk in chunks(n) {
@@ -131,7 +110,7 @@ impl Prices {
 impl cost::Prices for Prices {
     const ROUNDS_LATER: bool = true;
 
-    fn spent(&self) -> &[Forecast; 3] {
+    fn spent(&self) -> &[Cost; 3] {
         &self.parties
     }
 
@@ -151,11 +130,8 @@ impl cost::Prices for Prices {
         self.exact = exact;
     }
 
-    fn moved(&mut self, words: u64) {
-        self.everybody(moved(words));
-        if let Some(followed) = &mut self.followed {
-            followed.timeline.moved(words);
-        }
+    fn timeline_mut(&mut self) -> Option<&mut Timeline> {
+        self.followed.as_mut().map(|f| &mut f.timeline)
     }
 
     fn input(&mut self, owner: usize, n: usize) -> Result<()> {
@@ -175,7 +151,7 @@ impl cost::Prices for Prices {
     }
 
     fn products(&mut self, terms: &[Term<'_>], shape: &[usize], shift: Option<u32>) -> Result<()> {
-        terms.iter().for_each(|t| self.local_product(*t, shape));
+        terms.iter().for_each(|t| self.local_product(*t));
         let n = shape.iter().product();
         let public = terms.iter().all(|t| t.x.public && t.y.public);
         let interactive = terms.iter().any(Term::interactive);
@@ -226,12 +202,7 @@ impl cost::Prices for Prices {
             .iter()
             .map(|instr| -> Result<Box<dyn Fn(&mut Count)>> {
                 Ok(match instr {
-                    Instr::Input(_) => Box::new(|s| s.carried(1)),
-                    Instr::InputBit(_) => Box::new(|_| ()),
-                    Instr::Linear(terms, _) => {
-                        let terms = terms.len();
-                        Box::new(move |s| s.linear(terms))
-                    }
+                    Instr::Input(_) | Instr::InputBit(_) | Instr::Linear(..) => Box::new(|_| ()),
                     Instr::Scale(_, c) => match fixed::scale_factor(*c)?.1 {
                         0 => Box::new(|_| ()),
                         shift => Box::new(move |s| s.rounded(shift)),
@@ -270,10 +241,7 @@ impl cost::Prices for Prices {
                 })
             })
             .collect::<Result<_>>()?;
-        self.pass(n, |count| {
-            gates.iter().for_each(|gate| gate(count));
-            count.carried(program.outputs.len());
-        });
+        self.pass(n, |count| gates.iter().for_each(|gate| gate(count)));
         Ok(())
     }
 }

@@ -15,10 +15,8 @@
 //! bytes. D hashes 4·(k - 7) + 2 blocks a value, A and B k - 6 each. Deviations from the specification: early termination, and
 //! a word of 128 bits a level instead of 131 (seeds of 125 bits).
 
-use std::num::Wrapping;
-
 use bytes::BufMut;
-use tacit_mpc::{Hash, Purpose, R64, Result, Role, Strand};
+use tacit_mpc::{Purpose, R64, Result, Role, Strand};
 
 use super::bits::{Plane, words_of};
 use super::exchange::{deal_bits, swap_bits};
@@ -56,20 +54,6 @@ pub(crate) async fn zero(strand: &Strand<'_>, side: &[R64]) -> Result<Held<Plane
 /// Blocks that D hashes for the keys of a value; A and B hash [`words_sent`] each.
 pub(super) fn blocks_hashed(bits: u32) -> usize {
     4 * levels(bits) as usize + 2
-}
-
-/// The work of a dealer on these words: for measuring it.
-pub(super) fn hash_like_a_dealer(x: &[R64], bits: u32) -> R64 {
-    let roots = || x.iter().map(|w| w.0.into()).collect();
-    let alpha: Vec<u64> = x.iter().map(|w| (*w & mask(bits)).0).collect();
-    let words = generate(
-        &Hash::new(&[0; 16]),
-        [roots(), roots()],
-        &alpha,
-        bits,
-        Test::Below,
-    );
-    Wrapping(words.last().copied().unwrap_or_default() as u64)
 }
 
 /// Words of 128 bits that D sends to each of A and B a value.

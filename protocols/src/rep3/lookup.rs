@@ -128,11 +128,6 @@ impl Prepared {
         self.coefficients.iter().flatten().map(|c| c.to_bits())
     }
 
-    /// The number of cells.
-    pub(super) fn cells(&self) -> usize {
-        1 << self.log2_cells
-    }
-
     /// Words dealt a value.
     pub(super) fn words(&self) -> usize {
         (self.degree + 1) << self.log2_cells

@@ -1,18 +1,15 @@
-//! What each gate sends and computes. Each function declares the gate of its name; tests hold messages, bytes, rounds and
-//! the words drawn to it exactly.
-//!
-//! Local work is counted by the loops that the gate's file has, in the units of [`Work`]: `passed` is a loop over words,
-//! `combined` one over the words of planes.
+//! What each gate sends and draws. Each function declares the gate of its name; tests hold messages, bytes, rounds and the words
+//! drawn to it exactly.
 
 mod bits;
 mod words;
 
+use tacit_mpc::Cost;
 use tacit_mpc::chunk::Chunk;
 use tacit_mpc::wire::packed_len;
 
 use super::super::bits::words_of;
 use super::super::choice::Methods;
-use super::super::work::{Forecast, Work};
 use crate::cost::{Exchanges, Wires};
 
 /// How units travel.
@@ -30,6 +27,8 @@ pub(in super::super) struct Count<'a> {
     gate: usize,
     pub(super) exchanges: Exchanges<'a>,
     exact: Option<&'a Methods>,
+    /// Blocks of 128 bits that each party hashes.
+    pub(super) hashed: [u64; 3],
 }
 
 impl<'a> Count<'a> {
@@ -38,13 +37,14 @@ impl<'a> Count<'a> {
         chunk: Chunk,
         clock: [u64; 3],
         exact: Option<&'a Methods>,
-        parties: &'a mut [Forecast; 3],
+        parties: &'a mut [Cost; 3],
     ) -> Self {
         Self {
             chunk,
             gate: 0,
             exchanges: Exchanges::new(Wires { clock, parties }),
             exact,
+            hashed: [0; 3],
         }
     }
 
@@ -56,29 +56,6 @@ impl<'a> Count<'a> {
     fn roles(&self) -> (usize, usize, usize) {
         let d = self.chunk.dealer;
         (d, (d + 1) % 3, (d + 2) % 3)
-    }
-
-    fn work(&mut self, party: usize, work: Work) {
-        self.exchanges.wires.parties[party].work += work;
-    }
-
-    /// Work of the dealer.
-    fn dealer(&mut self, work: Work) {
-        let (d, ..) = self.roles();
-        self.work(d, work);
-    }
-
-    /// Work of each of A and B.
-    fn pair(&mut self, work: Work) {
-        let (_, a, b) = self.roles();
-        self.work(a, work);
-        self.work(b, work);
-    }
-
-    /// Work of everybody.
-    fn all_parties(&mut self, work: Work) {
-        self.dealer(work);
-        self.pair(work);
     }
 
     /// Words that `units` take in memory.
@@ -96,23 +73,6 @@ impl<'a> Count<'a> {
         }
     }
 
-    /// One way over the boundary between words and messages.
-    fn packing(&self, units: usize, form: Form) -> Work {
-        let words = self.words(units, form) as u64;
-        let whole = match form {
-            Form::Words(bits) => bits == 64,
-            Form::Planes => self.n().is_multiple_of(64),
-        };
-        if whole {
-            passed(words)
-        } else {
-            Work {
-                packed: words,
-                ..Work::default()
-            }
-        }
-    }
-
     fn deal(&mut self, units: usize, form: Form) {
         let (d, a, b) = self.roles();
         let first = (units + self.gate % 2) / 2;
@@ -120,14 +80,9 @@ impl<'a> Count<'a> {
         let all = self.words(units, form);
         self.exchanges.draw(d, all);
         // The words are made, masked and sent, their masks kept.
-        self.dealer(passed(3 * all as u64));
         for (to, sent) in [(b, first), (a, units - first)] {
             let drawn = all - self.words(sent, form);
             self.exchanges.draw(to, drawn);
-            self.work(to, passed((drawn + all) as u64));
-            let packing = self.packing(sent, form);
-            self.work(d, packing);
-            self.work(to, packing);
         }
         let messages = [(b, first), (a, units - first)]
             .into_iter()
@@ -142,53 +97,11 @@ impl<'a> Count<'a> {
         let bytes = self.wire_len(units, form);
         let words = self.words(units, form);
         self.exchanges.draw(d, 2 * words);
-        self.dealer(passed(3 * words as u64));
         for party in [a, b] {
             self.exchanges.draw(party, words);
-            let packing = self.packing(units, form);
-            self.work(party, packing);
-            self.work(party, packing);
-            self.work(party, passed(3 * words as u64));
         }
         if units > 0 {
             self.exchanges.exchange([(a, b, bytes), (b, a, bytes)]);
         }
-    }
-}
-
-/// Words of whole tensors.
-pub(super) fn moved(words: u64) -> Work {
-    Work {
-        moved: words,
-        ..Work::default()
-    }
-}
-
-/// Words passed.
-pub(super) fn passed(words: u64) -> Work {
-    Work {
-        passed: words,
-        ..Work::default()
-    }
-}
-
-fn combined(words: u64) -> Work {
-    Work {
-        combined: words,
-        ..Work::default()
-    }
-}
-
-fn hashed(blocks: usize) -> Work {
-    Work {
-        hashed: blocks as u64,
-        ..Work::default()
-    }
-}
-
-fn transposed(words: usize) -> Work {
-    Work {
-        transposed: words as u64,
-        ..Work::default()
     }
 }

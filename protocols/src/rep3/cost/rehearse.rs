@@ -1,6 +1,7 @@
 //! The passes of a run on a timeline: the engine's own gates, rehearsed for one chunk of each length.
 
-use ndarray::{ArrayD, IxDyn};
+use std::rc::Rc;
+
 use tacit_mpc::rehearsal::Rehearsal;
 use tacit_mpc::{R64, Strand};
 use tacit_nn::program::Instr;
@@ -14,13 +15,14 @@ use super::super::engine::release_masks;
 use super::super::held::Held;
 use super::super::program::{Compiler, Register};
 use super::super::rounding::Rounding;
-use super::super::share::{Rep3, input_chunk};
-use crate::timeline::{Gate, Timeline, scripts};
+use super::super::share::input_chunk;
+use crate::timeline::{Far, Gate, Timeline, scripts};
 
 /// A run that is followed.
 pub(super) struct Followed {
     pub(super) timeline: Timeline,
     rehearsal: Rehearsal,
+    far: Rc<Far>,
 }
 
 impl std::fmt::Debug for Followed {
@@ -38,41 +40,43 @@ pub(super) struct Interactive {
 
 impl Followed {
     pub(super) fn new(timeline: Timeline) -> Self {
-        let rehearsal = timeline.rehearsal();
+        let (rehearsal, far) = (timeline.rehearsal(), timeline.far());
         Self {
             timeline,
             rehearsal,
+            far,
         }
     }
 
-    /// A pass over `n` values, each of so many words that come from whole tensors or go to them.
+    /// A pass over `n` values, which reads its operands from tensors and puts what it gives into one.
     fn pass(
         &mut self,
         (what, details): (&'static str, [usize; 4]),
         n: usize,
-        words: usize,
         gate: impl AsyncFn(Strand<'_>) -> tacit_mpc::Result<()>,
     ) -> Result<()> {
-        self.timeline.moved((words * n) as u64);
-        self.timeline
-            .pass(&Gate { what, details }, n, |(len, dealer)| {
-                let parties = self.rehearsal.chunk(len, dealer, [0; 3], &gate);
-                parties
-                    .map(scripts)
-                    .map_err(|e| Error::Protocol(Box::new(e)))
-            })
+        self.timeline.pass(&Gate { what, details }, n, |window| {
+            let parties = self.rehearsal.window(window, &gate);
+            parties
+                .map(scripts)
+                .map_err(|e| Error::Protocol(Box::new(e)))
+        })
     }
 
     pub(super) fn input(&mut self, owner: usize, n: usize) -> Result<()> {
-        self.pass(("input", [owner, 0, 0, 0]), n, 2, async |strand| {
-            let words = zeros(strand.chunk().len());
-            input_chunk(&strand, owner, &words).await.map(drop)
+        let far = Rc::clone(&self.far);
+        self.pass(("input", [owner, 0, 0, 0]), n, async |strand| {
+            let words = far.words(strand.chunk().end);
+            put(&far, input_chunk(&strand, owner, words).await?);
+            Ok(())
         })
     }
 
     pub(super) fn release(&mut self, n: usize) -> Result<()> {
-        self.pass(("release", [0; 4]), n, 2, async |strand| {
-            release_masks(&strand).map(drop)
+        let far = Rc::clone(&self.far);
+        self.pass(("release", [0; 4]), n, async |strand| {
+            far.put(&release_masks(&strand)?);
+            Ok(())
         })
     }
 
@@ -90,17 +94,18 @@ impl Followed {
         let exact = usize::from(matches!(rounding, Rounding::Exact(_)));
         let shifted = shift.map_or(0, |shift| 1 + shift as usize);
         let details = [elementwise, others.into(), shifted, exact];
-        self.pass(("sum of products", details), n, 2, async |strand| {
-            let tensor = || ArrayD::from_elem(IxDyn(&[strand.chunk().len()]), R64::default());
-            let (a, b) = (tensor(), tensor());
-            let x = Rep3 { a, b };
-            let p = Summands::zeros(&x, elementwise, others || elementwise == 0);
+        let far = Rc::clone(&self.far);
+        self.pass(("sum of products", details), n, async |strand| {
+            let n = strand.chunk().len();
+            let ready = others || elementwise == 0;
+            let p = Summands::rehearsed(elementwise, ready, || far.words(n));
             let one = std::num::Wrapping(1);
-            match shift {
+            let shares = match shift {
                 Some(shift) => round_summands_of_chunk(&strand, &p, one, shift, rounding).await,
                 None => share_summands_of_chunk(&strand, &p).await,
-            }
-            .map(drop)
+            };
+            put(&far, shares?);
+            Ok(())
         })
     }
 
@@ -108,12 +113,15 @@ impl Followed {
     pub(super) fn rounded(&mut self, n: usize, shift: u32, rounding: &Rounding) -> Result<()> {
         let exact = usize::from(matches!(rounding, Rounding::Exact(_)));
         let details = [shift as usize, exact, 0, 0];
-        self.pass(("rounded", details), n, 2, async |strand| {
-            let words = zeros(strand.chunk().len());
-            let shares: [&[R64]; 2] = [&words, &words];
-            round_shared_chunk(&strand, shares, 1, shift, rounding)
-                .await
-                .map(drop)
+        let far = Rc::clone(&self.far);
+        self.pass(("rounded", details), n, async |strand| {
+            let n = strand.chunk().len();
+            let shares = [far.words(n), far.words(n)];
+            put(
+                &far,
+                round_shared_chunk(&strand, shares, 1, shift, rounding).await?,
+            );
+            Ok(())
         })
     }
 
@@ -134,24 +142,30 @@ impl Followed {
                 bits[*i] = true;
             }
         }
-        let numbers = bits.iter().filter(|&&bit| !bit).count();
         // The number of values decides between variants.
         let details = [number, exact, 1, n];
-        let words = 2 * (numbers + program.outputs.len());
-        self.pass((program.name, details), n, words, async |strand| {
+        let far = Rc::clone(&self.far);
+        self.pass((program.name, details), n, async |strand| {
             let (n, role) = (strand.chunk().len(), strand.role());
+            let words = |n: usize| far.words(n).to_vec();
             let registers = bits.iter().map(|&bit| match bit {
                 true => {
-                    let planes = || vec![0; words_of(n)];
-                    Register::Bit(Held::from_party_order(role, planes(), planes()))
+                    let plane = || words(words_of(n)).into_iter().map(|w| w.0).collect();
+                    Register::Bit(Held::from_party_order(role, plane(), plane()))
                 }
-                false => Register::Number(Held::from_party_order(role, zeros(n), zeros(n))),
+                false => Register::Number(Held::from_party_order(role, words(n), words(n))),
             });
-            compiled.run(&strand, registers.collect()).await.map(drop)
+            for output in compiled.run(&strand, registers.collect()).await? {
+                if let Register::Number(x) = output {
+                    put(&far, x.into_party_order(role));
+                }
+            }
+            Ok(())
         })
     }
 }
 
-fn zeros(n: usize) -> Vec<R64> {
-    vec![R64::default(); n]
+fn put(far: &Far, (own, next): (Vec<R64>, Vec<R64>)) {
+    far.put(&own);
+    far.put(&next);
 }

@@ -1,10 +1,9 @@
 //! Gates on bits of words: comparisons, conjunctions, conversions.
 
-use super::super::super::bits::words_of;
 use super::super::super::plan::{Depth, Kind, Method};
 use super::super::super::scan::levels;
 use super::super::super::{a2b, dcf, equal};
-use super::{Count, Form, combined, hashed, passed, transposed};
+use super::{Count, Form};
 
 impl Count<'_> {
     pub(in super::super::super) fn negative(&mut self, bits: u32, method: &Method) {
@@ -16,16 +15,11 @@ impl Count<'_> {
                 return self.swap(1, Form::Planes);
             }
         };
-        let words = words_of(self.n()) as u64;
-        let (mut dealt, mut swapped, mut looked_up) = (0, 0, 0);
+        let (mut dealt, mut swapped) = (0, 0);
         tree.leaves(Kind::Greater, &mut |kind, m| {
             dealt += (1 << m) - 1;
             swapped += kind.outputs();
-            looked_up += (1 << m) * kind.outputs() as u64;
         });
-        self.all_parties(transposed(self.n()));
-        self.dealer(combined(2 * dealt as u64 * words));
-        self.pair(combined(looked_up * words));
         self.deal(dealt, Form::Planes);
         self.swap(swapped, Form::Planes);
         for level in 1..=tree.height() {
@@ -42,10 +36,10 @@ impl Count<'_> {
         let (n, (d, a, b)) = (self.n(), self.roles());
         self.gate += 1;
         self.exchanges.draw(d, 4 * n);
-        self.dealer(hashed(dcf::blocks_hashed(bits) * n));
+        self.hashed[d] += (dcf::blocks_hashed(bits) * n) as u64;
         for to in [b, a] {
             self.exchanges.draw(to, 2 * n);
-            self.work(to, hashed(dcf::words_sent(bits) * n));
+            self.hashed[to] += (dcf::words_sent(bits) * n) as u64;
         }
         let bytes = 16 * dcf::words_sent(bits) * n;
         self.exchanges.exchange([(d, b, bytes), (d, a, bytes)]);
@@ -53,9 +47,6 @@ impl Count<'_> {
 
     /// Polynomials that are evaluated together.
     pub(super) fn nodes(&mut self, nodes: Nodes) {
-        let words = words_of(self.n()) as u64;
-        self.dealer(combined(3 * nodes.dealt as u64 * words));
-        self.pair(combined(2 * nodes.rows * words));
         self.deal(nodes.dealt, Form::Planes);
         self.swap(nodes.outputs, Form::Planes);
     }
@@ -74,9 +65,6 @@ impl Count<'_> {
         }
         let leaves = equal::leaves(depth);
         let rows: usize = leaves.iter().map(|(_, m)| (1 << m) - 1).sum();
-        let words = words_of(self.n()) as u64;
-        self.all_parties(transposed(self.n()));
-        self.all_parties(combined(3 * rows as u64 * words));
         self.deal(rows, Form::Planes);
         self.swap(leaves.len(), Form::Planes);
         let mut bits = leaves.len();
@@ -89,20 +77,13 @@ impl Count<'_> {
     pub(in super::super) fn floor(&mut self, p: u32, method: &Method) {
         let (n, bits) = (self.n(), 64 - p);
         self.negative(p, method);
-        self.all_parties(transposed(n));
-        self.all_parties(passed(6 * n as u64));
         self.deal(2 * n, Form::Words(bits));
         self.swap(n, Form::Words(bits));
     }
 
     pub(super) fn bits(&mut self, wanted: &std::ops::Range<u32>) {
         let blocks = a2b::blocks_of(wanted.end);
-        let words = words_of(self.n()) as u64;
         let rows: usize = blocks.iter().map(|(_, m)| (1 << m) - 1).sum();
-        self.all_parties(transposed(self.n()));
-        self.dealer(combined(3 * rows as u64 * words));
-        // Completing the rows, sums of them, and two choices.
-        self.pair(combined(7 * rows as u64 * words));
         self.deal(rows, Form::Planes);
         let carries = blocks.len() - 1;
         self.swap(2 * carries - 1, Form::Planes);
@@ -128,28 +109,18 @@ impl Count<'_> {
             .flat_map(sums)
             .map(|t| (1 << t) - 1)
             .sum();
-        // For each bit, the rows are added up and chosen from.
-        let chosen: u64 = blocks
-            .iter()
-            .flat_map(|b| sums(b).map(|t| 2 * (1 << b.1) + 8 * (1 << t)))
-            .sum();
-        self.dealer(combined(4 * products as u64 * words));
-        self.pair(combined(chosen * words));
         self.deal(products, Form::Planes);
         self.swap(wanted.len(), Form::Planes);
     }
 
     pub(in super::super) fn select(&mut self) {
         let n = self.n();
-        self.all_parties(transposed(n));
-        self.all_parties(passed(3 * n as u64));
         self.deal(2 * n, Form::Words(64));
         self.swap(n, Form::Words(64));
     }
 
     pub(in super::super) fn bit_to_number(&mut self) {
         let n = self.n();
-        self.all_parties(transposed(n));
         self.deal(n, Form::Words(64));
         self.swap(n, Form::Words(64));
     }
@@ -160,23 +131,16 @@ impl Count<'_> {
 pub(super) struct Nodes {
     dealt: usize,
     outputs: usize,
-    /// Planes that A and B combine: one for each subset of the variables of each monomial.
-    rows: u64,
 }
 
 impl Nodes {
     pub(super) fn merge(&mut self, kind: Kind, radix: u32) {
         self.dealt += kind.dealt_products(radix);
         self.outputs += kind.outputs();
-        self.rows += 2 * ((1 << radix) - 1);
-        if kind == Kind::Both {
-            self.rows += 1 << radix;
-        }
     }
 
     pub(super) fn all(&mut self, inputs: u32) {
         self.dealt += (1 << inputs) - 1 - inputs as usize;
         self.outputs += 1;
-        self.rows += 1 << inputs;
     }
 }
