@@ -7,7 +7,7 @@ use crate::bench::curve::Point;
 const WIDTH: f64 = 710.0;
 const HEIGHT: f64 = 260.0;
 const LEFT: f64 = 64.0;
-const RIGHT: f64 = 20.0;
+const RIGHT: f64 = 32.0;
 const BOTTOM: f64 = 40.0;
 const TOP: f64 = 8.0;
 
@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(html.matches("<figure").count(), 2);
         assert_eq!(html.matches("<polyline").count(), 6);
         // 1 to 1,000 from left to right, 10 ms to 1 s from the bottom up: 0.1 s is in the middle.
-        assert!(html.contains("690.0,114.0"), "{html}");
+        assert!(html.contains("678.0,114.0"), "{html}");
         assert!(html.contains(">1,000<") && html.contains("10.00 ms"));
         assert!(!html.contains("NaN") && !html.contains("inf"));
         assert_eq!(charts(&[]), "");
