@@ -28,7 +28,7 @@ use crate::wire::{KeyId, Kind};
 
 const KIND: Kind = Kind {
     what: "an encrypted input",
-    header: "tacit tfhe request 1",
+    header: "tacit tfhe request 2",
 };
 
 /// Bytes of the number of values, and of the seed.

@@ -211,11 +211,12 @@ impl Params {
         self.key_bits
     }
 
-    /// How many leading bits of each body of an input travel: rounding adds noise 2^-26, far below what the modulus
-    /// switch of a lookup adds.
+    /// How many leading bits of each body of an input travel: rounding adds noise 2^-42, far below what the modulus
+    /// switch of a lookup adds, and little beside the noise of an encryption, which is all that results of a program
+    /// without lookups carry.
     #[must_use]
     pub fn input_bits(&self) -> u32 {
-        24
+        40
     }
 }
 
