@@ -3,14 +3,14 @@
 //! Decryption is exact as long as no noise leaves its box, so a program's results are right except with a probability
 //! that is known before it runs. Variances are in units of the whole torus squared. Formulas: Chillotti, Gama,
 //! Georgieva, Izabachène, "TFHE: fast fully homomorphic encryption over the torus", J. Cryptology 2020, in the refined
-//! form that tfhe publishes (`noise_formulas`; a test holds these here to those); the centred modulus switch: Bernard,
-//! Joye et al., "Bootstrapping (T)FHE ciphertexts via automorphisms / drift mitigation", as in tfhe's
+//! form that tfhe publishes (`noise_formulas`; a test holds these here to those); the centred modulus switch as in tfhe's
 //! `centered_mean_shifted_modulus_switch`. As everywhere in this field, noise is taken to be Gaussian beyond one step
 //! and steps to be independent; sums of values that come from one bootstrap are *not*, and bounded by the triangle
 //! inequality.
 //!
-//! Why 2^-128: who sees that a decryption failed learns something of the key (IND-CPA-D: Li and Micciancio, EUROCRYPT
-//! 2021), so failures must not happen at all.
+//! Why 2^-128: who sees that a decryption failed learns something of the key (security against chosen plaintexts with
+//! decryption, IND-CPA-D, which Li and Micciancio, EUROCRYPT 2021, introduced for approximate schemes; failures bring
+//! its attacks to exact ones), so failures must not happen at all.
 
 #[cfg(test)]
 mod measured;
@@ -41,8 +41,11 @@ pub struct Variances {
     pub keyswitch: f64,
     /// What the centred switch to the modulus 2N adds.
     pub modulus_switch: f64,
-    /// A coefficient after a blind rotation, whatever went in.
+    /// A coefficient after a blind rotation, whatever went in;
     pub rotation: f64,
+    /// and what of it are errors of masks, which are correlated from coefficient to coefficient: rounding to digits, and
+    /// floating point, of which it is not told which part reaches the body (so all of it counts).
+    pub coloured: f64,
 }
 
 /// (2^(2b+1) + 1)/6: of TUniform(2^b).
@@ -88,10 +91,10 @@ impl Params {
             * size.powf(2.22003)
             * (k + 1.0).powf(1.01827)
             / (Q * Q);
-        let product = l * size * (k + 1.0) * row * digit(pbs.base_log)
-            + k * size * (cut / 48.0 + 1.0 / (96.0 * Q * Q))
-            + cut / 24.0;
-        let rotation = n * (fourier + product);
+        let rounded = k * size * (cut / 48.0 + 1.0 / (96.0 * Q * Q));
+        let white = l * size * (k + 1.0) * row * digit(pbs.base_log) + cut / 24.0;
+        let coloured = n * (fourier + rounded);
+        let rotation = n * white + coloured;
 
         let step = 1.0 / (2.0 * size);
         Variances {
@@ -99,6 +102,7 @@ impl Params {
             keyswitch,
             modulus_switch: step * step * (n / 48.0 + 1.0 / 12.0),
             rotation,
+            coloured,
         }
     }
 

@@ -63,7 +63,7 @@ pub struct Input {
 }
 
 /// Where values come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Source {
     /// The quantised input.
     Input,

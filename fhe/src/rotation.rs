@@ -8,7 +8,7 @@
 //! (1 - X)·Σ X^p = 2, so  T(X) = ½·((1 - X)·T(X))·Σ X^p:
 //!
 //! rotate ½·Σ X^p once, and multiply by (1 - X)·T(X) afterwards, whose coefficients are the *steps* of the table. It has
-//! as many as the table has entries, and multiplies the noise's variance by the sum of their squares.
+//! as many as the table has entries. What that does to the noise: [`Read::white`], [`Read::coloured`].
 //!
 //! Here a table is always the sum of what edges (weights times tables) take a value to one result. What is done for it,
 //! all of it without effect on the results:
@@ -53,9 +53,37 @@ pub(crate) struct Read {
 }
 
 impl Read {
-    /// What the variance of a rotation is multiplied by.
-    pub(crate) fn norm2(&self) -> f64 {
+    /// What the variance of noise is multiplied by that is independent from coefficient to coefficient: Σ f².
+    pub(crate) fn white(&self) -> f64 {
         self.taps.iter().map(|&(_, f)| (f as f64).powi(2)).sum()
+    }
+
+    /// What the variance of errors of the *mask* is multiplied by, relative to that of one coefficient.
+    ///
+    /// Such errors e reach a coefficient as Σ_q e_q·(±s_(p-q)), and the bits s of the key are 0 or 1: their mean ½ is
+    /// common to all coefficients. So E\[s\]² = Var s = ¼, and Σ_i f_i·E_(p_i) has, per coefficient of e,
+    ///
+    /// ½·Σ f_i² + ½/N·Σ_q (Σ_i f_i·sgn(p_i - q))²,  sgn 1 from 0 on and -1 below:
+    ///
+    /// steps of one sign, as those of a table that rises, add up instead of cancelling. Later rotations of the
+    /// accumulator keep this, for they turn e with it.
+    pub(crate) fn coloured(&self, torus: u64, size: usize) -> f64 {
+        let mut places: Vec<(usize, f64)> = self
+            .taps
+            .iter()
+            .map(|&(b, f)| (first_position(b, torus, size), f as f64))
+            .collect();
+        places.sort_by_key(|place| place.0);
+        // The inner sum is constant between two places.
+        let mut inner: f64 = places.iter().map(|place| place.1).sum();
+        let (mut sum, mut from) = (0.0, 0);
+        for &(place, f) in &places {
+            sum += inner * inner * (place + 1 - from) as f64;
+            from = place + 1;
+            inner -= 2.0 * f;
+        }
+        sum += inner * inner * (size - from) as f64;
+        0.5 * self.white() + 0.5 * sum / size as f64
     }
 }
 

@@ -20,6 +20,9 @@ pub struct Args {
     /// The parameter set, which a service names
     #[arg(long)]
     parameters: Option<String>,
+    /// The party that the key is for, as in --server PARTY@HOST:PORT
+    #[arg(long)]
+    server: String,
     /// The folder for the two files
     #[arg(long, default_value = ".")]
     dir: PathBuf,
@@ -48,10 +51,15 @@ pub fn keygen(args: &Args) -> Result<()> {
             names()
         );
     };
-    let params = Params::by_name(name);
+    let params = Params::catalogue().iter().find(|set| set.name() == *name);
     let params =
         params.with_context(|| format!("no parameter set {name}; there are: {}", names()))?;
-    let files = Files::of(&args.dir, params);
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    ensure!(
+        !args.server.is_empty() && args.server.chars().all(plain),
+        "--server is the name of a party, as in the roster"
+    );
+    let files = Files::of(&args.dir, &args.server, params);
     ensure!(
         !files.secret.exists(),
         "{} is there already: keys are never replaced",
@@ -77,10 +85,11 @@ pub struct Files {
 }
 
 impl Files {
-    /// Those of a parameter set in a folder.
+    /// Those for a server and a parameter set in a folder. Every server gets a key of its own: what one might learn of it,
+    /// should it deviate and its answers become known, opens no question that another was asked.
     #[must_use]
-    pub fn of(folder: &Path, params: &Params) -> Self {
-        let file = |ending| folder.join(format!("tfhe-{}.{ending}", params.name()));
+    pub fn of(folder: &Path, server: &str, params: &Params) -> Self {
+        let file = |ending| folder.join(format!("tfhe-{server}-{}.{ending}", params.name()));
         Self {
             secret: file("key"),
             evaluation: file("evaluation-key"),

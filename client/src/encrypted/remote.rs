@@ -2,8 +2,9 @@
 
 use std::path::Path;
 use std::str::FromStr;
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use sha2::{Digest, Sha256};
 use tacit_api::proto::encrypted_client::EncryptedClient;
@@ -12,6 +13,7 @@ use tacit_api::proto::{
     key_piece, question_piece,
 };
 use tacit_api::tls::endpoint;
+use tacit_fhe::noise::DEFAULT_LIMIT;
 use tacit_fhe::program::Input;
 use tacit_fhe::{Client, Interface, Params, Response};
 use tonic::transport::Channel;
@@ -21,6 +23,8 @@ use crate::connection::refused;
 use crate::home::Home;
 use crate::text::printable;
 
+/// The longest silence of a service while it answers: longer than it takes for a question.
+const PATIENCE: Duration = Duration::from_secs(600);
 /// How long the pieces of a key are.
 const PIECE: usize = 256 << 10;
 /// Results and values of an input at most: a server is not trusted with the memory of its clients.
@@ -92,19 +96,9 @@ impl Remote {
                     names.join(", ")
                 )
             })?;
-        let parameters = Params::by_name(&model.parameters).with_context(|| {
-            let name = printable(&model.parameters);
-            format!(
-                "the model needs a key for the parameters {name}, which this version does not have"
-            )
-        })?;
-        ensure!(
-            model.inputs <= MOST
-                && model.results.len() as u64 <= MOST
-                && model.answer_bytes <= 64 * MOST,
-            "the service announces a model beyond all measure"
-        );
-        let (secret, evaluation) = Files::of(directory, parameters).open_or_make(parameters)?;
+        let parameters = checked(&model)?;
+        let files = Files::of(directory, &server.party, parameters);
+        let (secret, evaluation) = files.open_or_make(parameters)?;
         let key_id = Sha256::digest(&evaluation).to_vec();
         let interface = Interface {
             params: model.parameters.clone(),
@@ -176,7 +170,12 @@ impl Remote {
         let pieces = tokio_stream::iter(kinds.map(|kind| QuestionPiece { kind: Some(kind) }));
         let mut stream = self.client.ask(pieces).await.map_err(refused)?.into_inner();
         let (mut response, mut announced) = (Vec::new(), None);
-        while let Some(piece) = stream.message().await.map_err(refused)? {
+        let next = |silent| anyhow!("the service has been silent for {PATIENCE:?}: {silent}");
+        while let Some(piece) = tokio::time::timeout(PATIENCE, stream.message())
+            .await
+            .map_err(next)?
+            .map_err(refused)?
+        {
             match piece.kind {
                 Some(answer_piece::Kind::Waiting(before)) => progress.waiting(before),
                 Some(answer_piece::Kind::Progress(steps)) => {
@@ -204,16 +203,58 @@ impl Remote {
             }
         }
         progress.over();
-        let result = self.encryption.decrypt(&Response::from_bytes(&response)?)?;
+        let response = Response::from_bytes(&response)?;
         let ranges = &self.model.results;
         ensure!(
-            result.len() == ranges.len(),
+            response.values() == ranges.len(),
             "the service answered {} numbers, and announced {}",
-            result.len(),
+            response.values(),
             ranges.len()
         );
-        Ok(result)
+        let result = self.encryption.decrypt(&response)?;
+        // Quietly, whatever a service that deviates has put there: how a client behaves must not tell what it decrypted.
+        let held = result
+            .iter()
+            .zip(ranges)
+            .map(|(x, range)| *x.clamp(&range.low, &range.high));
+        Ok(held.collect())
     }
+}
+
+/// The parameter set of a model that a service announces, if the announcement is one: nothing in it is taken on trust.
+fn checked(model: &EncryptedModel) -> Result<&'static Params> {
+    let named = |set: &&Params| set.name() == model.parameters;
+    let parameters = Params::catalogue().iter().find(named).with_context(|| {
+        let name = printable(&model.parameters);
+        format!("the model needs a key for the parameters {name}, which this version does not have")
+    })?;
+    let (inputs, max) = (usize::try_from(model.inputs)?, model.max);
+    let fits =
+        |all: &[f32]| (all.len() == 1 || all.len() == inputs) && all.iter().all(|x| x.is_finite());
+    let results = &model.results;
+    let ranges = results.iter().all(|r| {
+        let widest = 1_i64 << 48;
+        -widest <= r.low && r.low <= r.high && r.high <= widest
+    });
+    ensure!(
+        (1..=MOST).contains(&model.inputs)
+            && (1..=u32::from(u16::MAX)).contains(&max)
+            && fits(&model.offset)
+            && fits(&model.gain)
+            && model.output_scale.is_finite()
+            && (1..=MOST).contains(&(results.len() as u64))
+            && ranges
+            && model.answer_bytes <= 64 * MOST,
+        "the service announces a model that cannot be one"
+    );
+    // Written so that what is not a number is refused.
+    ensure!(
+        model.log2_p_fail <= DEFAULT_LIMIT,
+        "an answer of this model is wrong with probability 2^{:.0}, and wrong answers that become known tell of your key: \
+         2^{DEFAULT_LIMIT:.0} is the most that is taken",
+        model.log2_p_fail
+    );
+    Ok(parameters)
 }
 
 impl std::fmt::Debug for Remote {
@@ -257,7 +298,41 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
+    use tacit_api::proto::Range;
+
     use super::*;
+
+    #[test]
+    fn what_cannot_be_a_model_is_refused() {
+        let sound = EncryptedModel {
+            parameters: "tacit-2048-1".into(),
+            inputs: 3,
+            offset: vec![0.0],
+            gain: vec![1.0; 3],
+            max: 3,
+            results: vec![Range { low: -5, high: 5 }],
+            output_scale: 0.5,
+            log2_p_fail: -130.0,
+            ..EncryptedModel::default()
+        };
+        checked(&sound).unwrap();
+        let changes: [fn(&mut EncryptedModel); 9] = [
+            |m| m.parameters = "toy-insecure".into(),
+            |m| m.inputs = 0,
+            |m| m.offset.clear(),
+            |m| m.gain = vec![1.0; 2],
+            |m| m.gain[1] = f32::NAN,
+            |m| m.max = 1 << 16,
+            |m| m.results[0].high = -6,
+            |m| m.results[0].high = i64::MAX,
+            |m| m.log2_p_fail = f64::NAN,
+        ];
+        for (k, change) in changes.iter().enumerate() {
+            let mut model = sound.clone();
+            change(&mut model);
+            assert!(checked(&model).is_err(), "change {k}");
+        }
+    }
 
     #[test]
     fn a_server_is_a_party_at_an_address() {

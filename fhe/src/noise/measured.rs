@@ -7,6 +7,7 @@ use crate::params::Params;
 use crate::program::{Linear, Row, Source, Term};
 use crate::result::{Response, Shape};
 use crate::ring::Ring;
+use crate::rotation::{Read, first_position};
 use crate::scale::encode;
 
 /// Numbers that are as good as random, for masks.
@@ -194,6 +195,34 @@ fn measure(params: &'static Params, rotations: usize) {
         &format!("{name} rotation"),
     );
 
+    // What a table that rises by ones reads off: sums of coefficients, whose errors are not independent.
+    for boxes in [4_usize, 16] {
+        let torus = 2 * boxes as u64;
+        let read = Read {
+            to: 0,
+            taps: (1..=boxes).map(|b| (b, 1)).collect(),
+        };
+        let at = |b| first_position(b, torus, size);
+        // Turned by 3 and more: `error` is not for coefficient 0.
+        let sum = |glwe: &[u64], turn: usize| -> f64 {
+            let read = (1..=boxes).map(|b| {
+                let (place, wraps) = ((at(b) + turn) % size, at(b) + turn >= size);
+                let found = error((glwe, place));
+                if wraps { -found } else { found }
+            });
+            read.sum()
+        };
+        let turns = |glwe| {
+            (3..size)
+                .step_by(size / 16)
+                .map(move |turn| sum(glwe, turn))
+        };
+        let measured = mean_square(rotated.chunks_exact(long + size).flat_map(turns));
+        let white = steps.rotation - steps.coloured;
+        let formula = white * read.white() + steps.coloured * read.coloured(torus, size);
+        agree(measured, formula, &format!("{name} table of {boxes}"));
+    }
+
     // What leaves, packed and cut to 12 bits, or to as many as show packing alone; and each by itself.
     for (bits, packed, what) in [
         (12, true, "result"),
@@ -230,6 +259,7 @@ fn measure(params: &'static Params, rotations: usize) {
 fn measured_noise_is_what_the_formulas_say() {
     measure(&Params::toys()[0], 40);
     measure(&Params::toys()[1], 40);
-    // The set that serves digits.
+    // The sets that serve digits and MNIST.
+    measure(Params::by_name("tacit-2048-1").unwrap(), 24);
     measure(Params::by_name("tacit-2048-2").unwrap(), 12);
 }

@@ -1,6 +1,6 @@
 //! The noise of a program's values, from node to node.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::{DEFAULT_LIMIT, LARGEST_LIMIT, Variances, log2_sum, log2_tail};
 use crate::params::Params;
@@ -71,16 +71,29 @@ impl NoiseReport {
                 Node::Linear(linear) => (of_linear(linear, &steps, &noises), f64::NEG_INFINITY),
                 Node::Lookup(lookup) => {
                     let torus = scales.torus(Source::Node(lookup.node));
+                    let size = params.polynomial_size();
+                    if torus > 2 * size as u64 {
+                        // No rotation tells so many values apart; nor is it worth the memory to write down how.
+                        let lost = Noise {
+                            variance: 1.0,
+                            ..Noise::default()
+                        };
+                        noises.push(vec![lost; lookup.bias.len()]);
+                        fails.push(0.0);
+                        continue;
+                    }
                     let (rotations, _) = rotations(lookup, torus);
                     bootstraps += rotations.len();
                     let before = &noises[lookup.node];
                     let fail = log2_sum(
                         rotations
                             .iter()
-                            .map(|r| of_input(&before[r.from], torus, &steps)),
+                            .map(|r| of_input(&before[r.from], (torus, size), &steps)),
                     );
-                    let noise =
-                        of_lookup(lookup.bias.len(), &rotations, first(lookup.node), &steps);
+                    let twins = twins(&nodes[lookup.node]);
+                    let from = (first(lookup.node), &twins[..]);
+                    let results = lookup.bias.len();
+                    let noise = of_lookup(results, &rotations, from, (torus, size), &steps);
                     (noise, fail)
                 }
             };
@@ -195,21 +208,30 @@ impl Params {
 }
 
 /// log2 of the probability that a value leaves its box on the way into a rotation.
-fn of_input(noise: &Noise, torus: u64, steps: &Variances) -> f64 {
-    let half = 0.5 / torus as f64 - (noise.slack + 1.0) / super::Q;
+fn of_input(noise: &Noise, (torus, size): (u64, usize), steps: &Variances) -> f64 {
+    let positions = 2 * size as u64;
+    // Boxes part between positions: where a box is no even number of them, up to half a position is lost.
+    let parted = if positions.is_multiple_of(2 * torus) {
+        0.0
+    } else {
+        0.5 / positions as f64
+    };
+    let half = 0.5 / torus as f64 - parted - (noise.slack + 1.0) / super::Q;
     log2_tail(
         half,
         noise.variance + steps.keyswitch + steps.modulus_switch,
     )
 }
 
-/// Each value is a sum over independent rotations: factors squared, summed.
+/// Each value is a sum over rotations, independent but for those of [`twins`], whose deviations add up.
 fn of_lookup(
     results: usize,
     rotations: &[Rotation],
-    first: usize,
+    (first, twins): (usize, &[usize]),
+    (torus, size): (u64, usize),
     steps: &Variances,
 ) -> Vec<Noise> {
+    let mut deviations = vec![BTreeMap::<usize, f64>::new(); results];
     let mut noises = vec![
         Noise {
             slack: 1.0,
@@ -220,16 +242,52 @@ fn of_lookup(
     for rotation in rotations {
         for read in &rotation.reads {
             let noise = &mut noises[read.to];
-            noise.variance += steps.rotation * read.norm2();
+            let white = read.white();
+            let coloured = read.coloured(torus, size).max(white);
+            let variance = (steps.rotation - steps.coloured) * white + steps.coloured * coloured;
+            let twin = first + twins.get(rotation.from).copied().unwrap_or(rotation.from);
+            *deviations[read.to].entry(twin).or_default() += variance.sqrt();
             noise.slack += read
                 .taps
                 .iter()
                 .map(|&(_, f)| f.unsigned_abs() as f64)
                 .sum::<f64>();
-            noise.sources.push(first + rotation.from);
         }
     }
+    for (noise, deviations) in noises.iter_mut().zip(deviations) {
+        noise.variance = deviations
+            .values()
+            .map(|deviation| deviation * deviation)
+            .sum();
+        noise.sources = deviations.into_keys().collect();
+    }
     noises
+}
+
+/// For each value of a node, the first one that is the same sum but for its bias: rotations of the two turn by the same
+/// noise.
+fn twins(node: &Node) -> Vec<usize> {
+    let Node::Linear(linear) = node else {
+        return Vec::new();
+    };
+    let mut first: HashMap<Vec<(Source, usize, i32)>, usize> = HashMap::new();
+    let twin = |(k, row): (usize, &Row)| {
+        let mut terms: Vec<_> = row
+            .terms
+            .iter()
+            .map(|t| (t.source, t.index, t.weight))
+            .collect();
+        terms.sort_unstable_by_key(|&(source, index, weight)| (place(source), index, weight));
+        *first.entry(terms).or_insert(k)
+    };
+    linear.rows.iter().enumerate().map(twin).collect()
+}
+
+fn place(source: Source) -> usize {
+    match source {
+        Source::Input => 0,
+        Source::Node(k) => k + 1,
+    }
 }
 
 fn of_linear(linear: &Linear, steps: &Variances, before: &[Vec<Noise>]) -> Vec<Noise> {
