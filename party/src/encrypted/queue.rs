@@ -109,6 +109,9 @@ pub trait Queue: Send + Sync {
     /// Takes no more questions, and ends those that wait.
     fn close(&self);
 
+    /// Closes it and ends also what runs: who asked is told that the service stops, and workers stop at their next report.
+    fn abandon(&self);
+
     /// Whether it was closed.
     fn is_closed(&self) -> bool;
 }
@@ -292,6 +295,16 @@ impl Queue for Local {
         self.arrived.notify_all();
     }
 
+    fn abandon(&self) {
+        self.close();
+        // A closed queue hands out no more, and what is not among the running is over for its worker.
+        for (_, running) in self.lock().running.drain() {
+            running
+                .state
+                .send_replace(State::Over(Err(Refusal::Stopping)));
+        }
+    }
+
     fn is_closed(&self) -> bool {
         self.lock().closed
     }
@@ -393,5 +406,22 @@ mod tests {
         assert_eq!(*waiting.borrow(), State::Over(Ok(vec![1])));
         assert_eq!(queue.put(question("a", 60)).unwrap_err(), Full::Stopping);
         assert!(queue.is_closed());
+    }
+
+    #[test]
+    fn an_abandoned_queue_ends_what_runs() {
+        let queue = Local::new(BOUNDS);
+        let running = queue.put(question("a", 60)).unwrap();
+        let (ticket, _) = queue.take(SOON).unwrap();
+        let waiting = queue.put(question("b", 60)).unwrap();
+        queue.close();
+        assert!(queue.report(ticket, 1, 4), "closed, but not abandoned");
+        queue.abandon();
+        assert!(!queue.report(ticket, 2, 4));
+        queue.finish(ticket, Ok(vec![1]));
+        for watched in [running, waiting] {
+            assert_eq!(*watched.borrow(), State::Over(Err(Refusal::Stopping)));
+        }
+        assert!(queue.is_closed() && queue.take(SOON).is_none());
     }
 }

@@ -6,6 +6,7 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use tacit_api::identity::Identity;
 use tacit_api::listen;
@@ -13,6 +14,8 @@ use tacit_api::proto::encrypted_server::EncryptedServer;
 use tacit_api::roster::Roster;
 use tacit_api::tls::{self, TlsError};
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 use tonic::transport;
 
 use super::config::EncryptedConfig;
@@ -22,6 +25,15 @@ use super::queue::{Local, Queue};
 use super::ready_keys::ReadyKeys;
 use super::service::Service;
 use super::worker::Workshop;
+
+/// How long questions that are computed, and uploads, may still take when the service stops.
+const FAREWELL: Duration = Duration::from_secs(30);
+/// How long the news that there will be no answer may take to travel.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// Calls of one connection at a time.
+const CALLS: u32 = 64;
+/// How often a connection is tried, and how long it may take to answer: who is gone without a word holds nothing.
+const KEEPALIVE: Duration = Duration::from_secs(10);
 
 /// Why encrypted inference cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +84,8 @@ pub struct Server<M: Model> {
     listener: TcpListener,
     queue: Arc<dyn Queue>,
     workers: Vec<JoinHandle<()>>,
+    /// [`FAREWELL`], but in tests.
+    pub(super) farewell: Duration,
 }
 
 impl<M: Model> Server<M> {
@@ -129,27 +143,48 @@ impl<M: Model> Server<M> {
             listener,
             queue,
             workers,
+            farewell: FAREWELL,
         })
     }
 
-    /// Serves until `shutdown` is ready. Questions that wait are then refused; those that are computed are answered first.
+    /// Serves until `shutdown` is ready. Questions that wait are then refused; those that are computed get half a minute
+    /// more, and are refused too if they are not answered by then.
     pub async fn run(
         self,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), EncryptedError> {
         let queue = self.queue;
-        let closing = queue.clone();
-        let served = transport::Server::builder()
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = transport::Server::builder()
+            .max_concurrent_streams(Some(CALLS))
+            .http2_keepalive_interval(Some(KEEPALIVE))
+            .http2_keepalive_timeout(Some(KEEPALIVE))
             .add_service(EncryptedServer::new(self.service))
-            .serve_with_incoming_shutdown(
-                listen::connections(self.listener, self.tls),
-                async move {
-                    shutdown.await;
-                    closing.close();
-                },
-            )
-            .await;
-        queue.close();
+            .serve_with_incoming_shutdown(listen::connections(self.listener, self.tls), async {
+                stopped.await.ok(); // told to stop, or the sender is gone: the same
+            });
+        let mut server = std::pin::pin!(server);
+        let ended = tokio::select! {
+            result = &mut server => Some(result),
+            () = shutdown => None,
+        };
+        let served = match ended {
+            Some(result) => result,
+            None => {
+                queue.close();
+                stop.send(()).ok();
+                match timeout(self.farewell, &mut server).await {
+                    Ok(result) => result,
+                    Err(_) => {
+                        queue.abandon();
+                        // Whoever still holds on after that is cut off.
+                        timeout(LAST_WORDS, &mut server).await.unwrap_or(Ok(()))
+                    }
+                }
+            }
+        };
+        // Workers stop at their next report: nobody waits for them any longer.
+        queue.abandon();
         let joined = tokio::task::spawn_blocking(move || {
             for worker in self.workers {
                 // A worker catches what panics inside.

@@ -12,6 +12,7 @@ use tacit_api::proto::{
 use tacit_api::roster::Roster;
 use tacit_api::tls;
 use tokio::sync::{mpsc, watch};
+use tokio::time::timeout_at;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -23,8 +24,12 @@ use super::worker::Workshop;
 
 /// The longest silence in the middle of an upload.
 const SILENCE: Duration = Duration::from_secs(30);
-/// The longest upload.
+/// The longest upload of a key.
 const UPLOAD: Duration = Duration::from_secs(900);
+/// The longest upload of a question, which is much shorter.
+const QUESTION: Duration = Duration::from_secs(60);
+/// How long a client may leave a piece of its answer unread.
+const UNREAD: Duration = Duration::from_secs(30);
 /// How long the pieces of an answer are.
 const PIECE: usize = 64 << 10;
 
@@ -87,9 +92,10 @@ impl<M: Model> Encrypted for Service<M> {
         request: Request<Streaming<KeyPiece>>,
     ) -> Result<Response<KeyStored>, Status> {
         let client = self.caller(&request)?;
+        let until = Instant::now() + UPLOAD;
         let mut pieces = request.into_inner();
-        let Some(key_piece::Kind::Head(head)) = next(&mut pieces).await?.and_then(|p| p.kind)
-        else {
+        let first = next(&mut pieces, until).await?;
+        let Some(key_piece::Kind::Head(head)) = first.and_then(|p| p.kind) else {
             return Err(Status::invalid_argument(
                 "the first piece must announce the key",
             ));
@@ -114,14 +120,11 @@ impl<M: Model> Encrypted for Service<M> {
             return Ok(Response::new(KeyStored { known: true }));
         }
         let mut upload = keys.begin(&client, id, head.bytes).map_err(not_kept)?;
-        let until = Instant::now() + UPLOAD;
-        while let Some(piece) = next(&mut pieces).await? {
-            if until < Instant::now() {
-                return Err(Status::deadline_exceeded("the upload took too long"));
-            }
+        while let Some(piece) = next(&mut pieces, until).await? {
             let Some(key_piece::Kind::Piece(bytes)) = piece.kind else {
                 return Err(Status::invalid_argument("a key is announced once"));
             };
+            not_empty(&bytes)?;
             // Writing to disk is short beside receiving; the runtime moves other calls to other threads.
             tokio::task::block_in_place(|| upload.write(&bytes)).map_err(not_kept)?;
         }
@@ -135,9 +138,10 @@ impl<M: Model> Encrypted for Service<M> {
         request: Request<Streaming<QuestionPiece>>,
     ) -> Result<Response<Self::AskStream>, Status> {
         let client = self.caller(&request)?;
+        let until = Instant::now() + QUESTION;
         let mut pieces = request.into_inner();
-        let Some(question_piece::Kind::Head(head)) = next(&mut pieces).await?.and_then(|p| p.kind)
-        else {
+        let first = next(&mut pieces, until).await?;
+        let Some(question_piece::Kind::Head(head)) = first.and_then(|p| p.kind) else {
             return Err(Status::invalid_argument(
                 "the first piece must announce the question",
             ));
@@ -163,10 +167,11 @@ impl<M: Model> Encrypted for Service<M> {
         }
         let length = usize::try_from(head.bytes).unwrap_or(usize::MAX);
         let mut ciphertext = Vec::new();
-        while let Some(piece) = next(&mut pieces).await? {
+        while let Some(piece) = next(&mut pieces, until).await? {
             let Some(question_piece::Kind::Piece(bytes)) = piece.kind else {
                 return Err(Status::invalid_argument("a question is announced once"));
             };
+            not_empty(&bytes)?;
             if ciphertext.len() + bytes.len() > length {
                 return Err(Status::invalid_argument(
                     "the question is longer than announced",
@@ -187,62 +192,86 @@ impl<M: Model> Encrypted for Service<M> {
         let watched = self.workshop.queue.put(question).map_err(full)?;
         let (out, answer) = mpsc::channel(4);
         tokio::spawn(async move {
-            // Only an error if the client has hung up.
+            // Only an error if nobody is there to be told.
             let _ = tell(watched, &out).await;
         });
         Ok(Response::new(ReceiverStream::new(answer)))
     }
 }
 
-/// Tells the client what becomes of its question. Ends when the client hangs up: the watch is let go of, and the queue sees it.
+/// The client has hung up, or does not read.
+struct Gone;
+
+/// Says one thing to the client, which must not leave it unread for ever.
+async fn say(
+    out: &mpsc::Sender<Result<AnswerPiece, Status>>,
+    piece: Result<AnswerPiece, Status>,
+) -> Result<(), Gone> {
+    let sent = out.send_timeout(piece, UNREAD).await;
+    sent.map_err(|_| Gone)
+}
+
+/// Tells the client what becomes of its question. Ends when the client hangs up or does not read: the watch is let go of,
+/// and the queue sees it.
 async fn tell(
     mut watched: watch::Receiver<State>,
     out: &mpsc::Sender<Result<AnswerPiece, Status>>,
-) -> Result<(), mpsc::error::SendError<Result<AnswerPiece, Status>>> {
+) -> Result<(), Gone> {
     let piece = |kind| Ok(AnswerPiece { kind: Some(kind) });
     loop {
         let state = watched.borrow_and_update().clone();
         match state {
             State::Waiting(before) => {
-                out.send(piece(answer_piece::Kind::Waiting(before as u64)))
-                    .await?;
+                say(out, piece(answer_piece::Kind::Waiting(before as u64))).await?;
             }
             State::Working { done, all } => {
                 let (done, all) = (done as u64, all as u64);
-                out.send(piece(answer_piece::Kind::Progress(Bootstraps {
-                    done,
-                    all,
-                })))
-                .await?;
+                let progress = answer_piece::Kind::Progress(Bootstraps { done, all });
+                say(out, piece(progress)).await?;
             }
             State::Over(Ok(bytes)) => {
-                out.send(piece(answer_piece::Kind::Bytes(bytes.len() as u64)))
-                    .await?;
+                drop(watched); // it holds the answer a second time
+                say(out, piece(answer_piece::Kind::Bytes(bytes.len() as u64))).await?;
                 for part in bytes.chunks(PIECE) {
-                    out.send(piece(answer_piece::Kind::Piece(part.to_vec())))
-                        .await?;
+                    say(out, piece(answer_piece::Kind::Piece(part.to_vec()))).await?;
                 }
                 return Ok(());
             }
-            State::Over(Err(refusal)) => return out.send(Err(refused(&refusal))).await,
+            State::Over(Err(refusal)) => return say(out, Err(refused(&refusal))).await,
         }
         tokio::select! {
             changed = watched.changed() => if changed.is_err() {
-                return out.send(Err(refused(&Refusal::Failed))).await;
+                return say(out, Err(refused(&Refusal::Failed))).await;
             },
             () = out.closed() => return Ok(()),
         }
     }
 }
 
-/// The next piece of an upload, which must not take for ever.
-async fn next<T>(pieces: &mut Streaming<T>) -> Result<Option<T>, Status> {
-    match tokio::time::timeout(SILENCE, pieces.next()).await {
-        Ok(piece) => piece.transpose(),
-        Err(_) => Err(Status::deadline_exceeded(
-            "the upload stood still for too long",
-        )),
+/// The next piece of an upload, which must neither stand still nor go on beyond `until`.
+async fn next<T>(pieces: &mut Streaming<T>, until: Instant) -> Result<Option<T>, Status> {
+    let now = Instant::now();
+    let (end, why) = if until < now + SILENCE {
+        (until, "the upload took too long")
+    } else {
+        (now + SILENCE, "the upload stood still for too long")
+    };
+    // A time-out alone never strikes where the next piece is always there already.
+    if end <= now {
+        return Err(Status::deadline_exceeded(why));
     }
+    match timeout_at(end.into(), pieces.next()).await {
+        Ok(piece) => piece.transpose(),
+        Err(_) => Err(Status::deadline_exceeded(why)),
+    }
+}
+
+/// Refuses pieces that bring nothing: an upload of them would come no nearer to its end.
+fn not_empty(piece: &[u8]) -> Result<(), Status> {
+    if piece.is_empty() {
+        return Err(Status::invalid_argument("a piece is never empty"));
+    }
+    Ok(())
 }
 
 fn key_id(bytes: &[u8]) -> Result<KeyId, Status> {
@@ -255,7 +284,8 @@ fn not_kept(error: KeyStoreError) -> Status {
         KeyStoreError::TooLong { .. } | KeyStoreError::Full => {
             Status::resource_exhausted(error.to_string())
         }
-        KeyStoreError::Io { .. } => {
+        // Their words name files, which are nothing to clients.
+        KeyStoreError::Io { .. } | KeyStoreError::Damaged(_) => {
             tracing::error!("{error}");
             Status::internal(Refusal::Failed.to_string())
         }

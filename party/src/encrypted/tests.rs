@@ -15,6 +15,7 @@ use tacit_api::roster::Roster;
 use tacit_api::tls::endpoint;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio_stream::StreamExt;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
@@ -166,8 +167,10 @@ async fn start(
     let models = BTreeMap::from([("echo".to_owned(), model.clone())]);
     let config = config(folder, address);
     let server = Server::bind(&config, &north.identity, roster.clone(), models).await;
+    let mut server = server.unwrap();
+    server.farewell = Duration::from_secs(1);
     let (stop, stopped) = oneshot::channel::<()>();
-    let running = tokio::spawn(server.unwrap().run(async {
+    let running = tokio::spawn(server.run(async {
         let _ = stopped.await;
     }));
     (stop, running)
@@ -284,6 +287,7 @@ async fn what_is_wrong_is_refused_in_words() {
         (8, vec![&KEY[..7]], "cut off"),
         (8, vec![KEY, b"s"], "longer"),
         (8, vec![&b"evaluatE"[..]], "hash"),
+        (8, vec![KEY, b""], "never empty"),
     ] {
         let refused = store(&mut client, announced, &pieces).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument);
@@ -310,6 +314,11 @@ async fn what_is_wrong_is_refused_in_words() {
         let refused = ask(&mut client, head, question).await.unwrap_err();
         assert!(refused.message().contains(words), "{refused}");
     }
+    let mut empty = question_pieces(head(4), b"what");
+    let kind = Some(question_piece::Kind::Piece(Vec::new()));
+    empty.push(QuestionPiece { kind });
+    let refused = client.ask(tokio_stream::iter(empty)).await.unwrap_err();
+    assert!(refused.message().contains("never empty"), "{refused}");
     let bare = tokio_stream::iter(Vec::<QuestionPiece>::new());
     assert!(
         client
@@ -319,6 +328,22 @@ async fn what_is_wrong_is_refused_in_words() {
             .message()
             .contains("announce")
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_lost_a_key_to_damage_is_told_so_but_not_where() {
+    let trial = Trial::new().await;
+    let mut client = trial.call(&trial.analyst).await;
+    store(&mut client, 8, &[KEY]).await.unwrap();
+    let file = format!("analyst/{}.key", KeyId::of(KEY));
+    std::fs::write(trial.folder.path().join(file), b"evaluatE").unwrap();
+    let damaged = ask(&mut client, head(4), b"what").await.unwrap_err();
+    assert_eq!(
+        damaged.message(),
+        "the key was damaged here and removed: send it again"
+    );
+    assert!(!store(&mut client, 8, &[KEY]).await.unwrap());
+    ask(&mut client, head(4), b"what").await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -340,6 +365,11 @@ async fn who_hangs_up_frees_the_worker_and_who_stays_is_told_of_the_end() {
     let mut trial = Trial::new().await;
     let mut client = trial.call(&trial.analyst).await;
     store(&mut client, 8, &[KEY]).await.unwrap();
+    // Somebody begins to ask and never ends: that keeps nobody else from anything, nor the service from its end.
+    let endless = tokio_stream::iter(question_pieces(head(4), b"wai"));
+    let endless = endless.chain(tokio_stream::pending());
+    let mut patient = trial.call(&trial.analyst).await;
+    tokio::spawn(async move { patient.ask(endless).await.map(drop) });
     let wait = || tokio_stream::iter(question_pieces(head(4), b"wait"));
     let mut first = client.ask(wait()).await.unwrap().into_inner();
     let working = |kind| matches!(kind, Some(answer_piece::Kind::Progress(_)));
@@ -351,19 +381,25 @@ async fn who_hangs_up_frees_the_worker_and_who_stays_is_told_of_the_end() {
     drop(first);
     while !working(second.message().await.unwrap().unwrap().kind) {}
     assert!(trial.model.stopped.load(Ordering::SeqCst));
-    // The end of the service waits for who is served, not for who waits.
+    // The end of the service waits for who is served, but not for long, and not for who waits.
     let mut third = client.ask(wait()).await.unwrap().into_inner();
+    trial.model.stopped.store(false, Ordering::SeqCst);
     drop(trial.stop.take());
-    let refused = loop {
-        match third.message().await {
-            Ok(piece) => assert!(piece.is_some(), "it ends by a refusal"),
-            Err(refused) => break refused,
-        }
-    };
-    assert_eq!(refused.code(), Code::Unavailable);
-    drop(second);
+    for stream in [&mut third, &mut second] {
+        assert!(!trial.model.stopped.load(Ordering::SeqCst));
+        let refused = loop {
+            match stream.message().await {
+                Ok(piece) => assert!(piece.is_some(), "it ends by a refusal"),
+                Err(refused) => break refused,
+            }
+        };
+        assert_eq!(refused.code(), Code::Unavailable);
+    }
     let (done, ended) = mpsc::channel();
-    tokio::spawn(async move { done.send(trial.running.await.unwrap().is_ok()) });
+    let running = trial.running;
+    tokio::spawn(async move { done.send(running.await.unwrap().is_ok()) });
     let ended = tokio::task::spawn_blocking(move || ended.recv_timeout(Duration::from_secs(30)));
     assert_eq!(ended.await.unwrap(), Ok(true));
+    assert!(trial.model.stopped.load(Ordering::SeqCst));
+    drop((second, third, client));
 }

@@ -49,12 +49,19 @@ impl<M: Model> Workshop<M> {
         let model =
             model.ok_or_else(|| wrong(format!("no model {:?} is served", question.model)))?;
         let owned = (question.client.clone(), question.key);
+        // Also where the key is ready in memory and its file is not read.
+        self.keys.touch(&question.client, question.key);
         let key = self.ready.get(&owned, || {
             let bytes = self.keys.read(&question.client, question.key);
             let bytes = bytes.map_err(|error| match error {
                 KeyStoreError::Io { .. } => {
                     tracing::error!("{error}");
                     Refusal::Failed
+                }
+                // In other words than the operator's: where files lie here is nothing to clients.
+                KeyStoreError::Damaged(_) => {
+                    tracing::error!("{error}");
+                    wrong("the key was damaged here and removed: send it again".into())
                 }
                 other => wrong(other.to_string()),
             })?;
