@@ -70,11 +70,13 @@ pub struct Prepared {
 
 impl Work {
     /// The file of the model, or its name at a server.
+    #[cfg(feature = "tfhe")]
     pub(crate) fn model(&self) -> &Path {
         &self.model
     }
 
     /// The files of the inputs.
+    #[cfg(feature = "tfhe")]
     pub(crate) fn input(&self) -> &[PathBuf] {
         &self.input
     }

@@ -19,7 +19,7 @@ pub trait Model: Send + Sync + 'static {
     /// Answers a question on so many threads. `watch` is told how many of all bootstraps are done, and says whether to go on.
     ///
     /// # Errors
-    /// In a sentence for the client: the question is not one, or is for another model; and [`Stopped`] where `watch` said so.
+    /// In a sentence for the client: the question is not one, or is for another model; and [`AnswerError::Stopped`] where `watch` said so.
     fn answer(
         &self,
         key: &Self::Key,
