@@ -16,6 +16,8 @@ use tfhe::core_crypto::prelude::{
     encrypt_seeded_glwe_ciphertext_list,
 };
 
+use zeroize::Zeroizing;
+
 use crate::Error;
 use crate::bits::{pack, packed_len, unpack};
 use crate::keys::ClientKey;
@@ -51,10 +53,9 @@ impl Request {
         let params = key.params;
         let (size, k) = (params.polynomial_size(), params.glwe_dimension());
         let ciphertexts = values.len().div_ceil(size);
-        let mut plain: Vec<u64> = values
-            .iter()
-            .map(|&x| encode(i64::from(x), torus))
-            .collect();
+        // An input is as secret as the key, so it has room enough from the start and leaves no copies.
+        let mut plain = Zeroizing::new(Vec::with_capacity(ciphertexts * size));
+        plain.extend(values.iter().map(|&x| encode(i64::from(x), torus)));
         plain.resize(ciphertexts * size, 0);
         let mut seeder = OsSeeder::new()?;
         let seed = seeder.seed();
@@ -62,7 +63,7 @@ impl Request {
         encrypt_seeded_glwe_ciphertext_list(
             &GlweSecretKey::from_container(&key.large[..], PolynomialSize(size)),
             &mut list,
-            &PlaintextList::from_container(plain),
+            &PlaintextList::from_container(&plain[..]),
             DynamicDistribution::new_t_uniform(params.glwe_noise()),
             &mut seeder,
         );

@@ -13,6 +13,8 @@
 //! An image under an automorphism is encrypted under the key's image, and is switched back: digits of its mask times
 //! encryptions of that image, exact products (see [`Ring`]).
 
+use zeroize::Zeroizing;
+
 use crate::params::{Gadget, Params};
 use crate::ring::{Ring, Spectrum, add_monomial, extract_constant};
 
@@ -35,7 +37,7 @@ pub(crate) fn plaintexts(key: &[u64], params: &Params) -> Vec<u64> {
     let mut all = Vec::with_capacity(rows(params) * size);
     for j in 1..=size.ilog2() {
         for polynomial in key.chunks_exact(size) {
-            let image = automorphism(polynomial, j);
+            let image = Zeroizing::new(automorphism(polynomial, j));
             for level in 1..=GADGET.levels {
                 all.extend(image.iter().map(|s| s << (64 - GADGET.base_log * level)));
             }

@@ -253,7 +253,7 @@ incidents = "incidents"
 # max_rows = 128            # rows of a question and of a batch at most
 
 # Encrypted inference: this party answers questions that it cannot read, by itself and whether or not it computes with others.
-# Models are integer programs as `tacit quantize` makes them.
+# Models are integer programs, as those in examples/models; examples/README.md says how they are made.
 # [encrypted]
 # listen = "0.0.0.0:7443"
 # clients = []              # members that may ask

@@ -1,12 +1,14 @@
 //! `tacit keygen`: the key that decrypts, and the key that a server computes with.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use tacit_api::secret_file;
 use tacit_fhe::{ClientKey, EvaluationKey, Params};
+use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
 use crate::text;
@@ -96,20 +98,26 @@ impl Files {
         }
     }
 
-    /// Makes the pair. The public half is written first: whoever finds the secret half finds both.
+    /// Makes the pair. The public half gets its name once the secret half, which is never replaced, has its own: of two
+    /// that make a key at once, one is refused and leaves nothing.
     ///
     /// # Errors
-    /// If there is no randomness, or the files cannot be written.
+    /// If there is no randomness, a key is there already, or the files cannot be written.
     pub fn make(&self, params: &'static Params) -> Result<(ClientKey, Vec<u8>)> {
         let (secret, evaluation) = ClientKey::generate(params)?;
         let evaluation = evaluation.to_bytes();
         let shown = |path: &Path| format!("cannot write {}", path.display());
-        if let Some(folder) = self.evaluation.parent() {
-            fs::create_dir_all(folder).with_context(|| shown(folder))?;
-        }
-        fs::write(&self.evaluation, &evaluation).with_context(|| shown(&self.evaluation))?;
+        let folder = self.evaluation.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder).with_context(|| shown(folder))?;
+        let mut public = NamedTempFile::new_in(folder).with_context(|| shown(folder))?;
+        public
+            .write_all(&evaluation)
+            .with_context(|| shown(&self.evaluation))?;
         secret_file::create(&self.secret, &secret.to_bytes())
             .with_context(|| shown(&self.secret))?;
+        public
+            .persist(&self.evaluation)
+            .with_context(|| shown(&self.evaluation))?;
         Ok((secret, evaluation))
     }
 

@@ -25,7 +25,7 @@ pub enum FileError {
     #[error(transparent)]
     Io(#[from] io::Error),
     /// It is something else.
-    #[error("not an integer program of this version: make it with `tacit quantize`")]
+    #[error("not an integer program of this version")]
     Header,
     /// It is longer than any program.
     #[error("longer than {} MiB, which no program is", MOST >> 20)]

@@ -53,7 +53,7 @@ pub struct EncryptedConfig {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EncryptedModel {
-    /// The integer program, as `tacit quantize` makes it.
+    /// The file of an integer program.
     pub file: PathBuf,
     /// log2 of the probability of a wrong answer that is put up with, at most -64.
     #[serde(default = "log2_p_fail")]
