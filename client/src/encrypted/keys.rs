@@ -107,7 +107,7 @@ impl Files {
         let (secret, evaluation) = ClientKey::generate(params)?;
         let evaluation = evaluation.to_bytes();
         let shown = |path: &Path| format!("cannot write {}", path.display());
-        let folder = self.evaluation.parent().unwrap_or(Path::new("."));
+        let folder = self.evaluation.parent().unwrap_or_else(|| Path::new("."));
         fs::create_dir_all(folder).with_context(|| shown(folder))?;
         let mut public = NamedTempFile::new_in(folder).with_context(|| shown(folder))?;
         public
