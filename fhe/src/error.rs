@@ -110,4 +110,15 @@ pub enum LoadError {
     /// Its values cannot all stand on the torus as they are needed.
     #[error(transparent)]
     Scale(#[from] ScaleError),
+    /// A lookup drops low bits of a value, which takes removing them first.
+    #[error(
+        "node {node}: value {value} is looked up without its low bits, which is not computed on ciphertexts yet; give it \
+         a table with an entry for every value"
+    )]
+    Wide {
+        /// The node,
+        node: usize,
+        /// and the value.
+        value: usize,
+    },
 }

@@ -12,7 +12,7 @@
 //! more expressive at the same price.
 //!
 //! What a bootstrap can tell apart is bounded, so every value that is looked up has a [`Domain`]: an interval that is
-//! *proved* to hold it, from the worst inputs there are, or the integers modulo an even number, where nothing can
+//! *proved* to hold it, from the worst inputs there are, of any width, or the integers modulo an even number, where nothing can
 //! overflow because wrapping around is what is meant.
 
 mod file;
@@ -125,13 +125,15 @@ pub struct Lookup {
 /// What a value can be that is looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Domain {
-    /// `low ..= high`, which the worst inputs do not leave. A table has an entry for each. Half of the torus holds
-    /// them (the padding bit), because the other half repeats the first with the sign turned.
+    /// `low ..= high`, fewer than 2^32 values, which the worst inputs do not leave: value a is looked up at entry
+    /// (a - low) >> shift, so a table has ((high - low) >> shift) + 1 entries, at most 2^20.
     Interval {
         /// The lowest value,
         low: i64,
-        /// the highest.
+        /// the highest,
         high: i64,
+        /// and how many low bits of the distance from the lowest no table sees, less than 32.
+        shift: u8,
     },
     /// The integers modulo an even number, on the whole torus: any value is fine. Tables are *antiperiodic*,
     /// T\[a + modulus/2\] = -T\[a\], as every bootstrap is; they have modulus/2 entries, for 0 to modulus/2 - 1.
@@ -202,13 +204,21 @@ impl Node {
 }
 
 impl Domain {
+    /// An interval whose every value has an entry of its own.
+    #[must_use]
+    pub const fn interval(low: i64, high: i64) -> Self {
+        let shift = 0;
+        Self::Interval { low, high, shift }
+    }
+
     /// How many entries a table over it has; none where `high` is below `low`.
     #[must_use]
     pub fn entries(self) -> usize {
         match self {
             // In 128 bits, for the ends of an unchecked domain can be anything.
-            Self::Interval { low, high } => {
-                usize::try_from(i128::from(high) - i128::from(low) + 1).unwrap_or(0)
+            Self::Interval { low, high, shift } => {
+                let last = (i128::from(high) - i128::from(low)) >> shift.min(127);
+                usize::try_from(last + 1).unwrap_or(0)
             }
             Self::Cyclic { modulus } => modulus as usize / 2,
         }
@@ -218,7 +228,10 @@ impl Domain {
     #[must_use]
     pub fn torus(self) -> u64 {
         match self {
-            Self::Interval { .. } => (self.entries() as u64).saturating_mul(2),
+            Self::Interval { low, high, .. } => {
+                let values = i128::from(high) - i128::from(low) + 1;
+                u64::try_from(values.max(0) * 2).unwrap_or(u64::MAX)
+            }
             Self::Cyclic { modulus } => u64::from(modulus),
         }
     }
@@ -226,8 +239,12 @@ impl Domain {
     /// What a table over this domain says of `value`; none if an interval does not hold it.
     pub(crate) fn look_up(self, table: &[i32], value: i64) -> Option<i64> {
         match self {
-            Self::Interval { low, .. } => {
-                let at = usize::try_from(value.checked_sub(low)?).ok()?;
+            Self::Interval { low, high, shift } => {
+                let above = u64::try_from(value.checked_sub(low)?).ok()?;
+                let at = usize::try_from(above.checked_shr(u32::from(shift))?).ok()?;
+                if value > high {
+                    return None;
+                }
                 table.get(at).copied().map(i64::from)
             }
             Self::Cyclic { modulus } => {

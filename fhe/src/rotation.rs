@@ -238,7 +238,7 @@ mod tests {
                 } else {
                     let high = low + entries as i64 - 1;
                     (
-                        Domain::Interval { low, high },
+                        Domain::interval(low, high),
                         2 * entries as u64 + 2 * (slack as u64 - 1),
                     )
                 };
@@ -277,7 +277,7 @@ mod tests {
         fn reading_rotations_is_looking_up((lookup, torus) in tables()) {
             let (rotations, bias) = rotations(&lookup, torus);
             let values = |from: usize| match lookup.domains[from] {
-                Domain::Interval { low, high } => low..high + 1,
+                Domain::Interval { low, high, .. } => low..high + 1,
                 Domain::Cyclic { modulus } => 0..i64::from(modulus),
             };
             for a in values(0) {
@@ -311,7 +311,7 @@ mod tests {
         };
         let lookup = Lookup {
             node: 0,
-            domains: vec![Domain::Interval { low: -2, high: 2 }],
+            domains: vec![Domain::interval(-2, 2)],
             tables: vec![vec![0, 0, 0, 1, 2]],
             edges: vec![edge(0, 4), edge(1, -6)],
             bias: vec![0, 0],

@@ -7,6 +7,7 @@
 //! nodes that linear nodes tie together share a T, the least that all of them accept; where two of them need different
 //! moduli there is none.
 
+use crate::LoadError;
 use crate::program::{Domain, Node, Program, Source};
 
 /// T of the input and of every node.
@@ -58,8 +59,8 @@ impl Need {
 
 impl Scales {
     /// # Errors
-    /// If nodes that share a T need different ones.
-    pub(crate) fn of(program: &Program) -> Result<Self, ScaleError> {
+    /// If nodes that share a T need different ones, or a lookup drops low bits.
+    pub(crate) fn of(program: &Program) -> Result<Self, LoadError> {
         let nodes = &program.parts().nodes;
         // Element 0 is the input, element k + 1 node k; each points to one of its group, roots to themselves.
         let mut parent: Vec<usize> = (0..=nodes.len()).collect();
@@ -80,8 +81,11 @@ impl Scales {
         for (k, node) in nodes.iter().enumerate() {
             let Node::Lookup(lookup) = node else { continue };
             let group = root(&parent, lookup.node + 1);
-            for domain in &lookup.domains {
+            for (value, domain) in lookup.domains.iter().enumerate() {
                 let need = match *domain {
+                    Domain::Interval { shift: 1.., .. } => {
+                        return Err(LoadError::Wide { node: k, value });
+                    }
                     Domain::Interval { .. } => Need {
                         at_least: domain.torus(),
                         exactly: None,

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::{Parts, Program, ProgramError};
 
 /// The first line of a file. Its number rises with every change of [`Parts`].
-const HEADER: &[u8] = b"tacit integer program 1\n";
+const HEADER: &[u8] = b"tacit integer program 2\n";
 
 /// The length of the digest.
 const DIGEST: usize = 32;

@@ -37,10 +37,7 @@ pub(super) fn small() -> Parts {
     let squares = (-2..=7).map(|a| a * a).collect();
     let lookup = Lookup {
         node: 0,
-        domains: vec![
-            Domain::Interval { low: -2, high: 7 },
-            Domain::Cyclic { modulus: 8 },
-        ],
+        domains: vec![Domain::interval(-2, 7), Domain::Cyclic { modulus: 8 }],
         tables: vec![squares, vec![4, 3, 0, -3]],
         edges: vec![edge(0, 0, 0, 1), edge(1, 0, 1, 10), edge(1, 1, 1, -1)],
         bias: vec![100, 0],
@@ -126,13 +123,55 @@ fn a_row_is_quantised_to_the_nearest_and_cut_off() {
     assert_eq!(input.quantize(&[f32::NAN, -f32::NAN]), [0, 0]);
 }
 
+/// One entry for every four values from the lowest on: floor((a + 5)/4).
+#[test]
+fn low_bits_are_dropped_from_the_lowest_value_on() {
+    let domain = Domain::Interval {
+        low: -5,
+        high: 4,
+        shift: 2,
+    };
+    let table = [10, 20, 30];
+    let seen = |a| domain.look_up(&table, a);
+    assert_eq!(
+        [-5, -2, -1, 2, 3, 4].map(seen),
+        [10, 10, 20, 20, 30, 30].map(Some)
+    );
+    assert_eq!([-6, 5, i64::MIN, i64::MAX].map(seen), [None; 4]);
+
+    let mut parts = small();
+    let Node::Lookup(lookup) = &mut parts.nodes[1] else {
+        unreachable!("a lookup");
+    };
+    lookup.domains[0] = Domain::Interval {
+        low: -5,
+        high: 7,
+        shift: 2,
+    };
+    lookup.tables[0] = vec![-9, 9, 3, 8];
+    let program = Program::try_from(parts).unwrap();
+    // From -2 to 7, the worst of all entries: 100 and the 40 of the other value around it.
+    let range = |low, high| Interval { low, high };
+    assert_eq!(program.ranges(1)[0], range(100 - 9 - 40, 100 + 9 + 40));
+    // a = 6 is at entry (6 + 5) >> 2 = 2; a = -2 at 0.
+    assert_eq!(program.trace(&[3, 1])[1][0], 100 + 3 - 30);
+    assert_eq!(program.trace(&[0, 3])[1][0], 100 - 9 + 30);
+}
+
 #[test]
 fn an_unchecked_domain_of_any_ends_has_a_size() {
-    let domain = |low, high| Domain::Interval { low, high };
+    let domain = Domain::interval;
     assert_eq!(domain(5, 4).entries(), 0);
     assert_eq!(domain(i64::MAX, i64::MIN).entries(), 0);
     assert_eq!(domain(i64::MIN, 0).torus(), u64::MAX);
     assert_eq!(domain(-1, 1).torus(), 6);
+    let shifted = |low, high, shift| Domain::Interval { low, high, shift };
+    assert_eq!(shifted(5, 4, 3).entries(), 0);
+    assert_eq!(shifted(5, -40, 3).entries(), 0);
+    assert_eq!(shifted(i64::MIN, i64::MAX, u8::MAX).entries(), 1);
+    assert_eq!(shifted(-4, 3, 2).entries(), 2);
+    assert_eq!(shifted(-4, 4, 2).entries(), 3);
+    assert_eq!(shifted(-4, 4, 2).torus(), 18);
     assert_eq!(Domain::Cyclic { modulus: 8 }.torus(), 8);
 }
 
@@ -167,7 +206,7 @@ fn chain(weights: &[Vec<i32>], bias: &[i64], max: u16, table: &[i32], last: &[i3
         node: 0,
         domains: ends
             .iter()
-            .map(|&(low, high)| Domain::Interval { low, high })
+            .map(|&(low, high)| Domain::interval(low, high))
             .collect(),
         tables: tables.collect(),
         edges: (0..ends.len()).map(|k| edge(k, k, k, 1)).collect(),
@@ -235,7 +274,7 @@ proptest! {
     ) {
         let mut parts = chain(&weights, &bias, 3, &[1, 2], &[1, 1]);
         let Node::Lookup(lookup) = &mut parts.nodes[1] else { unreachable!("a lookup") };
-        let Domain::Interval { low, high } = &mut lookup.domains[at] else { unreachable!() };
+        let Domain::Interval { low, high, .. } = &mut lookup.domains[at] else { unreachable!() };
         if above { *high -= 1 } else { *low += 1 };
         lookup.tables[at].pop();
         let refused = matches!(

@@ -208,11 +208,17 @@ fn lookup(
             why,
         };
         match *domain {
-            Domain::Interval { low, high } => {
+            Domain::Interval { low, high, shift } => {
                 // In 128 bits, for the ends come from a file.
-                let count = i128::from(high) - i128::from(low) + 1;
-                if !(1..=1 << 20).contains(&count) {
-                    return Err(wrong("holds less than one value or more than 2^20"));
+                let width = i128::from(high) - i128::from(low);
+                if !(0..1 << 32).contains(&width) {
+                    return Err(wrong("holds less than one value or more than 2^32"));
+                }
+                if shift >= 32 {
+                    return Err(wrong("has a shift of more than 31 bits"));
+                }
+                if domain.entries() > 1 << 20 {
+                    return Err(wrong("has more than 2^20 entries; shift it by more bits"));
                 }
                 let range = ranges[lookup.node][value];
                 if range.low < low || range.high > high {

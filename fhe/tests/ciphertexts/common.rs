@@ -112,10 +112,7 @@ impl Recipe {
             let cyclic = self.moduli[layer].is_some() || !fits;
             let domain = |range: &Interval| match cyclic {
                 true => Domain::Cyclic { modulus },
-                false => Domain::Interval {
-                    low: range.low,
-                    high: range.high,
-                },
+                false => Domain::interval(range.low, range.high),
             };
             let domains: Vec<Domain> = ranges.iter().map(domain).collect();
             nodes.push(lookup(

@@ -153,14 +153,28 @@ fn tables_that_do_not_fit_are_refused() {
 #[test]
 fn impossible_domains_are_refused() {
     let domains = [
-        Domain::Interval { low: 8, high: 7 },
+        Domain::interval(8, 7),
+        Domain::interval(i64::MIN, i64::MAX),
+        Domain::interval(0, 1 << 20),
         Domain::Interval {
-            low: i64::MIN,
-            high: i64::MAX,
+            low: -2,
+            high: 7,
+            shift: 32,
+        },
+        Domain::Interval {
+            low: -2,
+            high: 7,
+            shift: 255,
+        },
+        Domain::Interval {
+            low: -2,
+            high: (1 << 32) - 2,
+            shift: 31,
         },
         Domain::Interval {
             low: 0,
-            high: 1 << 20,
+            high: (1 << 31) - 1,
+            shift: 10,
         },
         Domain::Cyclic { modulus: 0 },
         Domain::Cyclic { modulus: 7 },
@@ -258,12 +272,23 @@ fn what_no_torus_holds_is_refused() {
 fn a_small_file_does_not_ask_for_years_of_checking() {
     let refused = refusal(|p| {
         let lookup = lookup_of(p);
-        lookup.domains[0] = Domain::Interval {
-            low: -2,
-            high: (1 << 20) - 3,
-        };
+        lookup.domains[0] = Domain::interval(-2, (1 << 20) - 3);
         lookup.tables[0] = vec![0; 1 << 20];
         lookup.edges = vec![lookup.edges[0]; 2049];
     });
     assert_eq!(refused, ProgramError::TooMany { node: 1 });
+}
+
+/// The widest domains there are: nothing overflows on the way.
+#[test]
+fn the_widest_domains_are_not_refused() {
+    let mut parts = small();
+    let lookup = lookup_of(&mut parts);
+    lookup.domains[0] = Domain::Interval {
+        low: -(1 << 31),
+        high: (1 << 31) - 1,
+        shift: 12,
+    };
+    lookup.tables[0] = vec![1; 1 << 20];
+    Program::try_from(parts).unwrap();
 }
