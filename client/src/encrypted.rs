@@ -13,5 +13,6 @@ pub mod bench;
 pub mod infer;
 pub mod keys;
 pub mod local;
+pub mod parts;
 pub mod remote;
 pub mod rows;

@@ -6,6 +6,7 @@
 
 use crate::external::Steps;
 use crate::keys::ServerKey;
+use crate::server::Part;
 
 /// A value under the small key, modulo 2N.
 pub(crate) struct Switched {
@@ -29,17 +30,24 @@ pub(crate) fn switch_modulus(value: &[u32], log_modulus: u32) -> Switched {
 }
 
 /// Rotates each test polynomial (N words) by its value (k·N + 1 words): GLWE ciphertexts of (k + 1)·N words, body last,
-/// in one vector. All in one pass over the keys.
-pub(crate) fn rotate(key: &ServerKey, values: &[Vec<u64>], tests: &[Vec<u64>]) -> Vec<u64> {
+/// in one vector. All in one pass over the keys. `entering` is told what begins.
+pub(crate) fn rotate(
+    key: &ServerKey,
+    values: &[Vec<u64>],
+    tests: &[Vec<u64>],
+    entering: &dyn Fn(Part),
+) -> Vec<u64> {
     debug_assert_eq!(values.len(), tests.len());
     let params = key.params;
     let (k, size) = (params.glwe_dimension(), params.polynomial_size());
     let log_modulus = (2 * size).ilog2();
+    entering(Part::Keyswitch);
     let switched = key.keyswitch.switch(values);
     let switched: Vec<_> = switched
         .iter()
         .map(|value| switch_modulus(value, log_modulus))
         .collect();
+    entering(Part::Rotation);
     let mut rotated = vec![0; tests.len() * (k + 1) * size];
     for ((glwe, test), value) in rotated
         .chunks_exact_mut((k + 1) * size)

@@ -39,5 +39,5 @@ pub use packed::Request;
 pub use params::{Gadget, Params};
 pub use result::Response;
 pub use scale::ScaleError;
-pub use server::{Model, Progress, Run};
+pub use server::{Model, Part, Progress, Run};
 pub use wire::KeyId;

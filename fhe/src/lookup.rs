@@ -8,7 +8,7 @@ use crate::program::Lookup;
 use crate::ring::{add_monomial, extract_constant};
 use crate::rotation::{Rotation, Test, first_position, rotations};
 use crate::scale::encode;
-use crate::server::Work;
+use crate::server::{Part, Work};
 
 /// A lookup, prepared for a parameter set.
 pub(crate) struct Lookups {
@@ -58,11 +58,13 @@ impl Lookups {
                 .map(|prepared| prepared.input(values))
                 .collect();
             let tests: Vec<Vec<u64>> = batch.iter().map(|prepared| prepared.test.clone()).collect();
-            let rotated = rotate(key, &inputs, &tests);
+            let rotated = rotate(key, &inputs, &tests, &|part| work.enter(part));
+            work.enter(Part::Tables);
             for (prepared, glwe) in batch.iter().zip(rotated.chunks_exact(long + size)) {
                 prepared.read(glwe, size, sums);
             }
         })?;
+        work.enter(Part::Tables);
         let mut sums = empty();
         for part in parts {
             for (sum, part) in sums.iter_mut().zip(part) {

@@ -53,12 +53,29 @@ pub struct Progress {
     pub all: usize,
 }
 
+/// What an inference is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Sums by small integers, and the input's transform before them.
+    Sums,
+    /// From the large key to the small one, and to the modulus 2N.
+    Keyswitch,
+    /// Blind rotations.
+    Rotation,
+    /// Tables read off what was rotated.
+    Tables,
+    /// Results packed into common ciphertexts and rounded.
+    Results,
+}
+
 /// How an inference is run.
 pub struct Run<'a> {
     /// How many threads compute.
     pub threads: usize,
     /// Asked between batches of bootstraps whether to go on: for progress, deadlines and cancellation.
     pub go_on: &'a (dyn Fn(Progress) -> bool + Sync),
+    /// Told by each thread what it begins, so that who has a clock can tell what took how long.
+    pub entering: &'a (dyn Fn(Part) + Sync),
 }
 
 impl Default for Run<'_> {
@@ -67,6 +84,7 @@ impl Default for Run<'_> {
         Self {
             threads: 1,
             go_on: &|_| true,
+            entering: &|_| (),
         }
     }
 }
@@ -208,12 +226,15 @@ impl Model {
             done: AtomicUsize::new(0),
             all,
         };
+        (run.entering)(Part::Sums);
         let input = request.expand(&self.ring);
         let mut values: Vec<Vec<Vec<u64>>> = Vec::with_capacity(self.steps.len());
         for step in &self.steps {
+            (run.entering)(Part::Sums);
             let next = self.step(step, &input, &values, key, &work)?;
             values.push(next);
         }
+        (run.entering)(Part::Results);
         let mut results = values.pop().unwrap_or_default();
         let torus = self.scales.result();
         for (result, &centre) in results.iter_mut().zip(&self.centres) {
@@ -365,6 +386,11 @@ impl Work<'_> {
             return Err(Error::Cancelled { done, all });
         }
         Ok(states)
+    }
+
+    /// This thread begins `part`.
+    pub(crate) fn enter(&self, part: Part) {
+        (self.run.entering)(part);
     }
 
     fn progress(&self) -> Progress {

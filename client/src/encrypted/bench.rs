@@ -2,6 +2,7 @@
 
 use std::num::NonZero;
 use std::thread;
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -9,7 +10,8 @@ use tacit_examples::{PROGRAMS, Shipped};
 use tacit_fhe::program::Program;
 use tacit_fhe::train::{Rows, accuracy};
 
-use super::local;
+use super::local::Pair;
+use super::parts::Parts;
 use crate::text;
 
 /// What one model cost: of one row, where nothing else is said.
@@ -26,9 +28,13 @@ pub struct Entry {
     /// The server's processor, on one core.
     cpu_seconds: f64,
     seconds_per_bootstrap: Option<f64>,
-    /// Of the wall, on all cores.
+    /// What of that was spent on what.
+    parts: Option<Parts>,
+    /// Of the wall, one row on all cores.
     seconds: f64,
     cores: usize,
+    /// How many times as many rows all cores answer as one does, each its own.
+    throughput: f64,
     /// The client's processor, encrypting and decrypting.
     client_seconds: f64,
     /// Once.
@@ -61,8 +67,11 @@ fn measured(shipped: &Shipped, runs: usize) -> Result<Entry> {
         .map(|_| random(&program))
         .collect::<Result<Vec<_>>>()?;
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    let one = local::run(program.clone(), &rows, 1)?;
-    let all = local::run(program.clone(), &rows, cores)?;
+    let pair = Pair::new(program.clone())?;
+    let one = pair.run(&rows, 1)?;
+    let all = pair.run(&rows, cores)?;
+    let (alone, _) = side_by_side(&pair, &rows, 1)?;
+    let (together, wrong) = side_by_side(&pair, &rows, cores)?;
     let each = |seconds: f64| seconds / runs as f64;
     Ok(Entry {
         protocol: "tfhe",
@@ -74,15 +83,32 @@ fn measured(shipped: &Shipped, runs: usize) -> Result<Entry> {
         cpu_seconds: each(one.cpu_seconds),
         seconds_per_bootstrap: (one.bootstraps > 0)
             .then(|| each(one.cpu_seconds) / one.bootstraps as f64),
+        parts: one.parts,
         seconds: each(all.seconds),
         cores,
+        throughput: cores as f64 * alone / together,
         client_seconds: each(one.client_seconds),
         keygen_seconds: one.keygen_seconds,
         key_bytes: one.key_bytes,
         request_bytes: one.request_bytes,
         result_bytes: one.result_bytes,
-        wrong: one.wrong + all.wrong,
+        wrong: one.wrong + all.wrong + wrong,
     })
+}
+
+/// Seconds of the wall until each of `threads` threads has answered all rows, and how many values were wrong.
+fn side_by_side(pair: &Pair, rows: &[Vec<u16>], threads: usize) -> Result<(f64, usize)> {
+    let start = Instant::now();
+    let wrong = thread::scope(|scope| {
+        let run = || pair.run(rows, 1).map(|measured| measured.wrong);
+        let started: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
+        let ended = started.into_iter().map(|thread| {
+            let ended = thread.join();
+            ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        ended.sum::<Result<usize>>()
+    })?;
+    Ok((start.elapsed().as_secs_f64(), wrong))
 }
 
 /// Any input: what it costs does not depend on it, and exactness is to hold for all.
@@ -106,14 +132,16 @@ fn held_out(shipped: &Shipped, program: &Program) -> Option<f64> {
     Some(accuracy(program, &rows))
 }
 
-const HEADING: [&str; 11] = [
+const HEADING: [&str; 13] = [
     "model",
     "accuracy",
     "bootstraps",
     "log2 of a wrong answer",
     "CPU s",
+    "% of it: sums, keyswitches, rotations, tables, results",
     "ms a bootstrap",
     "s on all cores",
+    "all cores' rows to one's",
     "client ms",
     "key, s to make it",
     "request",
@@ -121,7 +149,7 @@ const HEADING: [&str; 11] = [
 ];
 
 impl Entry {
-    fn cells(&self) -> [String; 11] {
+    fn cells(&self) -> [String; 13] {
         let none = || "–".to_owned();
         [
             self.op.to_owned(),
@@ -130,9 +158,11 @@ impl Entry {
             self.bootstraps.to_string(),
             format!("{:.0}", self.log2_p_fail),
             format!("{:.4}", self.cpu_seconds),
+            self.parts.map_or_else(none, percentages),
             self.seconds_per_bootstrap
                 .map_or_else(none, |s| format!("{:.2}", 1e3 * s)),
             format!("{:.4}", self.seconds),
+            format!("{:.2} of {}", self.throughput, self.cores),
             format!("{:.2}", 1e3 * self.client_seconds),
             format!(
                 "{}, {:.2}",
@@ -143,6 +173,18 @@ impl Entry {
             text::bytes(self.result_bytes as u64),
         ]
     }
+}
+
+fn percentages(parts: Parts) -> String {
+    let of = [
+        parts.sums,
+        parts.keyswitch,
+        parts.rotation,
+        parts.tables,
+        parts.results,
+    ];
+    let percent = |part: f64| format!("{:.1}", 100.0 * part / parts.total());
+    of.map(percent).join(", ")
 }
 
 /// The entries as a table in Markdown.

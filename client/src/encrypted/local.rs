@@ -9,6 +9,7 @@ use tacit_fhe::{
     Client, ClientKey, EvaluationKey, Model, Params, Request, Response, Run, ServerKey,
 };
 
+use super::parts::{Meter, Parts};
 use crate::usage::{self, Scope};
 
 /// What inferences on ciphertexts gave and cost.
@@ -30,6 +31,8 @@ pub struct Measured {
     pub seconds: f64,
     /// The same of the processor.
     pub cpu_seconds: f64,
+    /// What of that was spent on what, if one thread computed.
+    pub parts: Option<Parts>,
     /// On the wire.
     pub key_bytes: usize,
     /// The same of a row.
@@ -42,61 +45,99 @@ pub struct Measured {
     pub parameters: &'static str,
 }
 
-/// Answers all rows on ciphertexts, through the bytes that would travel.
+/// A model, and both sides' keys.
+#[derive(Debug)]
+pub struct Pair {
+    model: Model,
+    client: Client,
+    server: ServerKey,
+    keygen_seconds: f64,
+    key_bytes: usize,
+}
+
+impl Pair {
+    /// With the cheapest set for the program, and fresh keys.
+    ///
+    /// # Errors
+    /// If no parameter set is good enough for the program, or there is no randomness.
+    pub fn new(program: Program) -> Result<Self> {
+        let params = Params::choose(&program, DEFAULT_LIMIT)?;
+        let model = Model::load(program, params)?;
+        let start = usage::cpu_seconds(Scope::Process);
+        let (secret, evaluation) = ClientKey::generate(params)?;
+        let key_bytes = evaluation.to_bytes();
+        let keygen_seconds = usage::cpu_seconds(Scope::Process) - start;
+        let server = ServerKey::from(&EvaluationKey::from_bytes(&key_bytes)?);
+        let client = Client::new(secret, model.interface())?;
+        Ok(Self {
+            model,
+            client,
+            server,
+            keygen_seconds,
+            key_bytes: key_bytes.len(),
+        })
+    }
+
+    /// Answers all rows, one after the other, through the bytes that would travel.
+    ///
+    /// # Errors
+    /// If a row does not fit, or there is no randomness.
+    pub fn run(&self, input: &[Vec<u16>], threads: usize) -> Result<Measured> {
+        let noise = self.model.noise();
+        let mut measured = Measured {
+            results: Vec::with_capacity(input.len()),
+            wrong: 0,
+            max_error: 0.0,
+            bootstraps: noise.bootstraps,
+            keygen_seconds: self.keygen_seconds,
+            client_seconds: 0.0,
+            seconds: 0.0,
+            cpu_seconds: 0.0,
+            parts: None,
+            key_bytes: self.key_bytes,
+            request_bytes: 0,
+            result_bytes: 0,
+            log2_p_fail: noise.log2_p_fail,
+            parameters: self.model.params().name(),
+        };
+        let meter = Meter::default();
+        for row in input {
+            let cpu = usage::cpu_seconds(Scope::Process);
+            let request = self.client.encrypt(row)?.to_bytes();
+            let encrypted = usage::cpu_seconds(Scope::Process);
+            let wall = Instant::now();
+            let run = Run {
+                threads,
+                entering: &|part| meter.enter(part),
+                ..Run::default()
+            };
+            let request_read = Request::from_bytes(&request)?;
+            let response = self.model.run(&self.server, &request_read, &run)?;
+            meter.leave();
+            let response = response.to_bytes();
+            measured.seconds += wall.elapsed().as_secs_f64();
+            let computed = usage::cpu_seconds(Scope::Process);
+            let result = self.client.decrypt(&Response::from_bytes(&response)?)?;
+            let decrypted = usage::cpu_seconds(Scope::Process);
+            measured.cpu_seconds += computed - encrypted;
+            measured.client_seconds += decrypted - computed + encrypted - cpu;
+            (measured.request_bytes, measured.result_bytes) = (request.len(), response.len());
+            let wanted = self.model.program().run(row);
+            for (got, want) in result.iter().zip(&wanted) {
+                measured.wrong += usize::from(got != want);
+                measured.max_error = measured.max_error.max((got - want).abs() as f64);
+            }
+            measured.results.push(result);
+        }
+        measured.parts = (threads == 1).then(|| meter.parts());
+        Ok(measured)
+    }
+}
+
+/// Answers all rows with fresh keys.
 ///
 /// # Errors
-/// If no parameter set is good enough for the program, or there is no randomness.
+/// As [`Pair::new`] and [`Pair::run`].
 pub fn run(program: Program, input: &[Vec<u16>], threads: usize) -> Result<Measured> {
-    let params = Params::choose(&program, DEFAULT_LIMIT)?;
-    let model = Model::load(program, params)?;
-    let start = usage::cpu_seconds(Scope::Process);
-    let (secret, evaluation) = ClientKey::generate(params)?;
-    let key_bytes = evaluation.to_bytes();
-    let keygen_seconds = usage::cpu_seconds(Scope::Process) - start;
-    let server = ServerKey::from(&EvaluationKey::from_bytes(&key_bytes)?);
-    let client = Client::new(secret, model.interface())?;
-    let mut measured = Measured {
-        results: Vec::with_capacity(input.len()),
-        wrong: 0,
-        max_error: 0.0,
-        bootstraps: model.noise().bootstraps,
-        keygen_seconds,
-        client_seconds: 0.0,
-        seconds: 0.0,
-        cpu_seconds: 0.0,
-        key_bytes: key_bytes.len(),
-        request_bytes: 0,
-        result_bytes: 0,
-        log2_p_fail: model.noise().log2_p_fail,
-        parameters: params.name(),
-    };
-    for row in input {
-        let cpu = usage::cpu_seconds(Scope::Process);
-        let request = client.encrypt(row)?.to_bytes();
-        let encrypted = usage::cpu_seconds(Scope::Process);
-        let wall = Instant::now();
-        let response = model.run(
-            &server,
-            &Request::from_bytes(&request)?,
-            &Run {
-                threads,
-                ..Run::default()
-            },
-        )?;
-        let response = response.to_bytes();
-        measured.seconds += wall.elapsed().as_secs_f64();
-        let computed = usage::cpu_seconds(Scope::Process);
-        let result = client.decrypt(&Response::from_bytes(&response)?)?;
-        let decrypted = usage::cpu_seconds(Scope::Process);
-        measured.cpu_seconds += computed - encrypted;
-        measured.client_seconds += decrypted - computed + encrypted - cpu;
-        (measured.request_bytes, measured.result_bytes) = (request.len(), response.len());
-        let wanted = model.program().run(row);
-        for (got, want) in result.iter().zip(&wanted) {
-            measured.wrong += usize::from(got != want);
-            measured.max_error = measured.max_error.max((got - want).abs() as f64);
-        }
-        measured.results.push(result);
-    }
-    Ok(measured)
+    Pair::new(program)?.run(input, threads)
 }

@@ -164,7 +164,7 @@ fn measure(params: &'static Params, rotations: usize) {
         .map(|k| words.exact(large, (k as u64) << 56))
         .collect();
     let tests = vec![vec![constant; size]; rotations];
-    let rotated = rotate(&server, &values, &tests);
+    let rotated = rotate(&server, &values, &tests, &|_| ());
     let long = large.len();
     let error = |(glwe, at): (&[u64], usize)| {
         let mut value = vec![0; long + 1];

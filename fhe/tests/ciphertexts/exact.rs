@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::common::{Keys, recipe, toy};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use tacit_examples::PROGRAMS;
 use tacit_fhe::noise::DEFAULT_LIMIT;
 use tacit_fhe::program::Program;
 use tacit_fhe::{Model, Params, Request, Response, Run};
@@ -91,7 +92,7 @@ fn a_secure_set_is_exact_too() {
 
 #[test]
 fn the_shipped_models_are_exact() {
-    for shipped in tacit_examples::PROGRAMS {
+    for shipped in PROGRAMS {
         let program = Program::read(shipped.program).unwrap();
         let params = Params::choose(&program, DEFAULT_LIMIT).unwrap();
         let model = Model::load(program.clone(), params).unwrap();
@@ -117,4 +118,42 @@ fn the_shipped_models_are_exact() {
             shipped.name
         );
     }
+}
+
+/// Full parameters, inputs from the system's randomness, through the bytes that would travel.
+#[test]
+#[ignore = "five minutes of a core: cargo test --release -p tacit-fhe --test ciphertexts -- --ignored thousand"]
+fn a_thousand_inputs_of_the_shipped_models_are_exact() {
+    let mut inputs = 0;
+    for (name, count) in [
+        ("breast-cancer", 100),
+        ("digits-16", 500),
+        ("digits-24", 350),
+        ("mnist-128", 50),
+    ] {
+        let shipped = PROGRAMS
+            .iter()
+            .find(|shipped| shipped.name == name)
+            .unwrap();
+        let program = Program::read(shipped.program).unwrap();
+        let params = Params::choose(&program, DEFAULT_LIMIT).unwrap();
+        let keys = Keys::new(params);
+        let model = Model::load(program.clone(), params).unwrap();
+        let most = u32::from(program.parts().input.max);
+        for _ in 0..count {
+            let mut bytes = vec![0; program.parts().input.len];
+            getrandom::fill(&mut bytes).unwrap();
+            let input: Vec<u16> = bytes
+                .iter()
+                .map(|&byte| (u32::from(byte) % (most + 1)) as u16)
+                .collect();
+            assert_eq!(
+                infer(&model, &keys, &input, 1),
+                program.run(&input),
+                "{name}"
+            );
+            inputs += 1;
+        }
+    }
+    assert_eq!(inputs, 1000);
 }

@@ -288,6 +288,7 @@ fn an_inference_stops_when_it_is_told_to() {
                 &Run {
                     threads,
                     go_on: &once,
+                    ..Run::default()
                 },
             )
             .unwrap_err();

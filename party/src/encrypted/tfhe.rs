@@ -105,6 +105,7 @@ impl Model for TfheModel {
         let run = Run {
             threads,
             go_on: &|Progress { done, all }| watch(done, all),
+            ..Run::default()
         };
         let response = self.model.run(key, &request, &run).map_err(wrong)?;
         Ok(response.to_bytes())
