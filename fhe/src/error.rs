@@ -110,15 +110,20 @@ pub enum LoadError {
     /// Its values cannot all stand on the torus as they are needed.
     #[error(transparent)]
     Scale(#[from] ScaleError),
-    /// A lookup drops low bits of a value, which takes removing them first.
+    /// No parameter set looks a value up that takes so many values, in such tables.
     #[error(
-        "node {node}: value {value} is looked up without its low bits, which is not computed on ciphertexts yet; give it \
-         a table with an entry for every value"
+        "node {node}: value {value} takes {width} values, and its tables tell more of them apart than lookups of the \
+         parameter set `{params}` do: let tables change at fewer places (leave out more low bits, or let them be constant \
+         outside a narrower window)"
     )]
     Wide {
-        /// The node,
+        /// The node that looks it up,
         node: usize,
-        /// and the value.
+        /// the value,
         value: usize,
+        /// how many values it takes,
+        width: u64,
+        /// and the parameter set.
+        params: &'static str,
     },
 }

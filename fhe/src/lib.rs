@@ -18,6 +18,7 @@ mod external;
 mod keys;
 mod keyswitch;
 mod lookup;
+mod lower;
 pub mod noise;
 mod packed;
 mod packing;

@@ -1,16 +1,16 @@
-//! Lookups: values of a node through rotations into sums.
+//! Lookups: values through rotations into sums.
 
 use crate::Error;
 use crate::bootstrap::rotate;
 use crate::keys::ServerKey;
+use crate::lower::{Looked, Row, Wire};
 use crate::params::Params;
-use crate::program::Lookup;
 use crate::ring::{add_monomial, extract_constant};
-use crate::rotation::{Rotation, Test, first_position, rotations};
+use crate::rotation::{Test, first_position, rotation};
 use crate::scale::encode;
 use crate::server::{Part, Work};
 
-/// A lookup, prepared for a parameter set.
+/// The lookups of a step, prepared for a parameter set.
 pub(crate) struct Lookups {
     rotations: Vec<Prepared>,
     bias: Vec<u64>,
@@ -18,25 +18,52 @@ pub(crate) struct Lookups {
 
 /// A rotation with its scales and positions.
 struct Prepared {
-    from: usize,
-    /// What is added to the body first.
-    shift: u64,
+    input: Sum,
     test: Vec<u64>,
     /// To which result, and what: (power of X, factor).
     reads: Vec<(usize, Vec<(usize, u64)>)>,
 }
 
-impl Lookups {
-    /// Of values that stand on a torus of `input` units, to sums on one of `output` units.
-    pub(crate) fn new(lookup: &Lookup, input: u64, output: u64, params: &Params) -> Self {
-        let (all, bias) = rotations(lookup, input);
-        let size = params.polynomial_size();
-        let prepared = all
-            .into_iter()
-            .map(|rotation| prepare(rotation, input, output, size));
+/// A sum of earlier values, its bias encoded.
+pub(crate) struct Sum {
+    terms: Vec<(Wire, u64)>,
+    bias: u64,
+}
+
+impl Sum {
+    /// On a torus of `torus` units.
+    pub(crate) fn new(row: &Row, torus: u64) -> Self {
         Self {
-            rotations: prepared.collect(),
-            bias: bias.into_iter().map(|b| encode(b, output)).collect(),
+            terms: row
+                .terms
+                .iter()
+                .map(|&(wire, w)| (wire, w as u64))
+                .collect(),
+            bias: encode(row.bias, torus),
+        }
+    }
+
+    /// bias + Σ weight · value, word by word, of values of `long` + 1 words.
+    pub(crate) fn apply(&self, values: &[Vec<Vec<u64>>], long: usize) -> Vec<u64> {
+        let mut sum = vec![0_u64; long + 1];
+        sum[long] = self.bias;
+        for &(wire, weight) in &self.terms {
+            for (sum, x) in sum.iter_mut().zip(&values[wire.step][wire.at]) {
+                *sum = sum.wrapping_add(weight.wrapping_mul(*x));
+            }
+        }
+        sum
+    }
+}
+
+impl Lookups {
+    /// To sums of these biases (in halves) on these tori.
+    pub(crate) fn new(all: &[Looked], bias: &[i64], tori: &[u64], params: &Params) -> Self {
+        let size = params.polynomial_size();
+        let bias = bias.iter().zip(tori);
+        Self {
+            rotations: all.iter().map(|looked| prepare(looked, size)).collect(),
+            bias: bias.map(|(&b, &torus)| encode(b, 2 * torus)).collect(),
         }
     }
 
@@ -46,16 +73,17 @@ impl Lookups {
     /// If `work` was cancelled.
     pub(crate) fn apply(
         &self,
-        values: &[Vec<u64>],
+        values: &[Vec<Vec<u64>>],
         key: &ServerKey,
         work: &Work<'_>,
     ) -> Result<Vec<Vec<u64>>, Error> {
         let (long, size) = (key.params.long_dimension(), key.params.polynomial_size());
         let empty = || vec![vec![0; long + 1]; self.bias.len()];
         let parts = work.batches(&self.rotations, empty, |sums: &mut Vec<Vec<u64>>, batch| {
+            work.enter(Part::Sums);
             let inputs: Vec<Vec<u64>> = batch
                 .iter()
-                .map(|prepared| prepared.input(values))
+                .map(|prepared| prepared.input.apply(values, long))
                 .collect();
             let tests: Vec<Vec<u64>> = batch.iter().map(|prepared| prepared.test.clone()).collect();
             let rotated = rotate(key, &inputs, &tests, &|part| work.enter(part));
@@ -81,19 +109,19 @@ impl Lookups {
     }
 }
 
-fn prepare(rotation: Rotation, input: u64, output: u64, size: usize) -> Prepared {
-    // Half a unit of the results, `times` over.
-    let halves = |times: i64| encode(times, 2 * output);
-    let first = |b: usize| first_position(b, input, size);
+fn prepare(looked: &Looked, size: usize) -> Prepared {
+    let rotation = rotation(looked);
+    let quarters = |times: i64| encode(times, 4 * looked.out);
+    let first = |b: usize| first_position(b, looked.boxes, size);
     let test = match rotation.test {
-        Test::Constant(g) => vec![halves(g); size],
+        Test::Constant(g) => vec![quarters(g); size],
         Test::Table(table) => {
             let mut test = Vec::with_capacity(size);
             for (b, &entry) in table.iter().enumerate() {
-                test.resize(first(b + 1).min(size), halves(entry));
+                test.resize(first(b + 1).min(size), quarters(entry));
             }
             // The last box is the first one's negative.
-            test.resize(size, halves(-table[0]));
+            test.resize(size, quarters(-table[0]));
             test
         }
     };
@@ -105,22 +133,13 @@ fn prepare(rotation: Rotation, input: u64, output: u64, size: usize) -> Prepared
         (read.to, taps.collect())
     });
     Prepared {
-        from: rotation.from,
-        shift: encode(rotation.shift, input),
+        input: Sum::new(&looked.input, looked.torus),
         test,
         reads: reads.collect(),
     }
 }
 
 impl Prepared {
-    fn input(&self, values: &[Vec<u64>]) -> Vec<u64> {
-        let mut value = values[self.from].clone();
-        if let Some(body) = value.last_mut() {
-            *body = body.wrapping_add(self.shift);
-        }
-        value
-    }
-
     /// Adds Σ factor · X^power · GLWE to the sums: of masks all, of the body the constant coefficient, which is all that
     /// will be extracted.
     fn read(&self, glwe: &[u64], size: usize, sums: &mut [Vec<u64>]) {

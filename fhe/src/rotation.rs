@@ -10,36 +10,29 @@
 //! rotate ½·Σ X^p once, and multiply by (1 - X)·T(X) afterwards, whose coefficients are the *steps* of the table. It has
 //! as many as the table has entries. What that does to the noise: [`Read::white`], [`Read::coloured`].
 //!
-//! Here a table is always the sum of what edges (weights times tables) take a value to one result. What is done for it,
-//! all of it without effect on the results:
-//! - a table over an interval is shifted by a constant, which goes to the bias, so that the step from its end to minus
-//!   its beginning is 0 or 1;
+//! What is done for it, all of it without effect on the results (tables count in halves of a unit and are antiperiodic,
+//! [`Looked`]):
 //! - the common factor g of all steps of a value goes into the test polynomial: variance divided by g²;
 //! - where all tables of a value are multiples of one (a neuron with one activation), that one is the test polynomial,
-//!   and results are multiples of what comes out: variance times the factor squared, less than that of any steps;
-//! - a value whose tables are all constant is not rotated.
+//!   and results are multiples of what comes out: variance times the factor squared, less than that of any steps.
 
-use crate::program::{Domain, Lookup};
+use crate::lower::Looked;
 
-/// The rotation of one value.
+/// How one value is rotated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rotation {
-    /// Which value of the looked-up node.
-    pub(crate) from: usize,
-    /// What is added to it first, so that an interval begins at 0.
-    pub(crate) shift: i64,
     /// The test polynomial.
     pub(crate) test: Test,
     /// What is read off, by result.
     pub(crate) reads: Vec<Read>,
 }
 
-/// A test polynomial, in halves of the torus unit of the results.
+/// A test polynomial, in quarters of a unit of the torus on which tables count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Test {
     /// The same everywhere: g.
     Constant(i64),
-    /// Box by box, for boxes 0 to T/2 - 1.
+    /// Box by box, for the lower half of them.
     Table(Vec<i64>),
 }
 
@@ -48,7 +41,7 @@ pub(crate) enum Test {
 pub(crate) struct Read {
     /// Which result.
     pub(crate) to: usize,
-    /// (box, factor), boxes ascending: box b < T/2 stands for X^(its first position), b = 0 for X^0.
+    /// (box, factor), boxes ascending: box b <= boxes/2 stands for X^(its first position), b = 0 for X^0.
     pub(crate) taps: Vec<(usize, i64)>,
 }
 
@@ -67,11 +60,11 @@ impl Read {
     ///
     /// steps of one sign, as those of a table that rises, add up instead of cancelling. Later rotations of the
     /// accumulator keep this, for they turn e with it.
-    pub(crate) fn coloured(&self, torus: u64, size: usize) -> f64 {
+    pub(crate) fn coloured(&self, boxes: u64, size: usize) -> f64 {
         let mut places: Vec<(usize, f64)> = self
             .taps
             .iter()
-            .map(|&(b, f)| (first_position(b, torus, size), f as f64))
+            .map(|&(b, f)| (first_position(b, boxes, size), f as f64))
             .collect();
         places.sort_by_key(|place| place.0);
         // The inner sum is constant between two places.
@@ -87,61 +80,23 @@ impl Read {
     }
 }
 
-/// The rotations of a lookup whose values stand on `torus`, and what its biases become.
-pub(crate) fn rotations(lookup: &Lookup, torus: u64) -> (Vec<Rotation>, Vec<i64>) {
-    let half = torus as usize / 2;
-    let mut bias = lookup.bias.clone();
-    let mut edges: Vec<_> = lookup.edges.iter().collect();
-    edges.sort_by_key(|edge| (edge.from, edge.to));
-    let mut all = Vec::new();
-    for of_value in edges.chunk_by(|a, b| a.from == b.from) {
-        let from = of_value[0].from;
-        let domain = lookup.domains[from];
-        let mut steps = Vec::new();
-        for group in of_value.chunk_by(|a, b| a.to == b.to) {
-            let mut table = vec![0_i64; domain.entries()];
-            for edge in group {
-                for (sum, &entry) in table.iter_mut().zip(&lookup.tables[edge.table]) {
-                    *sum += i64::from(edge.weight) * i64::from(entry);
-                }
-            }
-            if let Domain::Interval { .. } = domain {
-                let middle = (table[0] + table[table.len() - 1]).div_euclid(2);
-                table.iter_mut().for_each(|entry| *entry -= middle);
-                bias[group[0].to] += middle;
-            }
-            let of_result = steps_of(&table, half);
-            if of_result.iter().any(|&d| d != 0) {
-                steps.push((group[0].to, of_result));
-            }
-        }
-        let shift = match domain {
-            Domain::Interval { low, .. } => -low,
-            Domain::Cyclic { .. } => 0,
-        };
-        if !steps.is_empty() {
-            all.push(rotation(from, shift, &steps));
-        }
-    }
-    (all, bias)
-}
-
-/// T\[v\] - T\[v-1\] for v = 1 ..= `half`, T continued with its last entry and T\[half\] = -T\[0\].
-fn steps_of(table: &[i64], half: usize) -> Vec<i64> {
-    let at = |v: usize| match v {
-        v if v == half => -table[0],
-        v => table[v.min(table.len() - 1)],
-    };
-    (1..=half).map(|v| at(v) - at(v - 1)).collect()
-}
-
-/// The one rotation for tables of these steps, by result.
-fn rotation(from: usize, shift: i64, steps: &[(usize, Vec<i64>)]) -> Rotation {
+/// The one rotation that says all tables.
+pub(crate) fn rotation(looked: &Looked) -> Rotation {
+    let steps: Vec<(usize, Vec<i64>)> = looked
+        .tables
+        .iter()
+        .map(|(to, table)| (*to, steps_of(table)))
+        .filter(|(_, steps)| steps.iter().any(|&d| d != 0))
+        .collect();
     let factors: Vec<i64> = steps.iter().map(|(_, d)| content(d)).collect();
-    let primitive: Vec<i64> = steps[0].1.iter().map(|d| d / factors[0]).collect();
+    let g = factors.iter().fold(0, |g, &c| gcd(g, c));
+    let Some(first) = steps.first() else {
+        let (test, reads) = (Test::Constant(0), Vec::new());
+        return Rotation { test, reads };
+    };
+    let primitive: Vec<i64> = first.1.iter().map(|d| d / factors[0]).collect();
     let multiple =
         |(d, &c): (&(usize, Vec<i64>), &i64)| d.1.iter().zip(&primitive).all(|(&d, &p)| d == c * p);
-    let g = factors.iter().fold(0, |g, &c| gcd(g, c));
     if steps.iter().zip(&factors).all(multiple) {
         // T[0] = -½ Σ steps, for the last of them leads to -T[0].
         let mut entry = -primitive.iter().sum::<i64>() * g;
@@ -156,8 +111,6 @@ fn rotation(from: usize, shift: i64, steps: &[(usize, Vec<i64>)]) -> Rotation {
             taps: vec![(0, c / g)],
         });
         return Rotation {
-            from,
-            shift,
             test: Test::Table(table),
             reads: reads.collect(),
         };
@@ -170,11 +123,15 @@ fn rotation(from: usize, shift: i64, steps: &[(usize, Vec<i64>)]) -> Rotation {
         }
     });
     Rotation {
-        from,
-        shift,
         test: Test::Constant(g),
         reads: reads.collect(),
     }
+}
+
+/// T\[b\] - T\[b-1\] for b = 1 ..= boxes/2, where T\[boxes/2\] = -T\[0\].
+fn steps_of(table: &[i64]) -> Vec<i64> {
+    let next = table[1..].iter().copied().chain([-table[0]]);
+    table.iter().zip(next).map(|(at, next)| next - at).collect()
 }
 
 /// The greatest common divisor, with the sign of the first that is not zero: so multiples by -1 have one primitive.
@@ -202,16 +159,16 @@ pub(crate) fn first_position(b: usize, torus: u64, polynomial_size: usize) -> us
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Rotation, Test, first_position, rotations};
-    use crate::program::{Domain, Edge, Lookup};
+    use super::{Rotation, Test, first_position, rotation};
+    use crate::lower::{Looked, Row};
 
-    /// What comes out for box `b`, in units: by the algebra of the module's documentation, on a torus of `torus`
-    /// positions, one a box (N = T/2), where first positions are the boxes themselves.
-    fn read(rotation: &Rotation, to: usize, b: usize, torus: usize) -> i64 {
-        let half = torus / 2;
+    /// What comes out for box `b`, in halves: by the algebra of the module's documentation, where every box is one
+    /// position, and first positions are the boxes themselves.
+    fn read(rotation: &Rotation, to: usize, b: usize, boxes: usize) -> i64 {
+        let half = boxes / 2;
         let at = |p: i64| -> i64 {
             // The coefficient of X^p of X^-b·test, negacyclic.
-            let p = (p + b as i64).rem_euclid(torus as i64) as usize;
+            let p = (p + b as i64).rem_euclid(boxes as i64) as usize;
             let (p, sign) = if p < half { (p, 1) } else { (p - half, -1) };
             sign * match &rotation.test {
                 Test::Constant(g) => *g,
@@ -220,82 +177,41 @@ mod tests {
         };
         let taps = rotation.reads.iter().filter(|read| read.to == to);
         let taps = taps.flat_map(|read| &read.taps);
-        let twice: i64 = taps.map(|&(tap, f)| f * at(-(tap as i64))).sum();
-        assert_eq!(twice % 2, 0, "whole units");
-        twice / 2
+        let quarters: i64 = taps.map(|&(tap, f)| f * at(-(tap as i64))).sum();
+        assert_eq!(quarters % 2, 0, "whole halves");
+        quarters / 2
     }
 
-    fn tables() -> impl Strategy<Value = (Lookup, u64)> {
-        (any::<bool>(), 1..6_i64, 1..7_usize, -3..4_i64).prop_flat_map(
-            |(cyclic, slack, entries, low)| {
-                let (domain, torus) = if cyclic {
-                    (
-                        Domain::Cyclic {
-                            modulus: 2 * entries as u32,
-                        },
-                        2 * entries as u64,
-                    )
-                } else {
-                    let high = low + entries as i64 - 1;
-                    (
-                        Domain::interval(low, high),
-                        2 * entries as u64 + 2 * (slack as u64 - 1),
-                    )
-                };
-                let table = prop::collection::vec(-4..=4_i32, entries);
-                let tables = prop::collection::vec(table, 3);
-                let edge = (
-                    0..2_usize,
-                    0..3_usize,
-                    0..3_usize,
-                    prop::sample::select(vec![-2, -1, 1, 3]),
-                );
-                let edges = prop::collection::vec(edge, 1..8);
-                (tables, edges).prop_map(move |(tables, edges)| {
-                    let edges = edges.into_iter();
-                    let edges = edges.map(|(from, to, table, weight)| Edge {
-                        from,
-                        to,
-                        table,
-                        weight,
-                    });
-                    let lookup = Lookup {
-                        node: 0,
-                        domains: vec![domain; 2],
-                        tables,
-                        edges: edges.collect(),
-                        bias: vec![5, -6, 0],
-                    };
-                    (lookup, torus)
-                })
+    fn looked(tables: Vec<Vec<i64>>) -> Looked {
+        Looked {
+            input: Row {
+                bias: 0,
+                terms: Vec::new(),
             },
-        )
+            torus: 2 * tables[0].len() as u64,
+            boxes: 2 * tables[0].len() as u64,
+            tolerance: 1,
+            out: 2,
+            tables: tables.into_iter().enumerate().collect(),
+        }
     }
 
     proptest! {
         #[test]
-        fn reading_rotations_is_looking_up((lookup, torus) in tables()) {
-            let (rotations, bias) = rotations(&lookup, torus);
-            let values = |from: usize| match lookup.domains[from] {
-                Domain::Interval { low, high, .. } => low..high + 1,
-                Domain::Cyclic { modulus } => 0..i64::from(modulus),
-            };
-            for a in values(0) {
-                for b in values(1) {
-                    let values = [a, b];
-                    let mut wanted = lookup.bias.clone();
-                    for e in &lookup.edges {
-                        let said = lookup.domains[e.from].look_up(&lookup.tables[e.table], values[e.from]);
-                        wanted[e.to] += i64::from(e.weight) * said.unwrap();
-                    }
-                    let mut found = bias.clone();
-                    for r in &rotations {
-                        let b = (values[r.from] + r.shift) as usize;
-                        for (to, sum) in found.iter_mut().enumerate() {
-                            *sum += read(r, to, b, torus as usize);
-                        }
-                    }
-                    prop_assert_eq!(found, wanted);
+        fn reading_a_rotation_is_looking_up(
+            tables in (1..7_usize).prop_flat_map(|half| {
+                prop::collection::vec(prop::collection::vec(-5..=5_i64, half), 1..4)
+            }),
+            times in 1..4_i64,
+        ) {
+            let tables: Vec<Vec<i64>> =
+                tables.into_iter().map(|t| t.into_iter().map(|x| times * x).collect()).collect();
+            let rotation = rotation(&looked(tables.clone()));
+            for (to, table) in tables.iter().enumerate() {
+                let half = table.len();
+                for b in 0..2 * half {
+                    let wanted = if b < half { table[b] } else { -table[b - half] };
+                    prop_assert_eq!(read(&rotation, to, b, 2 * half), wanted);
                 }
             }
         }
@@ -303,22 +219,10 @@ mod tests {
 
     #[test]
     fn multiples_of_one_table_are_read_at_one_place() {
-        let edge = |to, weight| Edge {
-            from: 0,
-            to,
-            table: 0,
-            weight,
-        };
-        let lookup = Lookup {
-            node: 0,
-            domains: vec![Domain::interval(-2, 2)],
-            tables: vec![vec![0, 0, 0, 1, 2]],
-            edges: vec![edge(0, 4), edge(1, -6)],
-            bias: vec![0, 0],
-        };
-        let (rotations, _) = rotations(&lookup, 10);
-        assert_eq!(rotations.len(), 1);
-        let factors: Vec<_> = rotations[0].reads.iter().map(|r| r.taps.clone()).collect();
+        let table = [-4_i64, -4, -4, 0, 4];
+        let times = |f: i64| table.iter().map(|x| f * x).collect();
+        let rotation = rotation(&looked(vec![times(2), times(-3)]));
+        let factors: Vec<_> = rotation.reads.iter().map(|r| r.taps.clone()).collect();
         assert_eq!(factors, [[(0, 2)], [(0, -3)]]);
     }
 

@@ -2,12 +2,17 @@
 //! a node.
 //!
 //! T follows from what becomes of the values. A lookup modulo M needs T = M, for then wrapping around the torus is
-//! wrapping modulo M. A lookup over an interval of E values needs T >= 2E, and results with R values T > R: larger T
-//! work too, at the price of smaller boxes. Linear nodes have the T of what they add up, since weights are integers. So
-//! nodes that linear nodes tie together share a T, the least that all of them accept; where two of them need different
-//! moduli there is none.
+//! wrapping modulo M. Results with R values need T > R. What lookups over intervals need, and how many bootstraps they
+//! take on which torus, their plans say. Linear nodes have the T of what they add up, since weights are integers. So
+//! nodes that linear nodes tie together share a T, one that all of them accept; where two of them need different moduli
+//! there is none.
+
+use std::collections::{BTreeMap, HashMap};
 
 use crate::LoadError;
+use crate::lower::plan::{Frame, Plan, Reach};
+use crate::lower::profile::Profiles;
+use crate::params::Params;
 use crate::program::{Domain, Node, Program, Source};
 
 /// T of the input and of every node.
@@ -29,38 +34,160 @@ pub struct ScaleError {
     other: u64,
 }
 
+/// Plans of intervals, each made once.
+pub(crate) struct Plans<'a> {
+    program: &'a Program,
+    profiles: &'a Profiles,
+    reach: Reach,
+    params: &'a Params,
+    known: HashMap<(usize, u64), Option<Plan>>,
+}
+
+impl<'a> Plans<'a> {
+    /// For rotations of a parameter set that are asked for so much.
+    pub(crate) fn new(
+        program: &'a Program,
+        profiles: &'a Profiles,
+        reach: Reach,
+        params: &'a Params,
+    ) -> Self {
+        Self {
+            program,
+            profiles,
+            reach,
+            params,
+            known: HashMap::new(),
+        }
+    }
+
+    /// What to do with values of a profile on a torus of `torus` units; none if that is impossible.
+    pub(crate) fn plan(&mut self, profile: usize, torus: u64) -> Option<Plan> {
+        let frame = Frame {
+            torus,
+            reach: self.reach,
+            size: self.params.polynomial_size(),
+        };
+        let make = || Plan::of(self.program, &self.profiles.all[profile], frame);
+        let plan = self.known.entry((profile, torus)).or_insert_with(make);
+        plan.clone()
+    }
+
+    /// How many bootstraps that takes.
+    fn cost(&mut self, profile: usize, torus: u64) -> Option<usize> {
+        Some(self.plan(profile, torus)?.bootstraps())
+    }
+}
+
 /// What the members of a group ask of their T.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 struct Need {
+    /// How many values results can take, and one more.
     at_least: u64,
     exactly: Option<u64>,
+    /// How many values are of which profile.
+    profiles: BTreeMap<usize, usize>,
 }
 
 impl Need {
-    fn join(self, other: Self, node: usize) -> Result<Self, ScaleError> {
-        let joined = Self {
-            at_least: self.at_least.max(other.at_least),
-            exactly: self.exactly.or(other.exactly),
-        };
-        let Some(modulus) = joined.exactly else {
-            return Ok(joined);
-        };
-        let conflict = other.exactly.filter(|&wanted| wanted != modulus);
-        let conflict = conflict.or_else(|| (joined.at_least > modulus).then_some(joined.at_least));
-        conflict.map_or(Ok(joined), |wanted| {
-            Err(ScaleError {
-                node,
-                wanted,
-                other: modulus,
-            })
+    fn exactly(&mut self, modulus: u64, node: usize) -> Result<(), ScaleError> {
+        let other = *self.exactly.get_or_insert(modulus);
+        let wanted = modulus;
+        (other == modulus).then_some(()).ok_or(ScaleError {
+            node,
+            wanted,
+            other,
+        })
+    }
+
+    /// The T that takes the fewest bootstraps.
+    fn torus(&self, plans: &mut Plans<'_>, last: usize) -> Result<u64, LoadError> {
+        let profiles = plans.profiles;
+        let widths = self.profiles.keys().map(|&k| profiles.all[k].width);
+        let widest = widths.max().unwrap_or(1);
+        if let Some(modulus) = self.exactly {
+            if self.at_least > modulus {
+                let (node, wanted) = (last, self.at_least);
+                let other = modulus;
+                return Err(ScaleError {
+                    node,
+                    wanted,
+                    other,
+                }
+                .into());
+            }
+            for &k in self.profiles.keys() {
+                if plans.plan(k, modulus).is_none() {
+                    let (profile, other) = (&profiles.all[k], modulus);
+                    let (node, wanted) = (profile.node, 2 * profile.width);
+                    return Err(ScaleError {
+                        node,
+                        wanted,
+                        other,
+                    }
+                    .into());
+                }
+            }
+            return Ok(modulus);
+        }
+        let least = self.at_least.max(2);
+        let padded = least.max(2 * widest);
+        if self.profiles.is_empty() || padded <= plans.reach.boxes {
+            return Ok(if self.profiles.is_empty() {
+                least
+            } else {
+                padded
+            });
+        }
+        let least = least.max(widest);
+        let octaves = (0..44).flat_map(|s| {
+            let most = plans.reach.boxes;
+            (1..=most)
+                .filter(move |m| m % 2 == 0 && 2 * m > most)
+                .map(move |m| m << s)
+        });
+        let tori: Vec<u64> = octaves
+            .filter(|t| (least..=8 * least).contains(t))
+            .collect();
+        let mut best: Option<(usize, u64)> = None;
+        for &torus in &tori {
+            let costs = self
+                .profiles
+                .iter()
+                .map(|(&k, count)| Some(count * plans.cost(k, torus)?));
+            let Some(cost) = costs.sum::<Option<usize>>() else {
+                continue;
+            };
+            best = Some(best.map_or((cost, torus), |best| best.min((cost, torus))));
+        }
+        if let Some((_, torus)) = best {
+            return Ok(torus);
+        }
+        // The first that no torus suits; or, if they only do not suit together, the widest.
+        let mut culprit = self
+            .profiles
+            .keys()
+            .copied()
+            .max_by_key(|&k| profiles.all[k].width);
+        for &k in self.profiles.keys() {
+            if tori.iter().all(|&torus| plans.plan(k, torus).is_none()) {
+                culprit = Some(k);
+                break;
+            }
+        }
+        let profile = &profiles.all[culprit.unwrap_or(0)];
+        Err(LoadError::Wide {
+            node: profile.node,
+            value: profile.value,
+            width: profile.width,
+            params: plans.params.name(),
         })
     }
 }
 
 impl Scales {
     /// # Errors
-    /// If nodes that share a T need different ones, or a lookup drops low bits.
-    pub(crate) fn of(program: &Program) -> Result<Self, LoadError> {
+    /// If nodes that share a T need different ones, or a value is too wide for its tables.
+    pub(crate) fn of(program: &Program, plans: &mut Plans<'_>) -> Result<Self, LoadError> {
         let nodes = &program.parts().nodes;
         // Element 0 is the input, element k + 1 node k; each points to one of its group, roots to themselves.
         let mut parent: Vec<usize> = (0..=nodes.len()).collect();
@@ -82,20 +209,14 @@ impl Scales {
             let Node::Lookup(lookup) = node else { continue };
             let group = root(&parent, lookup.node + 1);
             for (value, domain) in lookup.domains.iter().enumerate() {
-                let need = match *domain {
-                    Domain::Interval { shift: 1.., .. } => {
-                        return Err(LoadError::Wide { node: k, value });
+                match *domain {
+                    Domain::Interval { .. } => {
+                        if let Some(&profile) = plans.profiles.of.get(&(k, value)) {
+                            *needs[group].profiles.entry(profile).or_default() += 1;
+                        }
                     }
-                    Domain::Interval { .. } => Need {
-                        at_least: domain.torus(),
-                        exactly: None,
-                    },
-                    Domain::Cyclic { .. } => Need {
-                        at_least: 0,
-                        exactly: Some(domain.torus()),
-                    },
-                };
-                needs[group] = needs[group].join(need, k)?;
+                    Domain::Cyclic { modulus } => needs[group].exactly(u64::from(modulus), k)?,
+                }
             }
         }
         let last = nodes.len() - 1;
@@ -104,19 +225,13 @@ impl Scales {
             .iter()
             .map(|range| range.count())
             .max();
-        let at_least = (widest.unwrap_or(1) + 1).next_multiple_of(2);
         let group = root(&parent, last + 1);
-        needs[group] = needs[group].join(
-            Need {
-                at_least,
-                exactly: None,
-            },
-            last,
-        )?;
-        let torus = |at: usize| {
-            let need = needs[root(&parent, at)];
-            need.exactly.unwrap_or(need.at_least).max(2)
-        };
+        needs[group].at_least = (widest.unwrap_or(1) + 1).next_multiple_of(2);
+        let mut tori = vec![2; parent.len()];
+        for (torus, need) in tori.iter_mut().zip(&needs) {
+            *torus = need.torus(plans, last)?;
+        }
+        let torus = |at: usize| tori[root(&parent, at)];
         Ok(Self {
             input: torus(0),
             nodes: (1..=nodes.len()).map(torus).collect(),
@@ -129,11 +244,6 @@ impl Scales {
             Source::Input => self.input,
             Source::Node(k) => self.nodes[k],
         }
-    }
-
-    /// T of the result.
-    pub(crate) fn result(&self) -> u64 {
-        self.nodes.last().copied().unwrap_or(2)
     }
 }
 

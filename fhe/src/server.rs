@@ -5,24 +5,28 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::client::Interface;
 use crate::keys::ServerKey;
-use crate::lookup::Lookups;
+use crate::lookup::{Lookups, Sum};
+use crate::lower::{self, Kind, Lowered};
 use crate::noise::{DEFAULT_LIMIT, NoiseReport};
 use crate::packed::{Packed, Request, Weights};
 use crate::params::Params;
-use crate::program::{Node, Program, Row, Source};
+use crate::program::{Node, Program};
 use crate::result::{Response, Shape};
 use crate::ring::Ring;
-use crate::scale::{Scales, encode};
+use crate::scale::encode;
 use crate::{Error, LoadError};
 
 /// A program that is ready to be run on ciphertexts of one parameter set.
 pub struct Model {
     program: Program,
     params: &'static Params,
-    scales: Scales,
     noise: NoiseReport,
     ring: Ring,
+    /// T of the input, and of the result.
+    tori: (u64, u64),
     steps: Vec<Step>,
+    /// For each step, the last one that needs its values.
+    last_uses: Vec<usize>,
     centres: Vec<i64>,
 }
 
@@ -39,9 +43,8 @@ impl std::fmt::Debug for Model {
 
 enum Step {
     Input(Weights),
-    /// Rows of sums over earlier nodes, and their biases.
-    Sums(Vec<Row>, Vec<u64>),
-    Lookups(usize, Lookups),
+    Sums(Vec<Sum>),
+    Lookups(Lookups),
 }
 
 /// How far an inference is.
@@ -113,10 +116,9 @@ impl Model {
         params: &'static Params,
         limit: f64,
     ) -> Result<Self, LoadError> {
-        let scales = Scales::of(&program)?;
-        let noise = NoiseReport::of(&program, &scales, params, limit);
+        let (lowered, noise) = Lowered::best(&program, params, limit)?;
         noise.check(params, limit)?;
-        Ok(Self::prepare(program, params, scales, noise))
+        Ok(Self::prepare(program, params, &lowered, noise))
     }
 
     /// Prepares a program however often it fails: to see that the check means something.
@@ -125,51 +127,44 @@ impl Model {
     /// If its values cannot stand on the torus as they are needed.
     #[cfg(any(test, feature = "test-util"))]
     pub fn load_unchecked(program: Program, params: &'static Params) -> Result<Self, LoadError> {
-        let scales = Scales::of(&program)?;
-        let noise = NoiseReport::of(&program, &scales, params, DEFAULT_LIMIT);
-        Ok(Self::prepare(program, params, scales, noise))
+        let (lowered, noise) = Lowered::best(&program, params, DEFAULT_LIMIT)?;
+        Ok(Self::prepare(program, params, &lowered, noise))
     }
 
     fn prepare(
         program: Program,
         params: &'static Params,
-        scales: Scales,
+        lowered: &Lowered,
         noise: NoiseReport,
     ) -> Self {
         let ring = Ring::new(params.polynomial_size());
-        let node = |(k, node): (usize, &Node)| {
-            let torus = scales.torus(Source::Node(k));
-            match node {
-                Node::Linear(linear) => {
-                    let of_input = linear.rows.iter().flat_map(|row| &row.terms);
-                    if of_input.clone().any(|term| term.source == Source::Input) {
-                        return Step::Input(Weights::new(
-                            linear,
-                            torus,
-                            &ring,
-                            params.polynomial_size(),
-                        ));
-                    }
-                    let bias = linear.rows.iter().map(|row| encode(row.bias, torus));
-                    Step::Sums(linear.rows.clone(), bias.collect())
-                }
-                Node::Lookup(lookup) => {
-                    let before = scales.torus(Source::Node(lookup.node));
-                    Step::Lookups(lookup.node, Lookups::new(lookup, before, torus, params))
-                }
+        let nodes = &program.parts().nodes;
+        let step = |step: &lower::Step| match (&step.kind, &nodes[step.node]) {
+            (Kind::Input, Node::Linear(linear)) => {
+                let torus = step.tori.first().copied().unwrap_or(2);
+                Step::Input(Weights::new(linear, torus, &ring, params.polynomial_size()))
+            }
+            (Kind::Input, Node::Lookup(_)) => unreachable!("lookups see no input"),
+            (Kind::Sums(rows), _) => {
+                let rows = rows.iter().zip(&step.tori);
+                Step::Sums(rows.map(|(row, &torus)| Sum::new(row, torus)).collect())
+            }
+            (Kind::Lookups(looked, bias), _) => {
+                Step::Lookups(Lookups::new(looked, bias, &step.tori, params))
             }
         };
-        let steps = program.parts().nodes.iter().enumerate().map(node).collect();
+        let steps = lowered.steps.iter().map(step).collect();
         let centre =
             |range: &crate::program::Interval| range.low + (range.high - range.low + 1) / 2;
         let centres = program.result_ranges().iter().map(centre).collect();
         Self {
             program,
             params,
-            scales,
             noise,
             ring,
+            tori: (lowered.input, lowered.result()),
             steps,
+            last_uses: lowered.last_uses(),
             centres,
         }
     }
@@ -199,7 +194,7 @@ impl Model {
             params: self.params.name().to_owned(),
             inputs: self.program.parts().input.len,
             max: self.program.parts().input.max,
-            torus: self.scales.torus(Source::Input),
+            torus: self.tori.0,
         }
     }
 
@@ -229,14 +224,19 @@ impl Model {
         (run.entering)(Part::Sums);
         let input = request.expand(&self.ring);
         let mut values: Vec<Vec<Vec<u64>>> = Vec::with_capacity(self.steps.len());
-        for step in &self.steps {
+        for (at, step) in self.steps.iter().enumerate() {
             (run.entering)(Part::Sums);
             let next = self.step(step, &input, &values, key, &work)?;
             values.push(next);
+            // What nobody needs any more makes room.
+            let unused = |&k: &usize| k < at && self.last_uses[k] == at;
+            for k in (0..at).filter(unused) {
+                values[k] = Vec::new();
+            }
         }
         (run.entering)(Part::Results);
         let mut results = values.pop().unwrap_or_default();
-        let torus = self.scales.result();
+        let torus = self.tori.1;
         for (result, &centre) in results.iter_mut().zip(&self.centres) {
             if let Some(body) = result.last_mut() {
                 *body = body.wrapping_sub(encode(centre, torus));
@@ -265,30 +265,12 @@ impl Model {
     ) -> Result<Vec<Vec<u64>>, Error> {
         match step {
             Step::Input(weights) => Ok(weights.apply(input, &self.ring, self.params)),
-            Step::Sums(rows, bias) => Ok(rows
-                .iter()
-                .zip(bias)
-                .map(|(row, &bias)| self.sum(row, bias, values))
-                .collect()),
-            Step::Lookups(node, lookups) => lookups.apply(&values[*node], key, work),
-        }
-    }
-
-    /// bias + Σ weight · value, word by word.
-    fn sum(&self, row: &Row, bias: u64, values: &[Vec<Vec<u64>>]) -> Vec<u64> {
-        let long = self.params.long_dimension();
-        let mut sum = vec![0_u64; long + 1];
-        sum[long] = bias;
-        for term in &row.terms {
-            let Source::Node(k) = term.source else {
-                continue;
-            };
-            let weight = term.weight as u64;
-            for (sum, x) in sum.iter_mut().zip(&values[k][term.index]) {
-                *sum = sum.wrapping_add(weight.wrapping_mul(*x));
+            Step::Sums(sums) => {
+                let long = self.params.long_dimension();
+                Ok(sums.iter().map(|sum| sum.apply(values, long)).collect())
             }
+            Step::Lookups(lookups) => lookups.apply(values, key, work),
         }
-        sum
     }
 
     fn accepts(&self, key: &ServerKey, request: &Request) -> Result<(), Error> {

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{DEFAULT_LIMIT, LARGEST_LIMIT, Variances, log2_sum, log2_tail};
+use crate::lower::{Kind, Looked, Lowered, Row, Wire};
 use crate::params::Params;
-use crate::program::{Linear, Node, Program, Row, Source};
-use crate::rotation::{Rotation, rotations};
-use crate::scale::Scales;
+use crate::program::{self, Node, Program};
+use crate::rotation::rotation;
 
 /// How likely a program goes wrong on a parameter set, and where.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,49 +58,34 @@ struct Noise {
 const RESULT_BITS: std::ops::RangeInclusive<u32> = 8..=40;
 
 impl NoiseReport {
-    /// Of a program whose scales are known. Results keep as few bits as leave their failures at half of `limit`.
-    pub(crate) fn of(program: &Program, scales: &Scales, params: &Params, limit: f64) -> Self {
-        let steps = params.variances();
+    /// Of a program as it was lowered. Results keep as few bits as leave their failures at half of `limit`.
+    pub(crate) fn of(program: &Program, lowered: &Lowered, params: &Params, limit: f64) -> Self {
+        let size = params.polynomial_size();
+        let mut noises = Noises {
+            steps: params.variances(),
+            size,
+            values: Vec::new(),
+            kinds: Vec::new(),
+            known: HashMap::new(),
+        };
         let nodes = &program.parts().nodes;
-        // The first source of each node's values.
-        let first = |of: usize| 1 + nodes[..of].iter().map(Node::len).sum::<usize>();
-        let mut noises: Vec<Vec<Noise>> = Vec::new();
-        let (mut fails, mut bootstraps) = (Vec::new(), 0);
-        for node in nodes {
-            let (noise, fail) = match node {
-                Node::Linear(linear) => (of_linear(linear, &steps, &noises), f64::NEG_INFINITY),
-                Node::Lookup(lookup) => {
-                    let torus = scales.torus(Source::Node(lookup.node));
-                    let size = params.polynomial_size();
-                    if torus > 2 * size as u64 {
-                        // No rotation tells so many values apart; nor is it worth the memory to write down how.
-                        let lost = Noise {
-                            variance: 1.0,
-                            ..Noise::default()
-                        };
-                        noises.push(vec![lost; lookup.bias.len()]);
-                        fails.push(0.0);
-                        continue;
+        let mut fails = vec![f64::NEG_INFINITY; nodes.len()];
+        for step in &lowered.steps {
+            match &step.kind {
+                Kind::Input => {
+                    if let Node::Linear(linear) = &nodes[step.node] {
+                        noises.inputs(&linear.rows);
                     }
-                    let (rotations, _) = rotations(lookup, torus);
-                    bootstraps += rotations.len();
-                    let before = &noises[lookup.node];
-                    let fail = log2_sum(
-                        rotations
-                            .iter()
-                            .map(|r| of_input(&before[r.from], (torus, size), &steps)),
-                    );
-                    let twins = twins(&nodes[lookup.node]);
-                    let from = (first(lookup.node), &twins[..]);
-                    let results = lookup.bias.len();
-                    let noise = of_lookup(results, &rotations, from, (torus, size), &steps);
-                    (noise, fail)
                 }
-            };
-            noises.push(noise);
-            fails.push(fail);
+                Kind::Sums(rows) => noises.sums(rows),
+                Kind::Lookups(looked, bias) => {
+                    let fail = noises.lookups(looked, bias.len());
+                    fails[step.node] = log2_sum([fails[step.node], fail]);
+                }
+            }
         }
-        let last = noises.last().map_or(&[][..], Vec::as_slice);
+        let bootstraps = lowered.bootstraps();
+        let last = noises.values.last().map_or(&[][..], Vec::as_slice);
         let packed = bootstraps > 0;
         let leave = if packed {
             params.packing_variance()
@@ -109,7 +94,7 @@ impl NoiseReport {
         };
         let results = |bits| {
             let half =
-                |noise: &Noise| 0.5 / scales.result() as f64 - (noise.slack + 1.0) / super::Q;
+                |noise: &Noise| 0.5 / lowered.result() as f64 - (noise.slack + 1.0) / super::Q;
             let fail = |noise| {
                 log2_tail(
                     half(noise),
@@ -173,174 +158,221 @@ impl NoiseReport {
 }
 
 impl Params {
-    /// The cheapest set of the catalogue whose failure probability on `program` is at most 2^`limit`
-    /// ([`DEFAULT_LIMIT`](super::DEFAULT_LIMIT) is usual).
+    /// The cheapest set of the catalogue, by bootstraps and what one costs, whose failure probability on `program` is at
+    /// most 2^`limit` ([`DEFAULT_LIMIT`](super::DEFAULT_LIMIT) is usual).
     ///
     /// # Errors
     /// If none does, what the last one lacks; or if the program's scales do not fit together.
     pub fn choose(program: &Program, limit: f64) -> Result<&'static Self, crate::LoadError> {
-        let scales = Scales::of(program)?;
-        let mut refused = None;
+        let (mut chosen, mut refused) = (None, None);
         for set in Self::catalogue() {
-            match NoiseReport::of(program, &scales, set, limit).check(set, limit) {
-                Ok(()) => return Ok(set),
+            let report = Lowered::best(program, set, limit).map(|(_, report)| report);
+            let checked = report.and_then(|report| {
+                report.check(set, limit)?;
+                Ok(report.bootstraps as f64 * set.bootstrap_seconds())
+            });
+            match checked {
+                Ok(cost) if chosen.is_none_or(|(_, least)| cost < least) => {
+                    chosen = Some((set, cost));
+                }
+                Ok(_) => (),
                 Err(error) => refused = Some(error),
             }
         }
-        Err(refused.map_or_else(
-            || unreachable!("the catalogue is not empty"),
-            crate::LoadError::Noise,
-        ))
+        match (chosen, refused) {
+            (Some((set, _)), _) => Ok(set),
+            (None, Some(error)) => Err(error),
+            (None, None) => unreachable!("the catalogue is not empty"),
+        }
     }
 
-    /// How likely `program` goes wrong with this set, for the usual limit.
+    /// How likely `program` goes wrong with this set, for the usual limit, and how many bootstraps it takes.
     ///
     /// # Errors
-    /// If the program's scales do not fit together.
+    /// If the program's scales do not fit together, or a value is too wide for its tables.
     pub fn noise(&self, program: &Program) -> Result<NoiseReport, crate::LoadError> {
-        Ok(NoiseReport::of(
-            program,
-            &Scales::of(program)?,
-            self,
-            DEFAULT_LIMIT,
-        ))
+        Ok(Lowered::best(program, self, DEFAULT_LIMIT)?.1)
     }
 }
 
-/// log2 of the probability that a value leaves its box on the way into a rotation.
-fn of_input(noise: &Noise, (torus, size): (u64, usize), steps: &Variances) -> f64 {
-    let positions = 2 * size as u64;
-    // Boxes part between positions: where a box is no even number of them, up to half a position is lost.
-    let parted = if positions.is_multiple_of(2 * torus) {
-        0.0
-    } else {
-        0.5 / positions as f64
-    };
-    let half = 0.5 / torus as f64 - parted - (noise.slack + 1.0) / super::Q;
-    log2_tail(
-        half,
-        noise.variance + steps.keyswitch + steps.modulus_switch,
-    )
+/// The noise of a lowered program's values, step by step.
+struct Noises {
+    steps: Variances,
+    /// N.
+    size: usize,
+    values: Vec<Vec<Noise>>,
+    /// What each value is but for its bias, as a number: two of one number have the same noise.
+    kinds: Vec<Vec<usize>>,
+    /// The numbers.
+    known: HashMap<Same, usize>,
 }
 
-/// Each value is a sum over rotations, independent but for those of [`twins`], whose deviations add up.
-fn of_lookup(
-    results: usize,
-    rotations: &[Rotation],
-    (first, twins): (usize, &[usize]),
-    (torus, size): (u64, usize),
-    steps: &Variances,
-) -> Vec<Noise> {
-    let mut deviations = vec![BTreeMap::<usize, f64>::new(); results];
-    let mut noises = vec![
-        Noise {
+/// What values have to have in common for their noise to be the same. Rotations turn by what is looked up, so that of two
+/// values of one noise adds noise that is not independent: *twins*.
+#[derive(PartialEq, Eq, Hash)]
+enum Same {
+    /// The same sum of inputs,
+    Inputs(Vec<(usize, i32)>),
+    /// or of other values, by their numbers.
+    Sum(Vec<(usize, i64)>),
+    /// The same table of twins.
+    Read(usize, Vec<i64>),
+    /// Nothing else is known to be the same as this value.
+    Only(Wire),
+}
+
+impl Noises {
+    fn number(&mut self, what: Same) -> usize {
+        let next = self.known.len();
+        *self.known.entry(what).or_insert(next)
+    }
+
+    /// Sums of inputs, whose noises are independent.
+    fn inputs(&mut self, rows: &[program::Row]) {
+        let (mut noises, mut kinds) = (Vec::new(), Vec::new());
+        for row in rows {
+            let mut weights = BTreeMap::<usize, f64>::new();
+            for term in &row.terms {
+                *weights.entry(term.index).or_default() += f64::from(term.weight).abs();
+            }
+            noises.push(Noise {
+                variance: weights.values().map(|w| w * w * self.steps.fresh).sum(),
+                slack: 1.0 + weights.values().sum::<f64>(),
+                sources: vec![INPUT],
+            });
+            let terms = row.terms.iter().map(|t| (t.index, t.weight));
+            let mut terms: Vec<_> = terms.collect();
+            terms.sort_unstable();
+            kinds.push(self.number(Same::Inputs(terms)));
+        }
+        self.values.push(noises);
+        self.kinds.push(kinds);
+    }
+
+    fn sums(&mut self, rows: &[Row]) {
+        let noises = rows.iter().map(|row| self.of_row(row)).collect();
+        let kinds = rows.iter().map(|row| self.sum(row)).collect();
+        self.values.push(noises);
+        self.kinds.push(kinds);
+    }
+
+    /// The number of a sum.
+    fn sum(&mut self, row: &Row) -> usize {
+        let terms = row.terms.iter();
+        let mut terms: Vec<_> = terms
+            .map(|&(wire, w)| (self.kinds[wire.step][wire.at], w))
+            .collect();
+        terms.sort_unstable();
+        self.number(Same::Sum(terms))
+    }
+
+    /// Terms fall into classes with common sources: within a class deviations add up, the squares of the classes' sums
+    /// between them.
+    fn of_row(&self, row: &Row) -> Noise {
+        let mut sum = Noise {
             slack: 1.0,
             ..Noise::default()
         };
-        results
-    ];
-    for rotation in rotations {
-        for read in &rotation.reads {
-            let noise = &mut noises[read.to];
-            let white = read.white();
-            let coloured = read.coloured(torus, size).max(white);
-            let variance = (steps.rotation - steps.coloured) * white + steps.coloured * coloured;
-            let twin = first + twins.get(rotation.from).copied().unwrap_or(rotation.from);
-            *deviations[read.to].entry(twin).or_default() += variance.sqrt();
-            noise.slack += read
-                .taps
-                .iter()
-                .map(|&(_, f)| f.unsigned_abs() as f64)
-                .sum::<f64>();
+        let mut classes: Vec<(f64, Vec<usize>)> = Vec::new();
+        for &(wire, weight) in &row.terms {
+            let (noise, weight) = (&self.values[wire.step][wire.at], (weight as f64).abs());
+            sum.slack += weight * noise.slack;
+            let mut class = (weight * noise.variance.sqrt(), noise.sources.clone());
+            classes.retain_mut(|other| {
+                let joined = meet(&other.1, &class.1);
+                if joined {
+                    class.0 += other.0;
+                    class.1.append(&mut other.1);
+                    class.1.sort_unstable();
+                    class.1.dedup();
+                }
+                !joined
+            });
+            classes.push(class);
         }
+        for (deviation, mut sources) in classes {
+            sum.variance += deviation * deviation;
+            sum.sources.append(&mut sources);
+        }
+        sum.sources.sort_unstable();
+        sum
     }
-    for (noise, deviations) in noises.iter_mut().zip(deviations) {
-        noise.variance = deviations
-            .values()
-            .map(|deviation| deviation * deviation)
-            .sum();
-        noise.sources = deviations.into_keys().collect();
-    }
-    noises
-}
 
-/// For each value of a node, the first one that is the same sum but for its bias: rotations of the two turn by the same
-/// noise.
-fn twins(node: &Node) -> Vec<usize> {
-    let Node::Linear(linear) = node else {
-        return Vec::new();
-    };
-    let mut first: HashMap<Vec<(Source, usize, i32)>, usize> = HashMap::new();
-    let twin = |(k, row): (usize, &Row)| {
-        let mut terms: Vec<_> = row
-            .terms
-            .iter()
-            .map(|t| (t.source, t.index, t.weight))
-            .collect();
-        terms.sort_unstable_by_key(|&(source, index, weight)| (place(source), index, weight));
-        *first.entry(terms).or_insert(k)
-    };
-    linear.rows.iter().enumerate().map(twin).collect()
-}
-
-fn place(source: Source) -> usize {
-    match source {
-        Source::Input => 0,
-        Source::Node(k) => k + 1,
-    }
-}
-
-fn of_linear(linear: &Linear, steps: &Variances, before: &[Vec<Noise>]) -> Vec<Noise> {
-    linear
-        .rows
-        .iter()
-        .map(|row| of_row(row, steps, before))
-        .collect()
-}
-
-/// Terms of the input are independent. Others fall into classes with common sources: within a class deviations add up,
-/// the squares of the classes' sums between them.
-fn of_row(row: &Row, steps: &Variances, before: &[Vec<Noise>]) -> Noise {
-    let mut sum = Noise {
-        slack: 1.0,
-        ..Noise::default()
-    };
-    let mut classes: Vec<(f64, Vec<usize>)> = Vec::new();
-    let mut inputs: BTreeMap<usize, f64> = BTreeMap::new();
-    for term in &row.terms {
-        let weight = f64::from(term.weight).abs();
-        match term.source {
-            Source::Input => {
-                *inputs.entry(term.index).or_default() += weight;
-                sum.slack += weight;
-                sum.sources = vec![0];
+    /// Each of `results` values is a sum over rotations, independent but for those of twins, whose deviations add up.
+    /// Returns log2 of the probability that one of them reads a wrong box.
+    fn lookups(&mut self, all: &[Looked], results: usize) -> f64 {
+        let mut deviations = vec![BTreeMap::<usize, f64>::new(); results];
+        let mut slacks = vec![1.0; results];
+        let mut tables = vec![Vec::new(); results];
+        let mut fails = Vec::with_capacity(all.len());
+        for looked in all {
+            let twin = self.sum(&looked.input);
+            for (to, table) in &looked.tables {
+                tables[*to].push((twin, table));
             }
-            Source::Node(k) => {
-                let noise = &before[k][term.index];
-                sum.slack += weight * noise.slack;
-                let mut class = (weight * noise.variance.sqrt(), noise.sources.clone());
-                classes.retain_mut(|other| {
-                    let joined = meet(&other.1, &class.1);
-                    if joined {
-                        class.0 += other.0;
-                        class.1.append(&mut other.1);
-                        class.1.sort_unstable();
-                        class.1.dedup();
-                    }
-                    !joined
-                });
-                classes.push(class);
+            if looked.boxes > 2 * self.size as u64 {
+                // No rotation tells so many boxes apart; nor is it worth the memory to write down how.
+                fails.push(0.0);
+                for (to, _) in &looked.tables {
+                    *deviations[*to].entry(twin).or_default() += 1.0;
+                }
+                continue;
+            }
+            fails.push(self.fail(looked));
+            for read in &rotation(looked).reads {
+                let (white, steps) = (read.white(), &self.steps);
+                let coloured = read.coloured(looked.boxes, self.size).max(white);
+                let variance =
+                    (steps.rotation - steps.coloured) * white + steps.coloured * coloured;
+                *deviations[read.to].entry(twin).or_default() += variance.sqrt();
+                let factors = read.taps.iter().map(|&(_, f)| f.unsigned_abs() as f64);
+                slacks[read.to] += factors.sum::<f64>();
             }
         }
+        let step = self.values.len();
+        let mut kinds = Vec::with_capacity(results);
+        for (at, tables) in tables.iter().enumerate() {
+            let same = match tables[..] {
+                [(twin, table)] => Same::Read(twin, table.clone()),
+                _ => Same::Only(Wire { step, at }),
+            };
+            kinds.push(self.number(same));
+        }
+        let noises = deviations
+            .into_iter()
+            .zip(slacks)
+            .map(|(deviations, slack)| Noise {
+                variance: deviations
+                    .values()
+                    .map(|deviation| deviation * deviation)
+                    .sum(),
+                slack,
+                sources: deviations.into_keys().collect(),
+            });
+        self.values.push(noises.collect());
+        self.kinds.push(kinds);
+        log2_sum(fails)
     }
-    sum.variance = inputs.values().map(|w| w * w * steps.fresh).sum();
-    for (deviation, mut sources) in classes {
-        sum.variance += deviation * deviation;
-        sum.sources.append(&mut sources);
+
+    /// log2 of the probability that a value is read as a box that it may not be read as.
+    fn fail(&self, looked: &Looked) -> f64 {
+        let noise = self.of_row(&looked.input);
+        let (positions, boxes) = (2 * self.size as u64, looked.boxes);
+        // Boxes part between positions: where a box is no even number of them, up to half a position is lost.
+        let parted = if positions.is_multiple_of(2 * boxes) {
+            0.0
+        } else {
+            0.5 / positions as f64
+        };
+        let allowed = looked.tolerance as f64 / looked.torus as f64 - 0.5 / boxes as f64;
+        let half = allowed - parted - (noise.slack + 1.0) / super::Q;
+        let added = self.steps.keyswitch + self.steps.modulus_switch;
+        log2_tail(half, noise.variance + added)
     }
-    sum.sources.sort_unstable();
-    sum
 }
+
+/// The source of what comes from inputs, which no rotation has.
+const INPUT: usize = usize::MAX;
 
 /// Whether two ascending lists have an element in common.
 fn meet(a: &[usize], b: &[usize]) -> bool {

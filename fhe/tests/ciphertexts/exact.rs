@@ -11,7 +11,7 @@ use tacit_fhe::program::Program;
 use tacit_fhe::{Model, Params, Request, Response, Run};
 
 /// The result of an input on ciphertexts that went over the wire and back.
-fn infer(model: &Model, keys: &Keys, input: &[u16], threads: usize) -> Vec<i64> {
+pub(crate) fn infer(model: &Model, keys: &Keys, input: &[u16], threads: usize) -> Vec<i64> {
     let client = keys.client(model);
     let request = client.encrypt(input).unwrap().to_bytes();
     assert_eq!(
