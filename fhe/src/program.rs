@@ -15,6 +15,8 @@
 //! *proved* to hold it, from the worst inputs there are, of any width, or the integers modulo an even number, where nothing can
 //! overflow because wrapping around is what is meant.
 
+mod build;
+mod compare;
 mod file;
 mod range;
 mod run;
@@ -24,6 +26,8 @@ mod validate;
 
 use serde::{Deserialize, Serialize};
 
+pub use build::Builder;
+pub use compare::Class;
 pub use file::FileError;
 pub use range::Interval;
 pub use validate::ProgramError;

@@ -1,6 +1,8 @@
 //! What values can be, from the worst inputs: interval arithmetic, which never says too little.
 
-use super::{Domain, Edge, Input, Linear, Lookup, ProgramError, Source, Term};
+use std::collections::HashMap;
+
+use super::{Domain, Edge, Input, Linear, Lookup, Node, ProgramError, Row, Source, Term};
 
 /// `low ..= high`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +18,9 @@ const LIMIT: i64 = 1 << 48;
 
 /// More table entries than these are not gone through when a program is checked: it would take longer than seconds.
 const MOST_READS: u128 = 1 << 31;
+
+/// Wider differences are not gone through one by one.
+const MOST_PAIRS: i64 = 1 << 9;
 
 impl Interval {
     /// One value, within what any torus holds.
@@ -47,12 +52,14 @@ pub(super) fn of_linear(
     node: usize,
     linear: &Linear,
     input: &Input,
+    nodes: &[Node],
     before: &[Vec<Interval>],
 ) -> Result<Vec<Interval>, ProgramError> {
     let whole = Interval {
         low: 0,
         high: i64::from(input.max),
     };
+    let mut alone = HashMap::new();
     let ranges = linear.rows.iter().enumerate().map(|(value, row)| {
         let mut terms = row.terms.iter();
         let add = |sum: Interval, term: &Term| {
@@ -62,11 +69,90 @@ pub(super) fn of_linear(
             };
             sum.plus(i64::from(term.weight), other)
         };
-        Interval::point(row.bias)
+        let range = Interval::point(row.bias)
             .and_then(|bias| terms.try_fold(bias, add))
-            .ok_or(ProgramError::TooLarge { node, value })
+            .ok_or(ProgramError::TooLarge { node, value })?;
+        Ok(of_pair(row, nodes, before, &mut alone).unwrap_or(range))
     });
     ranges.collect()
+}
+
+/// The range of bias + b + T\[a - b\], for a table of the difference of two values one of which it is added to, as the
+/// greater of the two is (T\[d\] = max(d, 0)): difference by difference, for each leaves b only part of its range. None
+/// for rows of any other form. `alone` keeps what [`alone_at`] says of nodes.
+fn of_pair(
+    row: &Row,
+    nodes: &[Node],
+    before: &[Vec<Interval>],
+    alone: &mut HashMap<usize, Vec<Option<usize>>>,
+) -> Option<Interval> {
+    let [x, y] = row.terms[..] else { return None };
+    let mut of = |b: Term, said: Term| {
+        let (Source::Node(at), Source::Node(_), 1, 1) =
+            (said.source, b.source, b.weight, said.weight)
+        else {
+            return None;
+        };
+        let Node::Lookup(lookup) = &nodes[at] else {
+            return None;
+        };
+        let alone = alone.entry(at).or_insert_with(|| alone_at(lookup));
+        let edge = &lookup.edges[alone[said.index]?];
+        let Node::Linear(differences) = &nodes[lookup.node] else {
+            return None;
+        };
+        let difference = &differences.rows[edge.from];
+        let [p, q] = difference.terms[..] else {
+            return None;
+        };
+        let (a, minus) = if p.weight == 1 { (p, q) } else { (q, p) };
+        if (a.weight, minus.weight) != (1, -1) || (minus.source, minus.index) != (b.source, b.index)
+        {
+            return None;
+        }
+        let range = |term: Term| match term.source {
+            Source::Node(k) => Some(before[k][term.index]),
+            Source::Input => None,
+        };
+        let (a, b) = (range(a)?, range(b)?);
+        let Domain::Interval { low, high, .. } = lookup.domains[edge.from] else {
+            return None;
+        };
+        if high - low >= MOST_PAIRS {
+            return None;
+        }
+        let bias = row.bias + lookup.bias[said.index];
+        let mut ends: Option<Interval> = None;
+        for d in low..=high {
+            let apart = d - difference.bias;
+            let (least, most) = (b.low.max(a.low - apart), b.high.min(a.high - apart));
+            if least > most {
+                continue;
+            }
+            let table = &lookup.tables[edge.table];
+            let said =
+                bias + i64::from(edge.weight) * lookup.domains[edge.from].look_up(table, d)?;
+            let (least, most) = (said + least, said + most);
+            let ends = ends.get_or_insert(Interval {
+                low: least,
+                high: most,
+            });
+            (ends.low, ends.high) = (ends.low.min(least), ends.high.max(most));
+        }
+        ends
+    };
+    of(x, y).or_else(|| of(y, x))
+}
+
+/// For each result of a lookup the number of its edge, where it has one alone.
+fn alone_at(lookup: &Lookup) -> Vec<Option<usize>> {
+    let mut counts = vec![0_usize; lookup.bias.len()];
+    lookup.edges.iter().for_each(|edge| counts[edge.to] += 1);
+    let mut alone = vec![None; counts.len()];
+    for (k, edge) in lookup.edges.iter().enumerate() {
+        alone[edge.to] = (counts[edge.to] == 1).then_some(k);
+    }
+    alone
 }
 
 /// The ranges of a lookup's results: of all tables of one value that go to one result, entry by entry, since they see

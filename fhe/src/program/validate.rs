@@ -107,34 +107,52 @@ impl TryFrom<Parts> for Program {
 
     fn try_from(parts: Parts) -> Result<Self, ProgramError> {
         input(&parts.input)?;
-        if parts.nodes.is_empty() || parts.nodes.iter().any(Node::is_empty) {
+        if parts.nodes.is_empty() {
             return Err(ProgramError::Empty);
         }
-        if !(parts.output_scale.is_finite() && parts.output_scale > 0.0) {
-            return Err(ProgramError::Useless {
-                node: parts.nodes.len() - 1,
-                what: "an output scale that is not a number above 0",
-            });
-        }
+        output_scale(&parts)?;
         let mut ranges = Vec::with_capacity(parts.nodes.len());
-        for (k, node) in parts.nodes.iter().enumerate() {
-            let range = match node {
-                Node::Linear(node) => {
-                    linear(k, node, &parts)?;
-                    range::of_linear(k, node, &parts.input, &ranges)?
-                }
-                Node::Lookup(node) => {
-                    lookup(k, node, &parts, &ranges)?;
-                    range::of_lookup(k, node)?
-                }
-            };
-            ranges.push(range);
+        for (k, next) in parts.nodes.iter().enumerate() {
+            ranges.push(node(k, next, &parts.input, &parts.nodes[..k], &ranges)?);
         }
         Ok(Self { parts, ranges })
     }
 }
 
-fn input(input: &Input) -> Result<(), ProgramError> {
+pub(super) fn output_scale(parts: &Parts) -> Result<(), ProgramError> {
+    if parts.output_scale.is_finite() && parts.output_scale > 0.0 {
+        return Ok(());
+    }
+    Err(ProgramError::Useless {
+        node: parts.nodes.len().saturating_sub(1),
+        what: "an output scale that is not a number above 0",
+    })
+}
+
+/// What the values of node `k` can be, which comes after `before`, whose values can be `ranges`.
+pub(super) fn node(
+    k: usize,
+    node: &Node,
+    input: &Input,
+    before: &[Node],
+    ranges: &[Vec<range::Interval>],
+) -> Result<Vec<range::Interval>, ProgramError> {
+    if node.is_empty() {
+        return Err(ProgramError::Empty);
+    }
+    match node {
+        Node::Linear(node) => {
+            linear(k, node, input, before)?;
+            range::of_linear(k, node, input, before, ranges)
+        }
+        Node::Lookup(node) => {
+            lookup(k, node, before, ranges)?;
+            range::of_lookup(k, node)
+        }
+    }
+}
+
+pub(super) fn input(input: &Input) -> Result<(), ProgramError> {
     let fits = |all: &[f32]| all.len() == 1 || all.len() == input.len;
     if input.len == 0 || input.max == 0 {
         return Err(ProgramError::Input("has no values"));
@@ -160,14 +178,14 @@ fn input(input: &Input) -> Result<(), ProgramError> {
     Ok(())
 }
 
-fn linear(k: usize, linear: &Linear, parts: &Parts) -> Result<(), ProgramError> {
+fn linear(k: usize, linear: &Linear, input: &Input, before: &[Node]) -> Result<(), ProgramError> {
     let terms = || linear.rows.iter().flat_map(|row| &row.terms);
     for term in terms() {
         let count = match term.source {
-            Source::Input => parts.input.len,
-            Source::Node(before) => {
-                exists(k, "node", before, k)?;
-                parts.nodes[before].len()
+            Source::Input => input.len,
+            Source::Node(at) => {
+                exists(k, "node", at, k)?;
+                before[at].len()
             }
         };
         exists(k, "value", term.index, count)?;
@@ -188,11 +206,11 @@ fn linear(k: usize, linear: &Linear, parts: &Parts) -> Result<(), ProgramError> 
 fn lookup(
     k: usize,
     lookup: &Lookup,
-    parts: &Parts,
+    before: &[Node],
     ranges: &[Vec<range::Interval>],
 ) -> Result<(), ProgramError> {
     exists(k, "node", lookup.node, k)?;
-    let values = parts.nodes[lookup.node].len();
+    let values = before[lookup.node].len();
     if lookup.domains.len() != values {
         return Err(ProgramError::Missing {
             node: k,
