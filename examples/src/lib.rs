@@ -2,6 +2,9 @@
 //!
 //! `README.md` beside this crate says where the data come from and under which licence. The demo runs exactly these jobs.
 
+#[cfg(feature = "mnist")]
+pub mod mnist;
+
 /// A table of numbers with a header, and jobs that train on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dataset {

@@ -27,7 +27,7 @@ mod step;
 mod tests;
 
 pub use data::{Rows, accuracy, folds};
-pub use descend::train;
+pub use descend::{train, train_varied};
 pub use linear::{Logistic, LogisticRecipe};
 pub use network::{Periodic, Trained, Waves, Windows};
 

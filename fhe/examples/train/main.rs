@@ -7,12 +7,12 @@
 //! | `digits-curve` | accuracy on the held-out rows against bootstraps, over several seeds |
 //! | `breast-cancer` | writes the shipped regression |
 //! | `breast-cancer-search` | accuracy of other recipes, by cross-validation on the training rows alone |
-//! | `mnist`, `mnist-cnn` | writes a model of MNIST beside the shipped ones; its files lie in the folder that TACIT_MNIST names |
+//! | `mnist`, `mnist-cnn` | writes the shipped models of MNIST, whose files lie in the folder that TACIT_MNIST names |
 
 mod breast_cancer;
 mod digits;
-mod idx;
 mod mnist;
+mod warp;
 
 use std::{error::Error, fs::File, path::Path};
 

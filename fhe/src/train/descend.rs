@@ -1,5 +1,7 @@
 //! The course of a training.
 
+use std::borrow::Cow;
+
 use ndarray::{Array2, ArrayD, Axis, IxDyn};
 use tacit_nn::{
     Optimizer, Plain,
@@ -27,13 +29,34 @@ pub fn train(
     seed: u64,
     observer: &mut dyn FnMut(usize, f32),
 ) -> Result<Trained, TrainError> {
+    train_varied(
+        network,
+        recipe,
+        &mut |_| Ok(Cow::Borrowed(rows)),
+        seed,
+        observer,
+    )
+}
+
+/// As [`train`], with rows of its own for every epoch, counted from 0: as many every time, such as pictures moved a little,
+/// each time otherwise.
+///
+/// # Errors
+/// A network, a recipe or rows that do not fit, and whatever `rows` reports.
+pub fn train_varied<'r>(
+    network: &Periodic,
+    recipe: &Recipe,
+    rows: &mut dyn FnMut(usize) -> Result<Cow<'r, Rows>, TrainError>,
+    seed: u64,
+    observer: &mut dyn FnMut(usize, f32),
+) -> Result<Trained, TrainError> {
     network.validate(recipe)?;
-    rows.validate(network)?;
-    let steps_per_epoch = rows.len() / recipe.batch.max(1);
+    let mut of_epoch = rows(0)?;
+    let count = of_epoch.len();
+    let steps_per_epoch = count / recipe.batch.max(1);
     if steps_per_epoch == 0 || recipe.batch == 0 {
         return Err(invalid(format!(
-            "{} rows do not fill a batch of {}",
-            rows.len(),
+            "{count} rows do not fill a batch of {}",
             recipe.batch
         )));
     }
@@ -56,12 +79,23 @@ pub fn train(
 
     let smooth = (recipe.smooth * (recipe.epochs * steps_per_epoch) as f64) as usize;
     for epoch in 0..recipe.epochs {
-        let order = Stream::new(&seed, &format!("epoch {epoch}")).permutation(rows.len());
+        if epoch > 0 {
+            of_epoch = rows(epoch)?;
+        }
+        of_epoch.validate(network)?;
+        if of_epoch.len() != count {
+            return Err(invalid(format!(
+                "epoch {} has {} rows, the first one {count}",
+                epoch + 1,
+                of_epoch.len()
+            )));
+        }
+        let order = Stream::new(&seed, &format!("epoch {epoch}")).permutation(count);
         let mut losses = 0.0;
         for (k, batch) in order.chunks_exact(recipe.batch).enumerate() {
             let at = epoch * steps_per_epoch + k;
             let learnt = weights(&tensors, &paces, &carried[0]);
-            let x = rows.x.select(Axis(0), batch);
+            let x = of_epoch.x.select(Axis(0), batch);
             let (pass, rounding) = if at < smooth {
                 let pass = Pass::of(network, &learnt, None, &x);
                 (pass, ArrayD::zeros(start.raw_dim()))
@@ -78,7 +112,7 @@ pub fn train(
             }
             inputs.push(rounding);
             inputs.push(x.into_dyn());
-            inputs.push(rows.one_hot(batch, network.classes).into_dyn());
+            inputs.push(of_epoch.one_hot(batch, network.classes).into_dyn());
             let layers = pass.waves.into_iter().zip(pass.corrections);
             for ((wave, correction), (_, windows, sums)) in layers.zip(network.tables()) {
                 inputs.extend([wave.phase, wave.cos, wave.sin].map(Array2::into_dyn));

@@ -1,5 +1,7 @@
 //! Small trainings, repeatable, and the integers that they compute with against the programs that they give.
 
+use std::borrow::Cow;
+
 use ndarray::Array2;
 use tacit_nn::random::Stream;
 
@@ -127,6 +129,35 @@ fn a_seed_repeats_a_training_and_another_one_does_not() {
     };
     assert_eq!(program(1), program(1));
     assert_ne!(program(1), program(2));
+}
+
+#[test]
+fn every_epoch_has_the_rows_that_are_said() {
+    let network = Periodic::dense(6, 3, 8, 2);
+    let all = rows(6, 3, 96, |x| usize::from(x[0] > x[1]));
+    let halves = [0..48, 48..96].map(|half| all.select(&half.collect::<Vec<_>>()));
+    let with = |of: &dyn Fn(usize) -> Rows, asked: &mut Vec<usize>| {
+        let mut rows = |epoch| {
+            asked.push(epoch);
+            Ok(Cow::Owned(of(epoch)))
+        };
+        train_varied(&network, &recipe(3, 1), &mut rows, 1, &mut |_, _| ())
+    };
+    let mut asked = Vec::new();
+    let same = with(&|_| halves[0].clone(), &mut asked).unwrap();
+    assert_eq!(asked, [0, 1, 2]);
+    let fixed = train(&network, &recipe(3, 1), &halves[0], 1, &mut |_, _| ()).unwrap();
+    assert_eq!(same, fixed);
+    let varied = with(&|epoch| halves[epoch % 2].clone(), &mut asked).unwrap();
+    assert_ne!(varied, fixed);
+    let fewer = |epoch| all.select(&(0..96 - epoch).collect::<Vec<_>>());
+    assert!(matches!(
+        with(&fewer, &mut asked),
+        Err(TrainError::Invalid(_))
+    ));
+    let mut none = |_| Err(invalid("no rows"));
+    let refused = train_varied(&network, &recipe(3, 1), &mut none, 1, &mut |_, _| ());
+    assert_eq!(refused.unwrap_err().to_string(), "no rows");
 }
 
 #[test]
