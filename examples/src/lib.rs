@@ -52,7 +52,7 @@ pub struct Shipped {
 }
 
 /// The models for encrypted inference, the smaller ones first.
-pub const PROGRAMS: [Shipped; 4] = [
+pub const PROGRAMS: [Shipped; 5] = [
     Shipped {
         name: "breast-cancer",
         program: include_bytes!("../models/breast-cancer.tfhe"),
@@ -71,6 +71,11 @@ pub const PROGRAMS: [Shipped; 4] = [
     Shipped {
         name: "mnist-128",
         program: include_bytes!("../models/mnist-128.tfhe"),
+        data: None,
+    },
+    Shipped {
+        name: "mnist-cnn",
+        program: include_bytes!("../models/mnist-cnn.tfhe"),
         data: None,
     },
 ];

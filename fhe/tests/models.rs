@@ -64,3 +64,12 @@ fn mnist_by_128_bootstraps() {
         assert_eq!(right, 9795);
     }
 }
+
+#[test]
+fn mnist_by_two_convolutions() {
+    let program = shipped("mnist-cnn.tfhe");
+    assert_eq!(program.lookups(), 1088);
+    if let Some(right) = right_of_mnist(&program) {
+        assert_eq!(right, 9883);
+    }
+}
