@@ -15,6 +15,9 @@
 #[cfg(test)]
 mod measured;
 mod program;
+#[cfg(test)]
+mod removed;
+mod values;
 
 use std::f64::consts::{LOG2_E, PI};
 

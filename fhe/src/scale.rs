@@ -60,8 +60,22 @@ impl<'a> Plans<'a> {
         }
     }
 
-    /// What to do with values of a profile on a torus of `torus` units; none if that is impossible.
-    pub(crate) fn plan(&mut self, profile: usize, torus: u64) -> Option<Plan> {
+    /// What to do with values of a profile on a torus of `torus` units: one plan for all tables, or one for each, by their
+    /// profiles. None if neither is possible.
+    pub(crate) fn plan(&mut self, profile: usize, torus: u64) -> Option<Vec<(usize, Plan)>> {
+        let profiles = self.profiles;
+        let together = self.one(profile, torus).map(|plan| vec![(profile, plan)]);
+        let apart = &profiles.all[profile].apart;
+        if apart.is_empty() {
+            return together;
+        }
+        let apart = apart.iter().map(|&k| Some((k, self.one(k, torus)?)));
+        let apart = apart.collect::<Option<Vec<_>>>();
+        let all = [together, apart].into_iter().flatten();
+        all.min_by_key(|plans| cost(plans))
+    }
+
+    fn one(&mut self, profile: usize, torus: u64) -> Option<Plan> {
         let frame = Frame {
             torus,
             reach: self.reach,
@@ -74,8 +88,12 @@ impl<'a> Plans<'a> {
 
     /// How many bootstraps that takes.
     fn cost(&mut self, profile: usize, torus: u64) -> Option<usize> {
-        Some(self.plan(profile, torus)?.bootstraps())
+        Some(cost(&self.plan(profile, torus)?))
     }
+}
+
+fn cost(plans: &[(usize, Plan)]) -> usize {
+    plans.iter().map(|(_, plan)| plan.bootstraps()).sum()
 }
 
 /// What the members of a group ask of their T.

@@ -246,6 +246,32 @@ impl Model {
         Ok(Response::new(key, torus, self.shape(), centres, &results))
     }
 
+    /// The values of all steps of a lowered program, for tests that decrypt them.
+    #[cfg(test)]
+    pub(crate) fn values(
+        program: Program,
+        lowered: &Lowered,
+        key: &ServerKey,
+        request: &Request,
+    ) -> Vec<Vec<Vec<u64>>> {
+        let params = key.params;
+        let noise = NoiseReport::of(&program, lowered, params, DEFAULT_LIMIT);
+        let model = Self::prepare(program, params, lowered, noise);
+        let run = Run::default();
+        let work = Work {
+            run: &run,
+            done: AtomicUsize::new(0),
+            all: 0,
+        };
+        let input = request.expand(&model.ring);
+        let mut values = Vec::new();
+        for step in &model.steps {
+            let next = model.step(step, &input, &values, key, &work);
+            values.push(next.unwrap_or_else(|error| panic!("{error}")));
+        }
+        values
+    }
+
     /// How results leave.
     fn shape(&self) -> Shape {
         Shape {

@@ -62,6 +62,8 @@ impl Fold {
 pub(crate) struct Reach {
     /// How many boxes of the whole torus,
     pub(crate) boxes: u64,
+    /// how many while the lowest digits are removed, which noise of the value counts most for,
+    pub(crate) digits: u64,
     /// and by how much of the torus noise may be off.
     pub(crate) noise: f64,
 }
@@ -85,6 +87,20 @@ impl Plan {
     pub(crate) fn bootstraps(&self) -> usize {
         let digits: usize = self.digits.iter().map(|&c| cost(c)).sum();
         self.folds.len() + digits + 1 + usize::from(self.twice)
+    }
+
+    /// Of values modulo an even number, which are where they are.
+    pub(crate) fn cyclic(modulus: u32) -> Self {
+        Self {
+            folds: Vec::new(),
+            base: 0,
+            digits: Vec::new(),
+            bits: 0,
+            count: modulus as usize / 2,
+            scale: 0,
+            boxes: u64::from(modulus),
+            twice: false,
+        }
     }
 
     /// The best for a profile; none if the torus is too small, or rotations tell too few boxes apart.
@@ -114,7 +130,7 @@ impl Plan {
                 let mut plan = Self {
                     folds: folds.clone(),
                     base,
-                    digits: digits(bits, frame.reach.boxes.ilog2()),
+                    digits: digits(bits, frame.reach.digits.ilog2()),
                     bits,
                     count,
                     scale: 0,

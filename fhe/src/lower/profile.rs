@@ -26,7 +26,12 @@ pub(crate) struct Profile {
     pub(crate) tables: Vec<usize>,
     /// and where any of them changes: between a - low = x - 1 and x, ascending, at least one.
     pub(crate) changes: Vec<i64>,
+    /// If it has a few tables: the same value with each of them (that changes) alone.
+    pub(crate) apart: Vec<usize>,
 }
+
+/// Of more tables it is not tried whether they are better looked up one by one.
+const MOST_APART: usize = 4;
 
 impl Profiles {
     pub(crate) fn of(program: &Program) -> Self {
@@ -48,20 +53,28 @@ impl Profiles {
                 let found = *known
                     .entry((width, shift, tables))
                     .or_insert_with_key(|key| {
-                        let tables = key.2.iter().copied().collect();
-                        let changes = changes(lookup, &key.2, shift);
-                        if changes.is_empty() {
-                            return None;
-                        }
-                        all.push(Profile {
-                            node,
-                            value,
-                            width,
-                            shift,
-                            tables,
-                            changes,
-                        });
-                        Some(all.len() - 1)
+                        let mut add = |tables: Vec<usize>, apart: Vec<usize>| {
+                            let changes = changes(lookup, &tables, shift);
+                            if changes.is_empty() {
+                                return None;
+                            }
+                            all.push(Profile {
+                                node,
+                                value,
+                                width,
+                                shift,
+                                tables,
+                                changes,
+                                apart,
+                            });
+                            Some(all.len() - 1)
+                        };
+                        let few = (2..=MOST_APART).contains(&key.2.len());
+                        let single = key.2.iter().take(if few { MOST_APART } else { 0 });
+                        let apart = single.filter_map(|&table| add(vec![table], Vec::new()));
+                        let apart: Vec<usize> = apart.collect();
+                        let apart = if apart.len() > 1 { apart } else { Vec::new() };
+                        add(key.2.iter().copied().collect(), apart)
                     });
                 if let Some(found) = found {
                     of.insert((node, value), found);
@@ -72,7 +85,7 @@ impl Profiles {
     }
 }
 
-fn changes(lookup: &Lookup, tables: &BTreeSet<usize>, shift: u8) -> Vec<i64> {
+fn changes(lookup: &Lookup, tables: &[usize], shift: u8) -> Vec<i64> {
     let mut all = BTreeSet::new();
     for &table in tables {
         let pairs = lookup.tables[table].windows(2).zip(1_i64..);

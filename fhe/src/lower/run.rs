@@ -10,9 +10,28 @@ impl Lowered {
         &self,
         program: &Program,
         input: &[u16],
-        mut error: impl FnMut(i64) -> i64,
+        error: impl FnMut(i64) -> i64,
     ) -> Vec<i64> {
-        // Halves of units, modulo the torus.
+        let last = self.trace(program, input, error).pop().unwrap_or_default();
+        let torus = 2 * i128::from(self.result());
+        let whole = |(value, range): (i128, &crate::program::Interval)| {
+            let above = (value - 2 * i128::from(range.low)).rem_euclid(torus);
+            assert_eq!(above % 2, 0, "a whole result");
+            range.low + (above / 2) as i64
+        };
+        last.into_iter()
+            .zip(program.result_ranges())
+            .map(whole)
+            .collect()
+    }
+
+    /// The values of all steps, in halves of units modulo their tori.
+    pub(crate) fn trace(
+        &self,
+        program: &Program,
+        input: &[u16],
+        mut error: impl FnMut(i64) -> i64,
+    ) -> Vec<Vec<i128>> {
         let mut values: Vec<Vec<i128>> = Vec::new();
         for step in &self.steps {
             let next: Vec<i128> = match &step.kind {
@@ -49,20 +68,11 @@ impl Lowered {
             let modulo = |(value, &torus): (i128, &u64)| value.rem_euclid(2 * i128::from(torus));
             values.push(next.into_iter().zip(&step.tori).map(modulo).collect());
         }
-        let last = values.pop().unwrap_or_default();
-        let torus = 2 * i128::from(self.result());
-        let whole = |(value, range): (i128, &crate::program::Interval)| {
-            let above = (value - 2 * i128::from(range.low)).rem_euclid(torus);
-            assert_eq!(above % 2, 0, "a whole result");
-            range.low + (above / 2) as i64
-        };
-        last.into_iter()
-            .zip(program.result_ranges())
-            .map(whole)
-            .collect()
+        values
     }
 
-    fn sum(&self, row: &Row, torus: u64, values: &[Vec<i128>]) -> i128 {
+    /// In halves of units of `torus`.
+    pub(crate) fn sum(&self, row: &Row, torus: u64, values: &[Vec<i128>]) -> i128 {
         let term = |&(Wire { step, at }, weight): &(Wire, i64)| {
             let its = self.steps[step].tori[at];
             assert_eq!(torus % its, 0, "as fine as what it adds up");

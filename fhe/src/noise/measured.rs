@@ -34,7 +34,7 @@ impl Words {
 }
 
 /// What `value` decrypts to under `key`.
-fn phase(value: &[u64], key: &[u64]) -> u64 {
+pub(super) fn phase(value: &[u64], key: &[u64]) -> u64 {
     let (mask, body) = value.split_at(key.len());
     mask.iter()
         .zip(key)
@@ -42,18 +42,18 @@ fn phase(value: &[u64], key: &[u64]) -> u64 {
 }
 
 /// The mean square, in units of the torus.
-fn mean_square(errors: impl Iterator<Item = f64>) -> f64 {
+pub(super) fn mean_square(errors: impl Iterator<Item = f64>) -> f64 {
     let (count, sum) = errors.fold((0, 0.0), |(count, sum), e| (count + 1, sum + e * e));
     sum / f64::from(count)
 }
 
-fn fraction(error: u64) -> f64 {
+pub(super) fn fraction(error: u64) -> f64 {
     error as i64 as f64 / super::Q
 }
 
 /// That what was measured is what the formula says, up to what samples of this size scatter: keys are the same for all,
 /// so half a bit of the deviation. Much less would be a formula that wastes, more one that lies.
-fn agree(measured: f64, formula: f64, what: &str) {
+pub(super) fn agree(measured: f64, formula: f64, what: &str) {
     let ratio = measured / formula;
     println!("{what}: measured variance / formula = {ratio:.3}");
     assert!((0.5..1.7).contains(&ratio), "{what}: {ratio}");

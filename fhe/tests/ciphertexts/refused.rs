@@ -307,3 +307,37 @@ fn secrets_are_not_printed() {
         format!("ClientKey(toy-insecure, {}, …)", key.id())
     );
 }
+
+/// Hundreds of values that all have entries of their own: no set tells them apart.
+#[test]
+fn tables_that_tell_too_much_apart_are_refused_by_node_and_value() {
+    let mut parts = program(1, 16).parts().clone();
+    let [Node::Linear(sum), Node::Lookup(lookup)] = &mut parts.nodes[..] else {
+        unreachable!()
+    };
+    for term in &mut sum.rows[0].terms {
+        term.weight = 50;
+    }
+    lookup.domains = vec![Domain::interval(0, 900)];
+    lookup.tables = vec![(0..901).map(|k| k * k % 7).collect()];
+    lookup.edges.truncate(1);
+    let program = Program::try_from(parts).unwrap();
+    let refused = Params::choose(&program, noise::DEFAULT_LIMIT).unwrap_err();
+    assert!(
+        matches!(
+            refused,
+            LoadError::Wide {
+                node: 1,
+                value: 0,
+                width: 901,
+                ..
+            }
+        ),
+        "{refused}"
+    );
+    let words = refused.to_string();
+    assert!(
+        words.contains("node 1: value 0 takes 901 values") && words.contains("low bits"),
+        "{words}"
+    );
+}

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use tacit_fhe::program::{
-    Domain, Edge, Input, Interval, Linear, Lookup, Node, Parts, Program, Row, Source, Term,
+    Builder, Class, Domain, Edge, Input, Interval, Linear, Lookup, Node, Parts, Program, Row,
+    Source, Term,
 };
 use tacit_fhe::{Model, Params};
 
@@ -272,5 +273,75 @@ fn wide_sums_are_exact_on_a_secure_set() {
             program.run(input),
             "{input:?}"
         );
+    }
+}
+
+/// Which of five scores of seven bits is the greatest, and how great: the first of equals.
+#[test]
+fn the_greatest_and_its_class_are_exact() {
+    let mut builder = Builder::new(Input {
+        offset: vec![0.0],
+        gain: vec![1.0],
+        len: 5,
+        max: 12,
+    })
+    .unwrap();
+    let rows = (0..5).map(|k| Row {
+        bias: 0,
+        terms: vec![Term {
+            source: Source::Input,
+            index: k,
+            weight: 7,
+        }],
+    });
+    let rows = rows.collect();
+    let scores = builder.push(Node::Linear(Linear { rows })).unwrap();
+    let mut small = builder.clone();
+    builder.argmax(scores, Class::OneHot).unwrap();
+    let class = builder.finish("class", 1.0).unwrap();
+    // For the greatest, scores of a few values.
+    let row = |index: usize| Row {
+        bias: -3,
+        terms: vec![Term {
+            source: Source::Input,
+            index,
+            weight: 1,
+        }],
+    };
+    let rows = (0..5).map(row).collect();
+    let sums = small.push(Node::Linear(Linear { rows })).unwrap();
+    let few = Lookup {
+        node: sums,
+        domains: vec![Domain::interval(-3, 9); 5],
+        tables: vec![(-3..=9).map(|a: i32| a.max(0)).collect()],
+        edges: (0..5)
+            .map(|k| Edge {
+                from: k,
+                to: k,
+                table: 0,
+                weight: 1,
+            })
+            .collect(),
+        bias: vec![0; 5],
+    };
+    let few = small.push(Node::Lookup(few)).unwrap();
+    small.max(few, &[(0..5).collect(), vec![4, 2]]).unwrap();
+    let greatest = small.finish("greatest", 1.0).unwrap();
+    for program in [class, greatest] {
+        let model = Model::load(program.clone(), &Params::toys()[0]).unwrap();
+        for input in [
+            [3, 12, 0, 12, 5],
+            [0; 5],
+            [12; 5],
+            [0, 1, 2, 3, 4],
+            [9, 8, 9, 8, 12],
+            [1, 0, 2, 2, 1],
+        ] {
+            assert_eq!(
+                infer(&model, toy(0), &input, 2),
+                program.run(&input),
+                "{input:?}"
+            );
+        }
     }
 }

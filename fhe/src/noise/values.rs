@@ -1,0 +1,245 @@
+//! The noise of a lowered program's values, from step to step.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::{Variances, log2_sum, log2_tail};
+use crate::lower::{Kind, Looked, Lowered, Row, Wire};
+use crate::params::Params;
+use crate::program::{self, Node, Program};
+use crate::rotation::rotation;
+
+/// What is known of a value's noise.
+#[derive(Clone, Default)]
+pub(super) struct Noise {
+    /// In units of the torus squared.
+    pub(super) variance: f64,
+    /// The rounding of scales, at most, in units of 2^-64.
+    pub(super) slack: f64,
+    /// Which bootstraps (or the input, 0) it came from, ascending. Values without a common one are independent.
+    sources: Vec<usize>,
+}
+
+/// The noise of a lowered program's values, step by step.
+pub(super) struct Noises {
+    steps: Variances,
+    /// N.
+    size: usize,
+    pub(super) values: Vec<Vec<Noise>>,
+    /// What each value is but for its bias, as a number: two of one number have the same noise.
+    kinds: Vec<Vec<usize>>,
+    /// The numbers.
+    known: HashMap<Same, usize>,
+}
+
+/// What values have to have in common for their noise to be the same. Rotations turn by what is looked up, so that of two
+/// values of one noise adds noise that is not independent: *twins*.
+#[derive(PartialEq, Eq, Hash)]
+enum Same {
+    /// The same sum of inputs,
+    Inputs(Vec<(usize, i32)>),
+    /// or of other values, by their numbers.
+    Sum(Vec<(usize, i64)>),
+    /// The same table of twins.
+    Read(usize, Vec<i64>),
+    /// Nothing else is known to be the same as this value.
+    Only(Wire),
+}
+
+impl Noises {
+    /// With it log2 of the probability that a lookup of each node is wrong.
+    pub(super) fn of(program: &Program, lowered: &Lowered, params: &Params) -> (Self, Vec<f64>) {
+        let mut noises = Self {
+            steps: params.variances(),
+            size: params.polynomial_size(),
+            values: Vec::new(),
+            kinds: Vec::new(),
+            known: HashMap::new(),
+        };
+        let nodes = &program.parts().nodes;
+        let mut fails = vec![f64::NEG_INFINITY; nodes.len()];
+        for step in &lowered.steps {
+            match &step.kind {
+                Kind::Input => {
+                    if let Node::Linear(linear) = &nodes[step.node] {
+                        noises.inputs(&linear.rows);
+                    }
+                }
+                Kind::Sums(rows) => noises.sums(rows),
+                Kind::Lookups(looked, bias) => {
+                    let fail = noises.lookups(looked, bias.len());
+                    fails[step.node] = log2_sum([fails[step.node], fail]);
+                }
+            }
+        }
+        (noises, fails)
+    }
+
+    fn number(&mut self, what: Same) -> usize {
+        let next = self.known.len();
+        *self.known.entry(what).or_insert(next)
+    }
+
+    /// Sums of inputs, whose noises are independent.
+    fn inputs(&mut self, rows: &[program::Row]) {
+        let (mut noises, mut kinds) = (Vec::new(), Vec::new());
+        for row in rows {
+            let mut weights = BTreeMap::<usize, f64>::new();
+            for term in &row.terms {
+                *weights.entry(term.index).or_default() += f64::from(term.weight).abs();
+            }
+            noises.push(Noise {
+                variance: weights.values().map(|w| w * w * self.steps.fresh).sum(),
+                slack: 1.0 + weights.values().sum::<f64>(),
+                sources: vec![INPUT],
+            });
+            let terms = row.terms.iter().map(|t| (t.index, t.weight));
+            let mut terms: Vec<_> = terms.collect();
+            terms.sort_unstable();
+            kinds.push(self.number(Same::Inputs(terms)));
+        }
+        self.values.push(noises);
+        self.kinds.push(kinds);
+    }
+
+    fn sums(&mut self, rows: &[Row]) {
+        let noises = rows.iter().map(|row| self.of_row(row)).collect();
+        let kinds = rows.iter().map(|row| self.sum(row)).collect();
+        self.values.push(noises);
+        self.kinds.push(kinds);
+    }
+
+    /// The number of a sum.
+    fn sum(&mut self, row: &Row) -> usize {
+        let terms = row.terms.iter();
+        let mut terms: Vec<_> = terms
+            .map(|&(wire, w)| (self.kinds[wire.step][wire.at], w))
+            .collect();
+        terms.sort_unstable();
+        self.number(Same::Sum(terms))
+    }
+
+    /// Terms fall into classes with common sources: within a class deviations add up, the squares of the classes' sums
+    /// between them.
+    fn of_row(&self, row: &Row) -> Noise {
+        let mut sum = Noise {
+            slack: 1.0,
+            ..Noise::default()
+        };
+        let mut classes: Vec<(f64, Vec<usize>)> = Vec::new();
+        for &(wire, weight) in &row.terms {
+            let (noise, weight) = (&self.values[wire.step][wire.at], (weight as f64).abs());
+            sum.slack += weight * noise.slack;
+            let mut class = (weight * noise.variance.sqrt(), noise.sources.clone());
+            classes.retain_mut(|other| {
+                let joined = meet(&other.1, &class.1);
+                if joined {
+                    class.0 += other.0;
+                    class.1.append(&mut other.1);
+                    class.1.sort_unstable();
+                    class.1.dedup();
+                }
+                !joined
+            });
+            classes.push(class);
+        }
+        for (deviation, mut sources) in classes {
+            sum.variance += deviation * deviation;
+            sum.sources.append(&mut sources);
+        }
+        sum.sources.sort_unstable();
+        sum
+    }
+
+    /// Each of `results` values is a sum over rotations, independent but for those of twins, whose deviations add up.
+    /// Returns log2 of the probability that one of them reads a wrong box.
+    fn lookups(&mut self, all: &[Looked], results: usize) -> f64 {
+        let mut deviations = vec![BTreeMap::<usize, f64>::new(); results];
+        let mut slacks = vec![1.0; results];
+        let mut tables = vec![Vec::new(); results];
+        let mut fails = Vec::with_capacity(all.len());
+        for looked in all {
+            let twin = self.sum(&looked.input);
+            for (to, table) in &looked.tables {
+                tables[*to].push((twin, table));
+            }
+            if looked.boxes > 2 * self.size as u64 {
+                // No rotation tells so many boxes apart; nor is it worth the memory to write down how.
+                fails.push(0.0);
+                for (to, _) in &looked.tables {
+                    *deviations[*to].entry(twin).or_default() += 1.0;
+                }
+                continue;
+            }
+            fails.push(self.fail(looked));
+            for read in &rotation(looked).reads {
+                let (white, steps) = (read.white(), &self.steps);
+                let coloured = read.coloured(looked.boxes, self.size).max(white);
+                let variance =
+                    (steps.rotation - steps.coloured) * white + steps.coloured * coloured;
+                *deviations[read.to].entry(twin).or_default() += variance.sqrt();
+                let factors = read.taps.iter().map(|&(_, f)| f.unsigned_abs() as f64);
+                slacks[read.to] += factors.sum::<f64>();
+            }
+        }
+        let step = self.values.len();
+        let mut kinds = Vec::with_capacity(results);
+        for (at, tables) in tables.iter().enumerate() {
+            let same = match tables[..] {
+                [(twin, table)] => Same::Read(twin, table.clone()),
+                _ => Same::Only(Wire { step, at }),
+            };
+            kinds.push(self.number(same));
+        }
+        let noises = deviations
+            .into_iter()
+            .zip(slacks)
+            .map(|(deviations, slack)| Noise {
+                variance: deviations
+                    .values()
+                    .map(|deviation| deviation * deviation)
+                    .sum(),
+                slack,
+                sources: deviations.into_keys().collect(),
+            });
+        self.values.push(noises.collect());
+        self.kinds.push(kinds);
+        log2_sum(fails)
+    }
+
+    /// log2 of the probability that a value is read as a box that it may not be read as.
+    fn fail(&self, looked: &Looked) -> f64 {
+        let noise = self.of_row(&looked.input);
+        let (positions, boxes) = (2 * self.size as u64, looked.boxes);
+        // Boxes part between positions: where a box is no even number of them, up to half a position is lost.
+        let parted = if positions.is_multiple_of(2 * boxes) {
+            0.0
+        } else {
+            0.5 / positions as f64
+        };
+        let allowed = looked.tolerance as f64 / looked.torus as f64 - 0.5 / boxes as f64;
+        let half = allowed - parted - (noise.slack + 1.0) / super::Q;
+        let added = self.steps.keyswitch + self.steps.modulus_switch;
+        log2_tail(half, noise.variance + added)
+    }
+}
+
+/// The source of what comes from inputs, which no rotation has.
+const INPUT: usize = usize::MAX;
+
+/// Whether two ascending lists have an element in common.
+fn meet(a: &[usize], b: &[usize]) -> bool {
+    let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
+    short.iter().any(|x| long.binary_search(x).is_ok())
+}
+
+/// The variance of what each of these rows adds up, in units of the torus squared.
+#[cfg(test)]
+pub(super) fn variances_of(
+    rows: &[&Row],
+    program: &Program,
+    lowered: &Lowered,
+    params: &Params,
+) -> Vec<f64> {
+    let (noises, _) = Noises::of(program, lowered, params);
+    rows.iter().map(|row| noises.of_row(row).variance).collect()
+}
