@@ -6,6 +6,7 @@ use std::ops::{Add, AddAssign, Mul};
 use ndarray::{ArrayD, ArrayView2, IxDyn, LinalgScalar};
 
 use crate::conv::Conv;
+use crate::{Error, Result, Tensor};
 
 /// A bilinear map f(x, y) of two tensors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -56,6 +57,28 @@ impl Bilinear {
             Self::ConvInput(c) => c.input_shape(x, y),
             Self::ConvWeights(c) => c.weights_shape(x, y),
         }
+    }
+
+    /// The shape that f has of every one of these terms; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the operands of a term do not fit, or terms have different shapes.
+    pub fn sum_shape(self, terms: &[(&Tensor, &Tensor)]) -> Result<Option<Vec<usize>>> {
+        let mut shape = None;
+        for (x, y) in terms {
+            let misfit = || Error::Shape {
+                op: "bilinear map",
+                left: x.shape().to_vec(),
+                right: y.shape().to_vec(),
+            };
+            let s = self
+                .output_shape(x.shape(), y.shape())
+                .ok_or_else(misfit)?;
+            if shape.get_or_insert_with(|| s.clone()) != &s {
+                return Err(misfit());
+            }
+        }
+        Ok(shape)
     }
 
     /// How many products are added up in one entry of the result.

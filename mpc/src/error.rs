@@ -64,6 +64,14 @@ pub enum Error {
         /// Why not, and what to do.
         what: &'static str,
     },
+    /// The device that computes local products failed.
+    #[error("{device}: {why}")]
+    Device {
+        /// Which,
+        device: String,
+        /// why, and what to do.
+        why: String,
+    },
     /// Operand shapes do not fit.
     #[error("{op}: shapes {left:?} and {right:?} do not fit")]
     Shape {
@@ -126,6 +134,7 @@ impl Error {
             | Self::Exhausted { .. }
             | Self::Reuse { .. }
             | Self::KeysWiped
+            | Self::Device { .. }
             | Self::Randomness(_) => None,
         }
     }

@@ -73,21 +73,7 @@ impl Kernels for Cpu {
     }
 
     fn bilinear(&self, f: Bilinear, terms: &[(&Tensor, &Tensor)]) -> Result<Tensor> {
-        let misfit = |x: &Tensor, y: &Tensor| Error::Shape {
-            op: "bilinear map",
-            left: x.shape().to_vec(),
-            right: y.shape().to_vec(),
-        };
-        let mut shape = None;
-        for (x, y) in terms {
-            let s = f
-                .output_shape(x.shape(), y.shape())
-                .ok_or_else(|| misfit(x, y))?;
-            if shape.get_or_insert_with(|| s.clone()) != &s {
-                return Err(misfit(x, y));
-            }
-        }
-        let Some(shape) = shape else {
+        let Some(shape) = f.sum_shape(terms)? else {
             return Ok(ArrayD::from_elem(IxDyn(&[]), R64::default()));
         };
         let mut out = vec![R64::default(); shape.iter().product()];

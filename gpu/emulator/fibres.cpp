@@ -1,0 +1,266 @@
+#include "fibres.h"
+
+#include <stdio.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+#include <vector>
+
+thread_local Dim3 threadIdx, blockIdx, blockDim, gridDim;
+
+namespace fibres {
+namespace {
+
+const size_t STACK = 128 * 1024, WARP = 32, MARGIN = 256;
+const unsigned char POISON = 0xAB;
+
+struct Copy {
+  void* to;
+  const void* from;
+  bool valid;
+};
+
+struct Fibre {
+  Wait at;
+  int collective;
+  uint32_t thread, turn;
+  std::vector<std::vector<Copy>> groups;
+  std::vector<Copy> open;
+#if defined(__x86_64__)
+  void* stack;
+#else
+  ucontext_t context;
+#endif
+};
+
+// Of the block that this thread of the system runs.
+struct Block {
+  std::vector<Fibre> fibres;
+  Fibre* running = nullptr;
+  std::vector<unsigned char> shared;
+  std::vector<uint64_t> slots;  // warp, turn, lane, 16 words
+  char* stacks = nullptr;
+  size_t stack_count = 0;
+  Body body = nullptr;
+  void** arguments = nullptr;
+  char error[256];
+#if defined(__x86_64__)
+  void* scheduler = nullptr;
+#else
+  ucontext_t scheduler;
+#endif
+  ~Block() {
+    if (stacks) munmap(stacks, stack_count * STACK);
+  }
+};
+thread_local Block block;
+
+#if defined(__x86_64__)
+// Saves what a call must keep on this stack, and goes on with the other. An order of magnitude faster than swapcontext,
+// which asks the system for the signal mask.
+extern "C" void fibres_switch(void** save, void* to);
+asm(R"(
+.text
+.globl fibres_switch
+.type fibres_switch,@function
+fibres_switch:
+  pushq %rbp
+  pushq %rbx
+  pushq %r12
+  pushq %r13
+  pushq %r14
+  pushq %r15
+  movq %rsp,(%rdi)
+  movq %rsi,%rsp
+  popq %r15
+  popq %r14
+  popq %r13
+  popq %r12
+  popq %rbx
+  popq %rbp
+  ret
+.size fibres_switch,.-fibres_switch
+)");
+#endif
+
+void to_scheduler() {
+#if defined(__x86_64__)
+  fibres_switch(&block.running->stack, block.scheduler);
+#else
+  swapcontext(&block.running->context, &block.scheduler);
+#endif
+}
+
+void begin() {
+  block.body(block.arguments);
+  block.running->at = ENDED;
+  to_scheduler();
+  abort();  // nobody goes on with a fibre that has ended
+}
+
+void go_on(Fibre& fibre) {
+  block.running = &fibre;
+  threadIdx = {fibre.thread, 0, 0};
+#if defined(__x86_64__)
+  fibres_switch(&block.scheduler, fibre.stack);
+#else
+  swapcontext(&block.scheduler, &fibre.context);
+#endif
+}
+
+void prepare(Fibre& fibre, uint32_t thread) {
+  fibre = Fibre();
+  fibre.thread = thread;
+  char* bottom = block.stacks + thread * STACK;
+#if defined(__x86_64__)
+  uint64_t* top = (uint64_t*)(bottom + STACK);
+  *--top = 0;  // where begin would return to; it also puts the stack where a call would
+  *--top = (uint64_t)(uintptr_t)&begin;
+  for (int i = 0; i < 6; i++) *--top = 0;
+  fibre.stack = top;
+#else
+  getcontext(&fibre.context);
+  fibre.context.uc_stack.ss_sp = bottom;
+  fibre.context.uc_stack.ss_size = STACK;
+  fibre.context.uc_link = nullptr;
+  makecontext(&fibre.context, begin, 0);
+#endif
+}
+
+uint64_t shuffled(uint64_t& state) {
+  state ^= state << 13;
+  state ^= state >> 7;
+  state ^= state << 17;
+  return state;
+}
+
+template <class... A>
+const char* failed(const char* format, A... a) {
+  snprintf(block.error, sizeof block.error, format, a...);
+  return block.error;
+}
+
+// Lets warps go on whose lanes all wait at one collective. False if lanes wait at different ones.
+bool release_warps(bool& any) {
+  const size_t threads = block.fibres.size();
+  for (size_t first = 0; first < threads; first += WARP) {
+    const size_t end = first + WARP < threads ? first + WARP : threads;
+    size_t waiting = 0;
+    bool same = true;
+    for (size_t t = first; t < end; t++) {
+      waiting += block.fibres[t].at == AT_COLLECTIVE;
+      same &= block.fibres[t].collective == block.fibres[first].collective;
+    }
+    if (waiting != end - first) continue;
+    if (!same) return false;
+    for (size_t t = first; t < end; t++) block.fibres[t].at = RUNNING;
+    any = true;
+  }
+  return true;
+}
+
+size_t count(Wait at) {
+  size_t n = 0;
+  for (const Fibre& fibre : block.fibres) n += fibre.at == at;
+  return n;
+}
+
+// Order 0: ascending; 1: descending; others shuffle, anew after each rendezvous.
+const char* run_block(uint32_t threads, uint32_t shared, uint64_t order) {
+  block.slots.assign((threads + WARP - 1) / WARP * 2 * WARP * 16, 0xDEADBEEFDEADBEEFull);
+  block.shared.assign(shared + 128 + MARGIN, POISON);
+  if (block.stack_count < threads) {
+    if (block.stacks) munmap(block.stacks, block.stack_count * STACK);
+    block.stack_count = threads;
+    block.stacks = (char*)mmap(nullptr, threads * STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (block.stacks == MAP_FAILED) {
+      block.stacks = nullptr;
+      block.stack_count = 0;
+      return failed("no memory for the stacks of %u threads", threads);
+    }
+  }
+  block.fibres.resize(threads);
+  std::vector<uint32_t> turn(threads);
+  for (uint32_t t = 0; t < threads; t++) {
+    prepare(block.fibres[t], t);
+    turn[t] = order == 1 ? threads - 1 - t : t;
+  }
+  uint64_t dice = order * 0x9E3779B97F4A7C15ull + 1;
+  for (;;) {
+    if (order > 1)
+      for (uint32_t i = threads - 1; i > 0; i--) std::swap(turn[i], turn[shuffled(dice) % (i + 1)]);
+    bool any = false;
+    for (uint32_t t : turn)
+      if (block.fibres[t].at == RUNNING) {
+        go_on(block.fibres[t]);
+        any = true;
+      }
+    if (!release_warps(any)) return failed("lanes of a warp wait at different collectives, block (%u, %u, %u)", blockIdx.x, blockIdx.y, blockIdx.z);
+    if (count(ENDED) == threads) break;
+    if (count(AT_BARRIER) == threads) {
+      for (Fibre& fibre : block.fibres) fibre.at = RUNNING;
+      any = true;
+    }
+    if (!any)
+      return failed("divergent barrier: of %u threads %zu wait at it, %zu at a collective, %zu have ended, block (%u, %u, %u)", threads,
+                    count(AT_BARRIER), count(AT_COLLECTIVE), count(ENDED), blockIdx.x, blockIdx.y, blockIdx.z);
+  }
+  const unsigned char* behind = dynamic_shared() + shared;
+  for (size_t i = 0; i + 128 < MARGIN; i++)
+    if (behind[i] != POISON) return failed("written %zu bytes behind %u bytes of shared memory", i + 1, shared);
+  return nullptr;
+}
+
+}  // namespace
+
+void wait(Wait where, int collective) {
+  block.running->at = where;
+  block.running->collective = collective;
+  to_scheduler();
+}
+
+unsigned char* dynamic_shared() { return (unsigned char*)(((uintptr_t)block.shared.data() + 127) & ~(uintptr_t)127); }
+
+uint32_t lane() { return block.running->thread % WARP; }
+
+uint64_t* shown(uint32_t lane) {
+  const Fibre& me = *block.running;
+  return &block.slots[((me.thread / WARP * 2 + me.turn) * WARP + lane) * 16];
+}
+
+void end_collective() { block.running->turn ^= 1; }
+
+void queue_copy(void* to, const void* from, bool valid) { block.running->open.push_back({to, from, valid}); }
+
+void commit_copies() {
+  Fibre& me = *block.running;
+  me.groups.push_back(std::move(me.open));
+  me.open.clear();
+}
+
+void await_copies(uint32_t pending) {
+  auto& groups = block.running->groups;
+  while (groups.size() > pending) {
+    for (const Copy& copy : groups.front()) {
+      if (copy.valid) memcpy(copy.to, copy.from, 16);
+      else memset(copy.to, 0, 16);
+    }
+    groups.erase(groups.begin());
+  }
+}
+
+const char* run(Body body, const uint32_t grid[3], uint32_t threads, uint32_t shared, void** arguments, uint64_t order) {
+  block.body = body;
+  block.arguments = arguments;
+  gridDim = {grid[0], grid[1], grid[2]};
+  blockDim = {threads, 1, 1};
+  for (uint32_t z = 0; z < grid[2]; z++)
+    for (uint32_t y = 0; y < grid[1]; y++)
+      for (uint32_t x = 0; x < grid[0]; x++) {
+        blockIdx = {x, y, z};
+        if (const char* error = run_block(threads, shared, order)) return error;
+      }
+  return nullptr;
+}
+
+}  // namespace fibres

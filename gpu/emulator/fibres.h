@@ -1,0 +1,137 @@
+// The part of CUDA that the kernels use, on the host: every thread of a block is a fibre, and barriers and collectives of a
+// warp are places where fibres wait for each other. A block's fibres share one thread of the system, so what is
+// __shared__ is thread_local.
+//
+// What goes wrong on a device shows here:
+//     asynchronous copies happen at the wait for them and no earlier, so a wait that is missing or too short reads what was
+//     there before; shared memory is poisoned before each block, and so is a margin behind it, which is looked at after;
+//     between rendezvous fibres run one after the other, in an order that `order` turns or shuffles, so what lacks a barrier
+//     depends on it; barriers and collectives that not all reach are reported, with who waits where.
+#pragma once
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <type_traits>
+#include <utility>
+
+#define KERNEL static
+// static: files have functions of the same names.
+#define DEVICE static inline __attribute__((always_inline))
+#define DYNAMIC_SHARED(name) unsigned char* const name = fibres::dynamic_shared()
+#define __launch_bounds__(...)
+#define __restrict__ __restrict
+#define __shared__ static thread_local
+#define __align__(n) alignas(n)
+
+struct Dim3 {
+  uint32_t x, y, z;
+};
+struct alignas(8) uint2 {
+  uint32_t x, y;
+};
+struct alignas(16) uint4 {
+  uint32_t x, y, z, w;
+};
+struct alignas(16) ulonglong2 {
+  unsigned long long x, y;
+};
+extern thread_local Dim3 threadIdx, blockIdx, blockDim, gridDim;
+
+namespace fibres {
+enum Wait { RUNNING, AT_BARRIER, AT_COLLECTIVE, ENDED };
+
+// Lets others run until all of this fibre's block (its warp) wait as it does.
+void wait(Wait where, int collective);
+unsigned char* dynamic_shared();
+uint32_t lane();
+// Sixteen words through which lane `lane` of this warp shows its operands to the others, until the second next collective.
+uint64_t* shown(uint32_t lane);
+void end_collective();
+void queue_copy(void* to, const void* from, bool valid);
+void commit_copies();
+void await_copies(uint32_t pending);
+
+typedef void (*Body)(void** arguments);
+// Runs a grid. Null, or what went wrong; valid until the next run on this thread.
+const char* run(Body body, const uint32_t grid[3], uint32_t threads, uint32_t shared, void** arguments, uint64_t order);
+
+template <class... A, size_t... I>
+inline void call(void (*kernel)(A...), void** arguments, std::index_sequence<I...>) {
+  kernel(*reinterpret_cast<std::remove_reference_t<A>*>(arguments[I])...);
+}
+template <class... A>
+inline void unpack(void (*kernel)(A...), void** arguments) {
+  call(kernel, arguments, std::index_sequence_for<A...>{});
+}
+}  // namespace fibres
+
+// emulated_<kernel>: arguments as cuLaunchKernel takes them.
+#define EXPORT(kernel)                                                                                                     \
+  extern "C" const char* emulated_##kernel(const uint32_t* grid, uint32_t threads, uint32_t shared, void** arguments,     \
+                                           uint64_t order) {                                                              \
+    return fibres::run([](void** a) { fibres::unpack(kernel, a); }, grid, threads, shared, arguments, order);             \
+  }
+
+static inline void __syncthreads() { fibres::wait(fibres::AT_BARRIER, 0); }
+static inline void __syncwarp(uint32_t = ~0u) { fibres::wait(fibres::AT_COLLECTIVE, 1); }
+static inline uint64_t __umul64hi(uint64_t a, uint64_t b) { return (uint64_t)((unsigned __int128)a * b >> 64); }
+static inline uint32_t __umulhi(uint32_t a, uint32_t b) { return (uint32_t)((uint64_t)a * b >> 32); }
+static inline double __fma_rn(double a, double b, double c) { return fma(a, b, c); }
+static inline double __dmul_rn(double a, double b) { return a * b; }
+static inline double __dadd_rn(double a, double b) { return a + b; }
+
+static inline uint32_t __byte_perm(uint32_t a, uint32_t b, uint32_t select) {
+  const uint64_t both = (uint64_t)b << 32 | a;
+  uint32_t bytes = 0;
+  for (int i = 0; i < 4; i++) bytes |= (uint32_t)(both >> 8 * (select >> 4 * i & 7) & 255) << 8 * i;
+  return bytes;
+}
+
+static inline void copy_async(void* to, const void* from, bool valid) { fibres::queue_copy(to, from, valid); }
+static inline void copy_commit() { fibres::commit_copies(); }
+template <int PENDING>
+static inline void copy_wait() {
+  fibres::await_copies(PENDING);
+}
+
+static inline void load_matrices(uint32_t (&to)[4], const void* row) {
+  fibres::shown(fibres::lane())[0] = (uint64_t)(uintptr_t)row;
+  fibres::wait(fibres::AT_COLLECTIVE, 2);
+  for (uint32_t i = 0; i < 4; i++) {
+    const unsigned char* from = (const unsigned char*)(uintptr_t)fibres::shown(8 * i + fibres::lane() / 4)[0];
+    memcpy(&to[i], from + fibres::lane() % 4 * 4, 4);
+  }
+  fibres::end_collective();
+}
+
+// The matrices of a warp, put together from the lanes' registers; `Byte` and `Sum` are of one signedness.
+template <class Byte, class Sum>
+static inline void multiply_add_bytes(Sum (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, int collective) {
+  const uint32_t lane = fibres::lane();
+  uint32_t* mine = (uint32_t*)fibres::shown(lane);
+  for (int i = 0; i < 4; i++) mine[i] = a[i];
+  mine[4] = b0;
+  mine[5] = b1;
+  fibres::wait(fibres::AT_COLLECTIVE, collective);
+  for (uint32_t e = 0; e < 4; e++) {
+    const uint32_t row = lane / 4 + e / 2 * 8, column = lane % 4 * 2 + e % 2;
+    uint32_t sum = (uint32_t)d[e];
+    for (uint32_t four = 0; four < 8; four++) {
+      // Entries 4·four to 4·four + 3 of k: register of the lane that holds them.
+      const uint32_t t = four % 4, far = four / 4;
+      const uint32_t x = ((uint32_t*)fibres::shown(row % 8 * 4 + t))[row / 8 + 2 * far];
+      const uint32_t y = ((uint32_t*)fibres::shown(column * 4 + t))[4 + far];
+      for (int i = 0; i < 4; i++) sum += (uint32_t)((int32_t)(Byte)(x >> 8 * i) * (int32_t)(Byte)(y >> 8 * i));
+    }
+    d[e] = (Sum)sum;
+  }
+  fibres::end_collective();
+}
+static inline void multiply_add(uint32_t (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+  multiply_add_bytes<uint8_t>(d, a, b0, b1, 3);
+}
+static inline void multiply_add(int32_t (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+  multiply_add_bytes<int8_t>(d, a, b0, b1, 4);
+}

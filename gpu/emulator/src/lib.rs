@@ -1,0 +1,155 @@
+//! The CUDA kernels of `tacit-gpu`, on the host: what tests run them on. `fibres.h` says how, and what it finds.
+
+use std::ffi::{CStr, c_char, c_void};
+
+use tacit_gpu::{Arguments, Device, DeviceError, Kernel};
+
+/// A device that runs kernels on the host.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Emulator {
+    /// In which order threads run between rendezvous: 0 ascending, 1 descending, others shuffled.
+    pub order: u64,
+    /// Folds sums of limbs every second step instead of every 512th.
+    pub folding: bool,
+}
+
+/// Memory with a margin on both sides.
+#[derive(Debug)]
+pub struct Memory {
+    words: Box<[std::cell::UnsafeCell<u64>]>,
+    bytes: usize,
+}
+
+// SAFETY: kernels that write to it run one at a time, behind `Device::launch`, which is unsafe to call.
+unsafe impl Sync for Memory {}
+
+/// Words of a margin, and what stands there, and in fresh memory.
+const MARGIN: usize = 64;
+const POISON: u64 = 0xDEAD_BEEF_0BAD_F00D;
+
+type Emulated = unsafe extern "C" fn(
+    grid: *const u32,
+    threads: u32,
+    shared: u32,
+    arguments: *mut *mut c_void,
+    order: u64,
+) -> *const c_char;
+
+macro_rules! kernels {
+    ($($name:ident),* $(,)?) => {
+        unsafe extern "C" {
+            $(fn $name(grid: *const u32, threads: u32, shared: u32, arguments: *mut *mut c_void, order: u64) -> *const c_char;)*
+        }
+    };
+}
+kernels!(
+    emulated_words_product,
+    emulated_words_elementwise,
+    emulated_limbs_pack,
+    emulated_limbs_product,
+    emulated_limbs_product_folding,
+);
+
+impl Emulator {
+    fn kernel(&self, kernel: Kernel) -> Option<Emulated> {
+        Some(match kernel {
+            Kernel::WordsProduct => emulated_words_product,
+            Kernel::WordsElementwise => emulated_words_elementwise,
+            Kernel::LimbsPack => emulated_limbs_pack,
+            Kernel::LimbsProduct if self.folding => emulated_limbs_product_folding,
+            Kernel::LimbsProduct => emulated_limbs_product,
+            _ => return None,
+        })
+    }
+}
+
+impl Memory {
+    fn word(&self, at: usize) -> *mut u64 {
+        self.words[at].get()
+    }
+
+    /// Whether nothing wrote beside it.
+    fn intact(&self) -> bool {
+        let end = MARGIN + self.bytes.div_ceil(8);
+        let margins = (0..MARGIN).chain(end..end + MARGIN);
+        // SAFETY: no kernel runs while it is asked.
+        margins.into_iter().all(|at| unsafe { *self.word(at) } == POISON)
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert!(self.intact(), "a kernel wrote beside {} bytes of memory", self.bytes);
+        }
+    }
+}
+
+impl Device for Emulator {
+    type Memory = Memory;
+
+    fn name(&self) -> &'static str {
+        "emulated device"
+    }
+
+    fn allocate(&self, bytes: usize) -> Result<Memory, DeviceError> {
+        let words = bytes.div_ceil(8) + 2 * MARGIN;
+        Ok(Memory {
+            words: (0..words).map(|_| std::cell::UnsafeCell::new(POISON)).collect(),
+            bytes,
+        })
+    }
+
+    fn address(&self, memory: &Memory) -> u64 {
+        memory.word(MARGIN) as u64
+    }
+
+    fn write(&self, memory: &mut Memory, words: &[u64]) -> Result<(), DeviceError> {
+        assert!(8 * words.len() <= memory.bytes, "more words than there is memory");
+        for (at, &word) in words.iter().enumerate() {
+            *memory.words[MARGIN + at].get_mut() = word;
+        }
+        Ok(())
+    }
+
+    fn read(&self, memory: &Memory, words: &mut [u64]) -> Result<(), DeviceError> {
+        assert!(8 * words.len() <= memory.bytes, "more words than there is memory");
+        for (at, word) in words.iter_mut().enumerate() {
+            // SAFETY: no kernel runs while it is asked.
+            *word = unsafe { *memory.word(MARGIN + at) };
+        }
+        Ok(())
+    }
+
+    unsafe fn launch(
+        &self,
+        kernel: Kernel,
+        grid: [u32; 3],
+        mut arguments: Arguments,
+    ) -> Result<(), DeviceError> {
+        let failed = |why: String| DeviceError::Launch {
+            kernel: kernel.name(),
+            why,
+        };
+        let code = self
+            .kernel(kernel)
+            .ok_or_else(|| failed("not emulated".to_owned()))?;
+        let mut pointers = arguments.pointers();
+        // SAFETY: the caller's, and that `kernel` names the code of these arguments.
+        let error = unsafe {
+            code(
+                grid.as_ptr(),
+                kernel.threads(),
+                kernel.shared(),
+                pointers.as_mut_ptr().cast(),
+                self.order,
+            )
+        };
+        if error.is_null() {
+            return Ok(());
+        }
+        // SAFETY: a string that lives until the next run on this thread.
+        let why = unsafe { CStr::from_ptr(error) };
+        Err(failed(why.to_string_lossy().into_owned()))
+    }
+}

@@ -1,0 +1,78 @@
+// C (+)= sum over terms of A * B modulo 2^64 by whole words: 64 x 64 tiles, 4 x 4 words a thread, 16 entries of k at a
+// time. For shapes that tensor cores do not fill, and as the plainest device code there is. Operands are read through
+// their views, so convolutions are never unrolled in memory.
+#include "view.cuh"
+
+static const uint32_t TILE = 64, DEPTH = 16, THREADS = 256;
+
+// Factors of all terms, which have one shape.
+struct Terms {
+  const uint64_t *a[4], *b[4];
+  uint32_t count, unused;
+};
+
+KERNEL void __launch_bounds__(256)
+    words_product(Terms terms, View left, View right, uint64_t* c, Place to, uint32_t m, uint32_t n, uint32_t k,
+                  uint32_t accumulate) {
+  // One more word a row: threads that store a column would meet in one bank otherwise.
+  __shared__ uint64_t as[DEPTH][TILE + 1], bs[DEPTH][TILE + 1];
+  const uint32_t tx = threadIdx.x % 16, ty = threadIdx.x / 16;
+  const uint32_t m0 = blockIdx.y * TILE, n0 = blockIdx.x * TILE;
+  uint64_t sum[4][4];
+#pragma unroll
+  for (int i = 0; i < 4; i++)
+#pragma unroll
+    for (int j = 0; j < 4; j++) sum[i][j] = 0;
+
+  for (uint32_t t = 0; t < terms.count; t++) {
+    const uint64_t* a = terms.a[t] + blockIdx.z * left.batch;
+    const uint64_t* b = terms.b[t] + blockIdx.z * right.batch;
+    for (uint32_t k0 = 0; k0 < k; k0 += DEPTH) {
+#pragma unroll
+      for (uint32_t i = threadIdx.x; i < TILE * DEPTH; i += THREADS) {
+        // Neighbouring threads read neighbouring words where the view's rows or its columns are such.
+        const uint32_t ra = left.k_outer == 1 ? i / DEPTH : i % TILE, ka = left.k_outer == 1 ? i % DEPTH : i / TILE;
+        as[ka][ra] = m0 + ra < m && k0 + ka < k ? entry(left, a, m0 + ra, k0 + ka) : 0;
+        const uint32_t rb = right.k_outer == 1 ? i / DEPTH : i % TILE, kb = right.k_outer == 1 ? i % DEPTH : i / TILE;
+        bs[kb][rb] = n0 + rb < n && k0 + kb < k ? entry(right, b, n0 + rb, k0 + kb) : 0;
+      }
+      __syncthreads();
+#pragma unroll
+      for (uint32_t d = 0; d < DEPTH; d++) {
+        uint64_t x[4], y[4];
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+          x[i] = as[d][ty + 16 * i];
+          y[i] = bs[d][tx + 16 * i];
+        }
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+#pragma unroll
+          for (int j = 0; j < 4; j++) sum[i][j] += x[i] * y[j];
+      }
+      __syncthreads();
+    }
+  }
+  c += blockIdx.z * to.batch;
+#pragma unroll
+  for (int i = 0; i < 4; i++)
+#pragma unroll
+    for (int j = 0; j < 4; j++) {
+      const uint32_t row = m0 + ty + 16 * i, column = n0 + tx + 16 * j;
+      if (row < m && column < n) {
+        uint64_t* at = c + place(to, row, column);
+        *at = sum[i][j] + (accumulate ? *at : 0);
+      }
+    }
+}
+EXPORT(words_product)
+
+// c (+)= sum over terms of a * b, entry by entry.
+KERNEL void words_elementwise(Terms terms, uint64_t* c, uint64_t count, uint32_t accumulate) {
+  const uint64_t i = (uint64_t)blockIdx.x * blockDim.x + threadIdx.x;
+  if (i >= count) return;
+  uint64_t sum = accumulate ? c[i] : 0;
+  for (uint32_t t = 0; t < terms.count; t++) sum += terms.a[t][i] * terms.b[t][i];
+  c[i] = sum;
+}
+EXPORT(words_elementwise)

@@ -1,0 +1,131 @@
+//! What the host asks of a device: memory, copies, launches. CUDA answers it, and in tests the emulator.
+
+use bytemuck::Pod;
+
+/// A kernel of `kernels/`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kernel {
+    /// Matrix products by whole words.
+    WordsProduct,
+    /// Products entry by entry.
+    WordsElementwise,
+    /// Words to planes of limbs.
+    LimbsPack,
+    /// Matrix products of planes of limbs.
+    LimbsProduct,
+}
+
+impl Kernel {
+    /// Its name in the device's code.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::WordsProduct => "words_product",
+            Self::WordsElementwise => "words_elementwise",
+            Self::LimbsPack => "limbs_pack",
+            Self::LimbsProduct => "limbs_product",
+        }
+    }
+
+    /// Threads of a block.
+    #[must_use]
+    pub fn threads(self) -> u32 {
+        match self {
+            Self::WordsProduct | Self::WordsElementwise | Self::LimbsProduct => 256,
+            Self::LimbsPack => 128,
+        }
+    }
+
+    /// Bytes of dynamic shared memory.
+    #[must_use]
+    pub fn shared(self) -> u32 {
+        match self {
+            Self::LimbsProduct => 4 * (64 + 64) * 256,
+            Self::WordsProduct | Self::WordsElementwise | Self::LimbsPack => 0,
+        }
+    }
+}
+
+/// The arguments of a launch, in order: addresses, numbers and structures, as `cuLaunchKernel` takes them.
+#[derive(Clone, Debug, Default)]
+pub struct Arguments {
+    /// Each in words, so that all are aligned.
+    values: Vec<Box<[u64]>>,
+}
+
+impl Arguments {
+    /// One more argument, at most as aligned as a word.
+    #[must_use]
+    pub fn with<T: Pod>(mut self, value: T) -> Self {
+        let bytes = bytemuck::bytes_of(&value);
+        let mut words = vec![0_u64; bytes.len().div_ceil(8)].into_boxed_slice();
+        bytemuck::cast_slice_mut(&mut words)[..bytes.len()].copy_from_slice(bytes);
+        self.values.push(words);
+        self
+    }
+
+    /// Pointers to the arguments, valid as long as they are.
+    pub fn pointers(&mut self) -> Vec<*mut u64> {
+        self.values.iter_mut().map(|v| v.as_mut_ptr()).collect()
+    }
+}
+
+/// Why a device did not do it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeviceError {
+    /// There is not as much memory.
+    #[error("the device has no {bytes} bytes of memory left: let fewer parties share it, or give it less to do at a time")]
+    Memory {
+        /// How much was asked for.
+        bytes: usize,
+    },
+    /// A kernel did not run.
+    #[error("kernel {kernel}: {why}")]
+    Launch {
+        /// Which,
+        kernel: &'static str,
+        /// and what the device says.
+        why: String,
+    },
+}
+
+/// A device and one of its streams: what is asked is done in order.
+pub trait Device: Send + Sync {
+    /// Memory of the device.
+    type Memory: Send + Sync;
+
+    /// What it is called.
+    fn name(&self) -> &str;
+
+    /// Memory for so many bytes, whose contents may be anything.
+    ///
+    /// # Errors
+    /// If there is not as much.
+    fn allocate(&self, bytes: usize) -> Result<Self::Memory, DeviceError>;
+
+    /// Where it begins.
+    fn address(&self, memory: &Self::Memory) -> u64;
+
+    /// Copies words to its beginning.
+    ///
+    /// # Errors
+    /// If the device fails, or they do not fit.
+    fn write(&self, memory: &mut Self::Memory, words: &[u64]) -> Result<(), DeviceError>;
+
+    /// Copies words from its beginning, once all before is done.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    fn read(&self, memory: &Self::Memory, words: &mut [u64]) -> Result<(), DeviceError>;
+
+    /// Runs a kernel on a grid of blocks.
+    ///
+    /// # Safety
+    /// The arguments must be those of the kernel, and the addresses among them those of memory that is large enough.
+    ///
+    /// # Errors
+    /// If the device refuses or fails.
+    unsafe fn launch(&self, kernel: Kernel, grid: [u32; 3], arguments: Arguments) -> Result<(), DeviceError>;
+}

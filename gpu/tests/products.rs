@@ -1,0 +1,162 @@
+//! Products on the emulated device are those of the CPU, bit for bit.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::num::Wrapping;
+
+use ndarray::{ArrayD, IxDyn};
+use proptest::prelude::*;
+use tacit_gpu::{Gpu, Method, Settings};
+use tacit_gpu_emulator::Emulator;
+use tacit_mpc::kernels::cpu;
+use tacit_mpc::{Bilinear, Conv, Kernels, Tensor};
+
+fn tensor(shape: &[usize], seed: u64) -> Tensor {
+    let mut x = seed | 1;
+    ArrayD::from_shape_fn(IxDyn(shape), |_| {
+        x = x.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23) ^ seed;
+        Wrapping(x)
+    })
+}
+
+fn gpu(order: u64, method: Method) -> Gpu<Emulator> {
+    let settings = Settings {
+        method: Some(method),
+        ..Settings::default()
+    };
+    Gpu::new(
+        Emulator {
+            order,
+            folding: false,
+        },
+        settings,
+    )
+}
+
+const METHODS: [Method; 2] = [Method::Words, Method::Limbs];
+
+/// Both methods, against the CPU.
+fn same<X: AsRef<[usize]>, Y: AsRef<[usize]>>(f: Bilinear, shapes: &[(X, Y)], order: u64) {
+    let operands: Vec<_> = shapes
+        .iter()
+        .zip(1..)
+        .map(|((x, y), k)| (tensor(x.as_ref(), k), tensor(y.as_ref(), k + 100)))
+        .collect();
+    let terms: Vec<_> = operands.iter().map(|(x, y)| (x, y)).collect();
+    let wanted = cpu().bilinear(f, &terms).unwrap();
+    for method in METHODS {
+        let found = gpu(order, method).bilinear(f, &terms).unwrap();
+        assert_eq!(found, wanted, "{f} {:?} {:?} {method:?} {order}", terms[0].0.shape(), terms[0].1.shape());
+    }
+}
+
+#[test]
+fn matrices_of_odd_shapes_in_any_order_of_threads() {
+    for order in 0..4 {
+        for (m, k, n) in [(1, 1, 1), (3, 40, 130), (65, 33, 70), (64, 32, 64), (20, 260, 9)] {
+            same(Bilinear::MatMul, &[([m, k], [k, n])], order);
+        }
+    }
+}
+
+#[test]
+fn terms_and_batches_are_one_call() {
+    same(Bilinear::MatMul, &[([3, 5, 40], [3, 40, 7]); 5], 2);
+    same(Bilinear::Mul, &[([7, 300], [7, 300]); 5], 0);
+}
+
+#[test]
+fn convolutions_and_their_transposes() {
+    let plain = Conv::new(&[9, 8], &[3, 3]);
+    let odd = Conv {
+        stride: [2, 1, 1],
+        dilation: [1, 2, 1],
+        pad_begin: [1, 2, 0],
+        pad_end: [2, 0, 0],
+        groups: 2,
+        ..Conv::new(&[9, 8], &[3, 2])
+    };
+    let line = Conv {
+        stride: [3, 1, 1],
+        pad_begin: [4, 0, 0],
+        ..Conv::new(&[20], &[5])
+    };
+    let solid = Conv {
+        pad_end: [1, 1, 1],
+        stride: [1, 2, 2],
+        ..Conv::new(&[4, 5, 3], &[2, 3, 2])
+    };
+    for (order, c) in [plain, odd, line, solid].into_iter().enumerate() {
+        let space = |extents: &[usize; 3], n: usize, channels: usize| {
+            [&[n, channels], &extents[..c.rank]].concat()
+        };
+        let x = space(&c.input, 2, 4);
+        let w = space(&c.kernel, 6, 4 / c.groups);
+        let y = space(&c.output().unwrap(), 2, 6);
+        let order = order as u64;
+        same(Bilinear::Conv(c), &[(&x, &w), (&x, &w)], order);
+        same(Bilinear::ConvInput(c), &[(&y, &w), (&y, &w)], order);
+        same(Bilinear::ConvWeights(c), &[(&x, &y), (&x, &y)], order);
+    }
+}
+
+/// All ones: the largest limbs there are, beyond where accumulators of 32 bits would overflow.
+#[test]
+fn the_largest_words_over_the_fold() {
+    let ones = |shape: &[usize]| ArrayD::from_elem(IxDyn(shape), Wrapping(u64::MAX));
+    let k = 16384 + 4096 + 5;
+    let (x, y) = (ones(&[2, k]), ones(&[k, 2]));
+    let found = gpu(0, Method::Limbs).bilinear(Bilinear::MatMul, &[(&x, &y)]).unwrap();
+    // (-1)·(-1) summed up.
+    assert_eq!(found, ArrayD::from_elem(IxDyn(&[2, 2]), Wrapping(k as u64)));
+}
+
+#[test]
+fn folding_in_between_changes_nothing() {
+    let (x, y) = (tensor(&[5, 300], 1), tensor(&[300, 6], 2));
+    let wanted = cpu().bilinear(Bilinear::MatMul, &[(&x, &y)]).unwrap();
+    let settings = Settings {
+        method: Some(Method::Limbs),
+        ..Settings::default()
+    };
+    let device = Emulator {
+        order: 3,
+        folding: true,
+    };
+    let found = Gpu::new(device, settings).bilinear(Bilinear::MatMul, &[(&x, &y)]);
+    assert_eq!(found.unwrap(), wanted);
+}
+
+#[test]
+fn what_does_not_fit_is_computed_in_parts() {
+    let (x, y) = (tensor(&[150, 100], 1), tensor(&[100, 140], 2));
+    let wanted = cpu().bilinear(Bilinear::MatMul, &[(&x, &y), (&x, &y)]).unwrap();
+    let with = |packed_bytes| {
+        let settings = Settings {
+            packed_bytes,
+            method: Some(Method::Limbs),
+        };
+        let gpu = Gpu::new(Emulator::default(), settings);
+        gpu.bilinear(Bilinear::MatMul, &[(&x, &y), (&x, &y)])
+    };
+    assert_eq!(with(2 * 128 * 32 * 8).unwrap(), wanted);
+    assert_eq!(with(300_000).unwrap(), wanted);
+    let refused = with(1000).unwrap_err().to_string();
+    assert!(refused.contains("raise it"), "{refused}");
+}
+
+#[test]
+fn shapes_that_do_not_fit_are_refused() {
+    let (x, y) = (tensor(&[3, 4], 1), tensor(&[5, 6], 2));
+    gpu(0, Method::Words).bilinear(Bilinear::MatMul, &[(&x, &y)]).unwrap_err();
+    let (x, y) = (tensor(&[3, 0], 1), tensor(&[0, 6], 2));
+    let found = gpu(0, Method::Words).bilinear(Bilinear::MatMul, &[(&x, &y)]).unwrap();
+    assert_eq!(found, ArrayD::from_elem(IxDyn(&[3, 6]), Wrapping(0)));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #[test]
+    fn any_shape(m in 1..80_usize, k in 1..90_usize, n in 1..80_usize, terms in 1..3_usize, order in 0..9_u64) {
+        same(Bilinear::MatMul, &vec![([m, k], [k, n]); terms], order);
+    }
+}
