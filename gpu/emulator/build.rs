@@ -14,7 +14,7 @@ fn main() {
         .include(kernels)
         .include(".")
         .file("fibres.cpp");
-    for kernel in ["words", "limbs"] {
+    for kernel in ["words", "limbs", "residues"] {
         build.flag("-xc++").file(format!("{kernels}/{kernel}.cu"));
     }
     build.compile("tacit_gpu_kernels");

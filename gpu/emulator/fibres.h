@@ -18,12 +18,14 @@
 
 #define KERNEL static
 // static: files have functions of the same names.
-#define DEVICE static inline __attribute__((always_inline))
+#define MEMBER inline __attribute__((always_inline))
+#define DEVICE static MEMBER
 #define DYNAMIC_SHARED(name) unsigned char* const name = fibres::dynamic_shared()
 #define __launch_bounds__(...)
 #define __restrict__ __restrict
 #define __shared__ static thread_local
 #define __align__(n) alignas(n)
+#define __constant__
 
 struct Dim3 {
   uint32_t x, y, z;
@@ -37,6 +39,7 @@ struct alignas(16) uint4 {
 struct alignas(16) ulonglong2 {
   unsigned long long x, y;
 };
+static inline uint2 make_uint2(uint32_t x, uint32_t y) { return {x, y}; }
 extern thread_local Dim3 threadIdx, blockIdx, blockDim, gridDim;
 
 namespace fibres {
@@ -78,6 +81,10 @@ static inline void __syncthreads() { fibres::wait(fibres::AT_BARRIER, 0); }
 static inline void __syncwarp(uint32_t = ~0u) { fibres::wait(fibres::AT_COLLECTIVE, 1); }
 static inline uint64_t __umul64hi(uint64_t a, uint64_t b) { return (uint64_t)((unsigned __int128)a * b >> 64); }
 static inline uint32_t __umulhi(uint32_t a, uint32_t b) { return (uint32_t)((uint64_t)a * b >> 32); }
+static inline uint32_t __dp4a(uint32_t a, uint32_t b, uint32_t c) {
+  for (int i = 0; i < 4; i++) c += (a >> 8 * i & 255) * (b >> 8 * i & 255);
+  return c;
+}
 static inline double __fma_rn(double a, double b, double c) { return fma(a, b, c); }
 static inline double __dmul_rn(double a, double b) { return a * b; }
 static inline double __dadd_rn(double a, double b) { return a + b; }

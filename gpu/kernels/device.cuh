@@ -18,6 +18,7 @@ typedef long long int64_t;
 
 #define KERNEL extern "C" __global__
 #define DEVICE __device__ __forceinline__
+#define MEMBER __device__ __forceinline__
 #define DYNAMIC_SHARED(name) extern __shared__ __align__(128) unsigned char name[]
 #define EXPORT(kernel)
 

@@ -14,6 +14,18 @@ pub enum Kernel {
     LimbsPack,
     /// Matrix products of planes of limbs.
     LimbsProduct,
+    /// Words to residues of 18 moduli, with the inverses of their cofactors.
+    ResiduesPackLeft18,
+    /// The same of 19.
+    ResiduesPackLeft19,
+    /// Words to residues of 18 moduli.
+    ResiduesPackRight18,
+    /// The same of 19.
+    ResiduesPackRight19,
+    /// Matrix products of residues.
+    ResiduesProduct,
+    /// Words from the digits that those leave.
+    ResiduesCombine,
 }
 
 impl Kernel {
@@ -25,6 +37,12 @@ impl Kernel {
             Self::WordsElementwise => "words_elementwise",
             Self::LimbsPack => "limbs_pack",
             Self::LimbsProduct => "limbs_product",
+            Self::ResiduesPackLeft18 => "residues_pack_left_18",
+            Self::ResiduesPackLeft19 => "residues_pack_left_19",
+            Self::ResiduesPackRight18 => "residues_pack_right_18",
+            Self::ResiduesPackRight19 => "residues_pack_right_19",
+            Self::ResiduesProduct => "residues_product",
+            Self::ResiduesCombine => "residues_combine",
         }
     }
 
@@ -32,8 +50,12 @@ impl Kernel {
     #[must_use]
     pub fn threads(self) -> u32 {
         match self {
-            Self::WordsProduct | Self::WordsElementwise | Self::LimbsProduct => 256,
-            Self::LimbsPack => 128,
+            Self::LimbsPack
+            | Self::ResiduesPackLeft18
+            | Self::ResiduesPackLeft19
+            | Self::ResiduesPackRight18
+            | Self::ResiduesPackRight19 => 128,
+            _ => 256,
         }
     }
 
@@ -41,8 +63,10 @@ impl Kernel {
     #[must_use]
     pub fn shared(self) -> u32 {
         match self {
+            // Four stages of both operands.
             Self::LimbsProduct => 4 * (64 + 64) * 256,
-            Self::WordsProduct | Self::WordsElementwise | Self::LimbsPack => 0,
+            Self::ResiduesProduct => 4 * (128 + 128) * 64,
+            _ => 0,
         }
     }
 }
@@ -76,7 +100,9 @@ impl Arguments {
 #[non_exhaustive]
 pub enum DeviceError {
     /// There is not as much memory.
-    #[error("the device has no {bytes} bytes of memory left: let fewer parties share it, or give it less to do at a time")]
+    #[error(
+        "the device has no {bytes} bytes of memory left: let fewer parties share it, or give it less to do at a time"
+    )]
     Memory {
         /// How much was asked for.
         bytes: usize,
@@ -127,5 +153,10 @@ pub trait Device: Send + Sync {
     ///
     /// # Errors
     /// If the device refuses or fails.
-    unsafe fn launch(&self, kernel: Kernel, grid: [u32; 3], arguments: Arguments) -> Result<(), DeviceError>;
+    unsafe fn launch(
+        &self,
+        kernel: Kernel,
+        grid: [u32; 3],
+        arguments: Arguments,
+    ) -> Result<(), DeviceError>;
 }

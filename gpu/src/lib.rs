@@ -10,8 +10,12 @@
 
 mod device;
 mod gpu;
+mod limbs;
 mod method;
+mod parts;
+mod residues;
 mod view;
+mod words;
 
 pub use device::{Arguments, Device, DeviceError, Kernel};
 pub use gpu::{Gpu, Settings};

@@ -109,14 +109,23 @@ impl Product {
             Bilinear::ConvInput(c) => Self::input(&c, x, y)?,
             Bilinear::ConvWeights(c) => Self::weights(&c, x, y)?,
         };
-        let sizes = [product.batches, product.rows, product.columns, product.depth];
+        let sizes = [
+            product.batches,
+            product.rows,
+            product.columns,
+            product.depth,
+        ];
         small(&sizes).then_some(product)
     }
 
     /// Bytes from the beginnings of operands and result to those of their `first` batch.
     pub(crate) fn batch_at(&self, first: usize) -> (u64, u64, u64) {
         let at = |words: i64| 8 * first as u64 * words as u64;
-        (at(self.left.batch), at(self.right.batch), at(self.place.batch))
+        (
+            at(self.left.batch),
+            at(self.right.batch),
+            at(self.place.batch),
+        )
     }
 
     fn matrices(x: &[usize], y: &[usize]) -> Option<Self> {

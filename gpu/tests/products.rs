@@ -32,9 +32,9 @@ fn gpu(order: u64, method: Method) -> Gpu<Emulator> {
     )
 }
 
-const METHODS: [Method; 2] = [Method::Words, Method::Limbs];
+const METHODS: [Method; 3] = [Method::Words, Method::Limbs, Method::Residues];
 
-/// Both methods, against the CPU.
+/// All methods, against the CPU.
 fn same<X: AsRef<[usize]>, Y: AsRef<[usize]>>(f: Bilinear, shapes: &[(X, Y)], order: u64) {
     let operands: Vec<_> = shapes
         .iter()
@@ -45,14 +45,26 @@ fn same<X: AsRef<[usize]>, Y: AsRef<[usize]>>(f: Bilinear, shapes: &[(X, Y)], or
     let wanted = cpu().bilinear(f, &terms).unwrap();
     for method in METHODS {
         let found = gpu(order, method).bilinear(f, &terms).unwrap();
-        assert_eq!(found, wanted, "{f} {:?} {:?} {method:?} {order}", terms[0].0.shape(), terms[0].1.shape());
+        assert_eq!(
+            found,
+            wanted,
+            "{f} {:?} {:?} {method:?} {order}",
+            terms[0].0.shape(),
+            terms[0].1.shape()
+        );
     }
 }
 
 #[test]
 fn matrices_of_odd_shapes_in_any_order_of_threads() {
     for order in 0..4 {
-        for (m, k, n) in [(1, 1, 1), (3, 40, 130), (65, 33, 70), (64, 32, 64), (20, 260, 9)] {
+        for (m, k, n) in [
+            (1, 1, 1),
+            (3, 40, 130),
+            (65, 33, 70),
+            (64, 32, 64),
+            (20, 260, 9),
+        ] {
             same(Bilinear::MatMul, &[([m, k], [k, n])], order);
         }
     }
@@ -105,9 +117,30 @@ fn the_largest_words_over_the_fold() {
     let ones = |shape: &[usize]| ArrayD::from_elem(IxDyn(shape), Wrapping(u64::MAX));
     let k = 16384 + 4096 + 5;
     let (x, y) = (ones(&[2, k]), ones(&[k, 2]));
-    let found = gpu(0, Method::Limbs).bilinear(Bilinear::MatMul, &[(&x, &y)]).unwrap();
+    let found = gpu(0, Method::Limbs)
+        .bilinear(Bilinear::MatMul, &[(&x, &y)])
+        .unwrap();
     // (-1)·(-1) summed up.
     assert_eq!(found, ArrayD::from_elem(IxDyn(&[2, 2]), Wrapping(k as u64)));
+}
+
+/// The words of largest absolute value, at the longest sums of 18 moduli, beyond them, and at the longest of 19.
+#[test]
+fn the_largest_sums_of_residues() {
+    for (k, left) in [
+        (11_200, 1 << 63),
+        (11_201, 1 << 63),
+        (131_008, i64::MAX as u64),
+    ] {
+        let (x, y) = ([1, k], [k, 1]);
+        let x = ArrayD::from_elem(IxDyn(&x), Wrapping(left));
+        let y = ArrayD::from_elem(IxDyn(&y), Wrapping(1 << 63));
+        let found = gpu(0, Method::Residues)
+            .bilinear(Bilinear::MatMul, &[(&x, &y)])
+            .unwrap();
+        let wanted = Wrapping(left) * Wrapping(1 << 63) * Wrapping(k as u64);
+        assert_eq!(found, ArrayD::from_elem(IxDyn(&[1, 1]), wanted), "{k}");
+    }
 }
 
 #[test]
@@ -129,27 +162,34 @@ fn folding_in_between_changes_nothing() {
 #[test]
 fn what_does_not_fit_is_computed_in_parts() {
     let (x, y) = (tensor(&[150, 100], 1), tensor(&[100, 140], 2));
-    let wanted = cpu().bilinear(Bilinear::MatMul, &[(&x, &y), (&x, &y)]).unwrap();
-    let with = |packed_bytes| {
+    let wanted = cpu()
+        .bilinear(Bilinear::MatMul, &[(&x, &y), (&x, &y)])
+        .unwrap();
+    let with = |packed_bytes, method| {
         let settings = Settings {
             packed_bytes,
-            method: Some(Method::Limbs),
+            method: Some(method),
         };
         let gpu = Gpu::new(Emulator::default(), settings);
         gpu.bilinear(Bilinear::MatMul, &[(&x, &y), (&x, &y)])
     };
-    assert_eq!(with(2 * 128 * 32 * 8).unwrap(), wanted);
-    assert_eq!(with(300_000).unwrap(), wanted);
-    let refused = with(1000).unwrap_err().to_string();
+    assert_eq!(with(2 * 128 * 32 * 8, Method::Limbs).unwrap(), wanted);
+    assert_eq!(with(300_000, Method::Limbs).unwrap(), wanted);
+    assert_eq!(with(900_000, Method::Residues).unwrap(), wanted);
+    let refused = with(1000, Method::Limbs).unwrap_err().to_string();
     assert!(refused.contains("raise it"), "{refused}");
 }
 
 #[test]
 fn shapes_that_do_not_fit_are_refused() {
     let (x, y) = (tensor(&[3, 4], 1), tensor(&[5, 6], 2));
-    gpu(0, Method::Words).bilinear(Bilinear::MatMul, &[(&x, &y)]).unwrap_err();
+    gpu(0, Method::Words)
+        .bilinear(Bilinear::MatMul, &[(&x, &y)])
+        .unwrap_err();
     let (x, y) = (tensor(&[3, 0], 1), tensor(&[0, 6], 2));
-    let found = gpu(0, Method::Words).bilinear(Bilinear::MatMul, &[(&x, &y)]).unwrap();
+    let found = gpu(0, Method::Words)
+        .bilinear(Bilinear::MatMul, &[(&x, &y)])
+        .unwrap();
     assert_eq!(found, ArrayD::from_elem(IxDyn(&[3, 6]), Wrapping(0)));
 }
 

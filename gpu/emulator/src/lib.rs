@@ -48,6 +48,12 @@ kernels!(
     emulated_limbs_pack,
     emulated_limbs_product,
     emulated_limbs_product_folding,
+    emulated_residues_pack_left_18,
+    emulated_residues_pack_left_19,
+    emulated_residues_pack_right_18,
+    emulated_residues_pack_right_19,
+    emulated_residues_product,
+    emulated_residues_combine,
 );
 
 impl Emulator {
@@ -58,6 +64,12 @@ impl Emulator {
             Kernel::LimbsPack => emulated_limbs_pack,
             Kernel::LimbsProduct if self.folding => emulated_limbs_product_folding,
             Kernel::LimbsProduct => emulated_limbs_product,
+            Kernel::ResiduesPackLeft18 => emulated_residues_pack_left_18,
+            Kernel::ResiduesPackLeft19 => emulated_residues_pack_left_19,
+            Kernel::ResiduesPackRight18 => emulated_residues_pack_right_18,
+            Kernel::ResiduesPackRight19 => emulated_residues_pack_right_19,
+            Kernel::ResiduesProduct => emulated_residues_product,
+            Kernel::ResiduesCombine => emulated_residues_combine,
             _ => return None,
         })
     }
@@ -73,14 +85,20 @@ impl Memory {
         let end = MARGIN + self.bytes.div_ceil(8);
         let margins = (0..MARGIN).chain(end..end + MARGIN);
         // SAFETY: no kernel runs while it is asked.
-        margins.into_iter().all(|at| unsafe { *self.word(at) } == POISON)
+        margins
+            .into_iter()
+            .all(|at| unsafe { *self.word(at) } == POISON)
     }
 }
 
 impl Drop for Memory {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            assert!(self.intact(), "a kernel wrote beside {} bytes of memory", self.bytes);
+            assert!(
+                self.intact(),
+                "a kernel wrote beside {} bytes of memory",
+                self.bytes
+            );
         }
     }
 }
@@ -95,7 +113,9 @@ impl Device for Emulator {
     fn allocate(&self, bytes: usize) -> Result<Memory, DeviceError> {
         let words = bytes.div_ceil(8) + 2 * MARGIN;
         Ok(Memory {
-            words: (0..words).map(|_| std::cell::UnsafeCell::new(POISON)).collect(),
+            words: (0..words)
+                .map(|_| std::cell::UnsafeCell::new(POISON))
+                .collect(),
             bytes,
         })
     }
@@ -105,7 +125,10 @@ impl Device for Emulator {
     }
 
     fn write(&self, memory: &mut Memory, words: &[u64]) -> Result<(), DeviceError> {
-        assert!(8 * words.len() <= memory.bytes, "more words than there is memory");
+        assert!(
+            8 * words.len() <= memory.bytes,
+            "more words than there is memory"
+        );
         for (at, &word) in words.iter().enumerate() {
             *memory.words[MARGIN + at].get_mut() = word;
         }
@@ -113,7 +136,10 @@ impl Device for Emulator {
     }
 
     fn read(&self, memory: &Memory, words: &mut [u64]) -> Result<(), DeviceError> {
-        assert!(8 * words.len() <= memory.bytes, "more words than there is memory");
+        assert!(
+            8 * words.len() <= memory.bytes,
+            "more words than there is memory"
+        );
         for (at, word) in words.iter_mut().enumerate() {
             // SAFETY: no kernel runs while it is asked.
             *word = unsafe { *memory.word(MARGIN + at) };
