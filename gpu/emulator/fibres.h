@@ -19,6 +19,8 @@
 #define KERNEL static
 // static: files have functions of the same names.
 #define MEMBER inline __attribute__((always_inline))
+#define CONSTEXPR constexpr
+#define ARGUMENT const
 #define DEVICE static MEMBER
 #define DYNAMIC_SHARED(name) unsigned char* const name = fibres::dynamic_shared()
 #define __launch_bounds__(...)

@@ -19,6 +19,9 @@ typedef long long int64_t;
 #define KERNEL extern "C" __global__
 #define DEVICE __device__ __forceinline__
 #define MEMBER __device__ __forceinline__
+#define CONSTEXPR constexpr __host__ __device__
+// A structure among the arguments of a kernel, which stays where it is.
+#define ARGUMENT const __grid_constant__
 #define DYNAMIC_SHARED(name) extern __shared__ __align__(128) unsigned char name[]
 #define EXPORT(kernel)
 

@@ -187,20 +187,20 @@ DEVICE void product(const uint8_t* a, const uint8_t* b, Word* c, const Place& to
   }
 }
 
-KERNEL void __launch_bounds__(128) limbs_pack(View view, const uint64_t* x, uint8_t* planes, Part part) {
+KERNEL void __launch_bounds__(128) limbs_pack(ARGUMENT View view, const uint64_t* x, uint8_t* planes, ARGUMENT Part part) {
   pack<8>(view, x, planes, part);
 }
 EXPORT(limbs_pack)
 
 KERNEL void __launch_bounds__(256, 1)
-    limbs_product(const uint8_t* a, const uint8_t* b, uint64_t* c, Place to, Tile tile) {
+    limbs_product(const uint8_t* a, const uint8_t* b, uint64_t* c, ARGUMENT Place to, ARGUMENT Tile tile) {
   product<8, uint64_t>(a, b, c, to, tile, FOLD);
 }
 EXPORT(limbs_product)
 
 #if !defined(__CUDACC__)
 // The same, folded every second step: tests of folding need not be as long as overflows are far.
-KERNEL void limbs_product_folding(const uint8_t* a, const uint8_t* b, uint64_t* c, Place to, Tile tile) {
+KERNEL void limbs_product_folding(const uint8_t* a, const uint8_t* b, uint64_t* c, ARGUMENT Place to, ARGUMENT Tile tile) {
   product<8, uint64_t>(a, b, c, to, tile, 2);
 }
 EXPORT(limbs_product_folding)

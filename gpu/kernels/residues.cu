@@ -28,12 +28,12 @@ struct Moduli {
 };
 
 // The largest numbers up to 256 that have no common factor.
-constexpr uint32_t modulus(int l) {
+CONSTEXPR uint32_t modulus(int l) {
   const uint32_t all[MOST] = {256, 255, 253, 251, 247, 241, 239, 233, 229, 227, 223, 217, 211, 199, 197, 193, 191, 181, 179};
   return all[l];
 }
 
-constexpr Moduli moduli() {
+CONSTEXPR Moduli moduli() {
   Moduli c = {};
   for (int l = 0; l < MOST; l++) {
     const uint32_t m = modulus(l);
@@ -58,7 +58,7 @@ constexpr Moduli moduli() {
 static __constant__ const Moduli CONSTANTS = moduli();
 
 // (M/m)^-1 mod m, where M is the product of `count` moduli.
-constexpr uint32_t inverse(int l, int count) {
+CONSTEXPR uint32_t inverse(int l, int count) {
   const uint32_t m = modulus(l);
   uint32_t cofactor = 1;
   for (int other = 0; other < count; other++)
@@ -69,7 +69,7 @@ constexpr uint32_t inverse(int l, int count) {
 }
 
 // factor * 256^i mod m for i = 4 half to 4 half + 3, one a byte.
-constexpr uint32_t weights(int l, int half, uint32_t factor) {
+CONSTEXPR uint32_t weights(int l, int half, uint32_t factor) {
   uint32_t power = factor % modulus(l), packed = 0;
   for (int i = 0; i < 4 * half + 4; i++) {
     if (i >= 4 * half) packed |= power << 8 * (i - 4 * half);
@@ -79,7 +79,7 @@ constexpr uint32_t weights(int l, int half, uint32_t factor) {
 }
 
 // -factor * 2^63 mod m.
-constexpr uint32_t minus_half(int l, uint32_t factor) {
+CONSTEXPR uint32_t minus_half(int l, uint32_t factor) {
   uint32_t power = factor % modulus(l);
   for (int i = 0; i < 63; i++) power = power * 2 % modulus(l);
   return (modulus(l) - power) % modulus(l);
@@ -181,7 +181,7 @@ DEVICE uint32_t reduce(uint32_t x, const Modulus& q) {
 
 // Digits of one modulus: block (tile, modulus, batch). Eight warps, each 64 x 32.
 KERNEL void __launch_bounds__(256, 2)
-    residues_product(const uint8_t* a, const uint8_t* b, uint8_t* digits, Tile tile, uint32_t count) {
+    residues_product(const uint8_t* a, const uint8_t* b, uint8_t* digits, ARGUMENT Tile tile, uint32_t count) {
   DYNAMIC_SHARED(shared);
   const uint32_t stage_bytes = (ROWS + COLUMNS) * STEP;
   const uint32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32;
@@ -242,7 +242,7 @@ EXPORT(residues_product)
 
 // Words from digits. Grid: (rows * columns / 256, batch), rounded up.
 KERNEL void __launch_bounds__(256)
-    residues_combine(const uint8_t* digits, uint64_t* c, Place to, Tile tile, uint32_t count) {
+    residues_combine(const uint8_t* digits, uint64_t* c, ARGUMENT Place to, ARGUMENT Tile tile, uint32_t count) {
   const uint64_t i = (uint64_t)blockIdx.x * 256 + threadIdx.x, words = (uint64_t)tile.rows * tile.columns;
   if (i >= words) return;
   digits += blockIdx.y * words * count;
@@ -260,7 +260,7 @@ KERNEL void __launch_bounds__(256)
 EXPORT(residues_combine)
 
 #define PACK(name, COUNT, LEFT)                                                                              \
-  KERNEL void __launch_bounds__(128) name(View view, const uint64_t* x, uint8_t* planes, Part part) {        \
+  KERNEL void __launch_bounds__(128) name(ARGUMENT View view, const uint64_t* x, uint8_t* planes, ARGUMENT Part part) {        \
     pack<COUNT, LEFT>(view, x, planes, part);                                                                \
   }                                                                                                          \
   EXPORT(name)

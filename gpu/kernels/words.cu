@@ -12,7 +12,7 @@ struct Terms {
 };
 
 KERNEL void __launch_bounds__(256)
-    words_product(Terms terms, View left, View right, uint64_t* c, Place to, uint32_t m, uint32_t n, uint32_t k,
+    words_product(ARGUMENT Terms terms, ARGUMENT View left, ARGUMENT View right, uint64_t* c, ARGUMENT Place to, uint32_t m, uint32_t n, uint32_t k,
                   uint32_t accumulate) {
   // One more word a row: threads that store a column would meet in one bank otherwise.
   __shared__ uint64_t as[DEPTH][TILE + 1], bs[DEPTH][TILE + 1];
@@ -68,7 +68,7 @@ KERNEL void __launch_bounds__(256)
 EXPORT(words_product)
 
 // c (+)= sum over terms of a * b, entry by entry.
-KERNEL void words_elementwise(Terms terms, uint64_t* c, uint64_t count, uint32_t accumulate) {
+KERNEL void words_elementwise(ARGUMENT Terms terms, uint64_t* c, uint64_t count, uint32_t accumulate) {
   const uint64_t i = (uint64_t)blockIdx.x * blockDim.x + threadIdx.x;
   if (i >= count) return;
   uint64_t sum = accumulate ? c[i] : 0;
