@@ -9,12 +9,14 @@ fn main() {
         .opt_level(2)
         // Products and sums of floating-point numbers are rounded one by one, as the kernels say it.
         .flag("-ffp-contract=off")
+        // Memory of words is also read as numbers.
+        .flag("-fno-strict-aliasing")
         .flag("-Wno-unknown-pragmas")
         .flag("-Wno-unused-function")
         .include(kernels)
         .include(".")
         .file("fibres.cpp");
-    for kernel in ["words", "limbs", "residues"] {
+    for kernel in ["words", "limbs", "residues", "ntt", "polynomials"] {
         build.flag("-xc++").file(format!("{kernels}/{kernel}.cu"));
     }
     build.compile("tacit_gpu_kernels");

@@ -26,6 +26,33 @@ pub enum Kernel {
     ResiduesProduct,
     /// Words from the digits that those leave.
     ResiduesCombine,
+    /// Transforms modulo primes below 2^62,
+    Ntt62Forward,
+    /// and back.
+    Ntt62Backward,
+    /// Transforms modulo primes below 2^47,
+    Ntt47Forward,
+    /// and back.
+    Ntt47Backward,
+    /// Transforms modulo primes below 2^30,
+    Ntt30Forward,
+    /// and back.
+    Ntt30Backward,
+    /// Words to residues modulo primes.
+    PolynomialsSplit,
+    /// Words from digits of primes.
+    PolynomialsJoin,
+}
+
+/// Blocks, and what each of them has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grid {
+    /// How many, along each axis.
+    pub blocks: [u32; 3],
+    /// Threads of a block, at most 1024.
+    pub threads: u32,
+    /// Bytes of dynamic shared memory of a block.
+    pub shared: u32,
 }
 
 impl Kernel {
@@ -43,30 +70,38 @@ impl Kernel {
             Self::ResiduesPackRight19 => "residues_pack_right_19",
             Self::ResiduesProduct => "residues_product",
             Self::ResiduesCombine => "residues_combine",
+            Self::Ntt62Forward => "ntt62_forward",
+            Self::Ntt62Backward => "ntt62_backward",
+            Self::Ntt47Forward => "ntt47_forward",
+            Self::Ntt47Backward => "ntt47_backward",
+            Self::Ntt30Forward => "ntt30_forward",
+            Self::Ntt30Backward => "ntt30_backward",
+            Self::PolynomialsSplit => "polynomials_split",
+            Self::PolynomialsJoin => "polynomials_join",
         }
     }
 
-    /// Threads of a block.
+    /// So many blocks, as the kernel wants them.
     #[must_use]
-    pub fn threads(self) -> u32 {
-        match self {
+    pub fn grid(self, blocks: [u32; 3]) -> Grid {
+        let threads = match self {
             Self::LimbsPack
             | Self::ResiduesPackLeft18
             | Self::ResiduesPackLeft19
             | Self::ResiduesPackRight18
             | Self::ResiduesPackRight19 => 128,
             _ => 256,
-        }
-    }
-
-    /// Bytes of dynamic shared memory.
-    #[must_use]
-    pub fn shared(self) -> u32 {
-        match self {
+        };
+        let shared = match self {
             // Four stages of both operands.
             Self::LimbsProduct => 4 * (64 + 64) * 256,
             Self::ResiduesProduct => 4 * (128 + 128) * 64,
             _ => 0,
+        };
+        Grid {
+            blocks,
+            threads,
+            shared,
         }
     }
 }
@@ -156,7 +191,7 @@ pub trait Device: Send + Sync {
     unsafe fn launch(
         &self,
         kernel: Kernel,
-        grid: [u32; 3],
+        grid: Grid,
         arguments: Arguments,
     ) -> Result<(), DeviceError>;
 }

@@ -5,6 +5,7 @@
 //! | [`Gpu`] | the `Kernels` of an engine, on a device |
 //! | [`Device`] | what is asked of a device; CUDA and, in tests, the emulator |
 //! | [`Method`] | how a matrix product is computed, chosen by its shape |
+//! | [`Transforms`], [`Polynomials`] | number-theoretic transforms, and products of polynomials by them |
 //!
 //! Device code is in `kernels/`, one source that nvcc compiles for devices and `emulator/` for the host.
 
@@ -12,11 +13,17 @@ mod device;
 mod gpu;
 mod limbs;
 mod method;
+mod ntt;
 mod parts;
+mod polynomials;
+mod primes;
 mod residues;
 mod view;
 mod words;
 
-pub use device::{Arguments, Device, DeviceError, Kernel};
+pub use device::{Arguments, Device, DeviceError, Grid, Kernel};
 pub use gpu::{Gpu, Settings};
 pub use method::Method;
+pub use ntt::{Field, NttError, Transforms};
+pub use polynomials::Polynomials;
+pub use primes::primes;

@@ -83,7 +83,10 @@ impl<D: Device> Steps for Residues<'_, D> {
         ];
         let arguments = Arguments::default().with(view).with(from).with(to);
         // SAFETY: the kernel's arguments; the view leads to words of its operand, the planes have room for the part.
-        Ok(unsafe { self.device.launch(kernel, grid, arguments.with(part))? })
+        Ok(unsafe {
+            self.device
+                .launch(kernel, kernel.grid(grid), arguments.with(part))?
+        })
     }
 
     fn multiply(&mut self, tile: Tile) -> Result<(), Failed> {
@@ -97,16 +100,22 @@ impl<D: Device> Steps for Residues<'_, D> {
         let grid = [blocks(tiles, 1)?, moduli, batches];
         // SAFETY: the kernel's arguments; planes hold the tile's rows and columns, the digits have room for all.
         unsafe {
-            self.device
-                .launch(Kernel::ResiduesProduct, grid, arguments)?
+            self.device.launch(
+                Kernel::ResiduesProduct,
+                Kernel::ResiduesProduct.grid(grid),
+                arguments,
+            )?
         };
         let arguments = Arguments::default().with(digits).with(self.to);
         let arguments = arguments.with(self.product.place).with(tile).with(moduli);
         let grid = [blocks(rows * columns, 256)?, batches, 1];
         // SAFETY: the kernel's arguments; places lead to words of the result.
         Ok(unsafe {
-            self.device
-                .launch(Kernel::ResiduesCombine, grid, arguments)?
+            self.device.launch(
+                Kernel::ResiduesCombine,
+                Kernel::ResiduesCombine.grid(grid),
+                arguments,
+            )?
         })
     }
 }

@@ -56,7 +56,13 @@ pub(crate) fn matrices<D: Device>(
             .with(accumulate);
         // SAFETY: the kernel's arguments; views lead to words of the operands alone, places to those of the result, for
         // `Product::of` made them for these shapes.
-        unsafe { device.launch(Kernel::WordsProduct, grid, arguments)? };
+        unsafe {
+            device.launch(
+                Kernel::WordsProduct,
+                Kernel::WordsProduct.grid(grid),
+                arguments,
+            )?
+        };
     }
     Ok(())
 }
@@ -69,12 +75,12 @@ pub(crate) fn elementwise<D: Device>(
     count: usize,
 ) -> Result<(), Failed> {
     let kernel = Kernel::WordsElementwise;
-    let grid = [blocks(count, kernel.threads() as usize)?, 1, 1];
+    let grid = [blocks(count, 256)?, 1, 1];
     for (terms, accumulate) in launches(operands) {
         let arguments = Arguments::default().with(terms).with(to);
         let arguments = arguments.with(count as u64).with(accumulate);
         // SAFETY: the kernel's arguments; every operand and the result have `count` words.
-        unsafe { device.launch(kernel, grid, arguments)? };
+        unsafe { device.launch(kernel, kernel.grid(grid), arguments)? };
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, c_char, c_void};
 
-use tacit_gpu::{Arguments, Device, DeviceError, Kernel};
+use tacit_gpu::{Arguments, Device, DeviceError, Grid, Kernel};
 
 /// A device that runs kernels on the host.
 #[derive(Clone, Copy, Debug, Default)]
@@ -54,6 +54,14 @@ kernels!(
     emulated_residues_pack_right_19,
     emulated_residues_product,
     emulated_residues_combine,
+    emulated_ntt62_forward,
+    emulated_ntt62_backward,
+    emulated_ntt47_forward,
+    emulated_ntt47_backward,
+    emulated_ntt30_forward,
+    emulated_ntt30_backward,
+    emulated_polynomials_split,
+    emulated_polynomials_join,
 );
 
 impl Emulator {
@@ -70,6 +78,14 @@ impl Emulator {
             Kernel::ResiduesPackRight19 => emulated_residues_pack_right_19,
             Kernel::ResiduesProduct => emulated_residues_product,
             Kernel::ResiduesCombine => emulated_residues_combine,
+            Kernel::Ntt62Forward => emulated_ntt62_forward,
+            Kernel::Ntt62Backward => emulated_ntt62_backward,
+            Kernel::Ntt47Forward => emulated_ntt47_forward,
+            Kernel::Ntt47Backward => emulated_ntt47_backward,
+            Kernel::Ntt30Forward => emulated_ntt30_forward,
+            Kernel::Ntt30Backward => emulated_ntt30_backward,
+            Kernel::PolynomialsSplit => emulated_polynomials_split,
+            Kernel::PolynomialsJoin => emulated_polynomials_join,
             _ => return None,
         })
     }
@@ -150,7 +166,7 @@ impl Device for Emulator {
     unsafe fn launch(
         &self,
         kernel: Kernel,
-        grid: [u32; 3],
+        grid: Grid,
         mut arguments: Arguments,
     ) -> Result<(), DeviceError> {
         let failed = |why: String| DeviceError::Launch {
@@ -164,9 +180,9 @@ impl Device for Emulator {
         // SAFETY: the caller's, and that `kernel` names the code of these arguments.
         let error = unsafe {
             code(
-                grid.as_ptr(),
-                kernel.threads(),
-                kernel.shared(),
+                grid.blocks.as_ptr(),
+                grid.threads,
+                grid.shared,
                 pointers.as_mut_ptr().cast(),
                 self.order,
             )
