@@ -56,6 +56,28 @@ pub struct Grid {
 }
 
 impl Kernel {
+    /// All of them.
+    pub const ALL: [Self; 18] = [
+        Self::WordsProduct,
+        Self::WordsElementwise,
+        Self::LimbsPack,
+        Self::LimbsProduct,
+        Self::ResiduesPackLeft18,
+        Self::ResiduesPackLeft19,
+        Self::ResiduesPackRight18,
+        Self::ResiduesPackRight19,
+        Self::ResiduesProduct,
+        Self::ResiduesCombine,
+        Self::Ntt62Forward,
+        Self::Ntt62Backward,
+        Self::Ntt47Forward,
+        Self::Ntt47Backward,
+        Self::Ntt30Forward,
+        Self::Ntt30Backward,
+        Self::PolynomialsSplit,
+        Self::PolynomialsJoin,
+    ];
+
     /// Its name in the device's code.
     #[must_use]
     pub fn name(self) -> &'static str {

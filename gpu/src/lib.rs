@@ -9,9 +9,12 @@
 //!
 //! Device code is in `kernels/`, one source that nvcc compiles for devices and `emulator/` for the host.
 
+#[cfg(feature = "cuda")]
+pub mod cuda;
 mod device;
 mod gpu;
 mod limbs;
+pub mod manifest;
 mod method;
 mod ntt;
 mod parts;
