@@ -11,7 +11,7 @@ thread_local Dim3 threadIdx, blockIdx, blockDim, gridDim;
 namespace fibres {
 namespace {
 
-const size_t STACK = 128 * 1024, WARP = 32, MARGIN = 256;
+const size_t STACK = 128 * 1024, WARP = 32, MARGIN = 64 * 1024;
 const unsigned char POISON = 0xAB;
 
 struct Copy {

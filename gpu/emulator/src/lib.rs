@@ -27,7 +27,8 @@ unsafe impl Sync for Memory {}
 const MARGIN: usize = 64;
 const POISON: u64 = 0xDEAD_BEEF_0BAD_F00D;
 
-type Emulated = unsafe extern "C" fn(
+/// An emulated kernel: null, or what went wrong.
+pub type Emulated = unsafe extern "C" fn(
     grid: *const u32,
     threads: u32,
     shared: u32,
@@ -167,20 +168,39 @@ impl Device for Emulator {
         &self,
         kernel: Kernel,
         grid: Grid,
+        arguments: Arguments,
+    ) -> Result<(), DeviceError> {
+        let why = || "not emulated".to_owned();
+        let code = self.kernel(kernel).ok_or_else(|| DeviceError::Launch {
+            kernel: kernel.name(),
+            why: why(),
+        })?;
+        // SAFETY: the caller's, and that `kernel` names the code of these arguments.
+        unsafe { self.run(code, kernel, grid, arguments) }
+    }
+}
+
+impl Emulator {
+    /// Runs code in the place of a kernel: tests of what the emulator finds bring their own.
+    ///
+    /// # Safety
+    /// The arguments must be those of the code, and the addresses among them those of memory that is large enough.
+    ///
+    /// # Errors
+    /// What the emulator found.
+    pub unsafe fn run(
+        &self,
+        code: Emulated,
+        kernel: Kernel,
+        grid: Grid,
         mut arguments: Arguments,
     ) -> Result<(), DeviceError> {
-        let failed = |why: String| DeviceError::Launch {
-            kernel: kernel.name(),
-            why,
-        };
-        let code = self
-            .kernel(kernel)
-            .ok_or_else(|| failed("not emulated".to_owned()))?;
         let mut pointers = arguments.pointers();
-        // SAFETY: the caller's, and that `kernel` names the code of these arguments.
+        let blocks = grid.blocks.as_ptr();
+        // SAFETY: the caller's.
         let error = unsafe {
             code(
-                grid.blocks.as_ptr(),
+                blocks,
                 grid.threads,
                 grid.shared,
                 pointers.as_mut_ptr().cast(),
@@ -192,6 +212,9 @@ impl Device for Emulator {
         }
         // SAFETY: a string that lives until the next run on this thread.
         let why = unsafe { CStr::from_ptr(error) };
-        Err(failed(why.to_string_lossy().into_owned()))
+        Err(DeviceError::Launch {
+            kernel: kernel.name(),
+            why: why.to_string_lossy().into_owned(),
+        })
     }
 }

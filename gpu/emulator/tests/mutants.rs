@@ -1,0 +1,288 @@
+//! Kernels with one thing wrong each are found out: what the emulator says of those without means something.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::num::Wrapping;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+use libloading::Library;
+use ndarray::{ArrayD, IxDyn};
+use tacit_gpu::{
+    Arguments, Device, DeviceError, Field, Gpu, Grid, Kernel, Method, Settings, Transforms, primes,
+};
+use tacit_gpu_emulator::{Emulated, Emulator, Memory};
+use tacit_mpc::kernels::cpu;
+use tacit_mpc::{Bilinear, Kernels, Tensor};
+
+/// What is wrong: in which file, instead of what, and whether products or transforms show it.
+const MUTANTS: [(&str, &str, &str, &str); 17] = [
+    (
+        "words: no barrier before reading",
+        "words.cu",
+        "      }\n      __syncthreads();\n",
+        "      }\n",
+    ),
+    (
+        "words: no barrier after reading",
+        "words.cu",
+        "      __syncthreads();\n    }\n  }\n",
+        "    }\n  }\n",
+    ),
+    (
+        "limbs: no barrier between packing's halves",
+        "limbs.cu",
+        "  __syncthreads();\n  const uint32_t r = threadIdx.x / 4",
+        "  const uint32_t r = threadIdx.x / 4",
+    ),
+    (
+        "limbs: no barrier in the pipeline",
+        "limbs.cu",
+        "    __syncthreads();  // this step's",
+        "    // this step's",
+    ),
+    (
+        "limbs: waits for one group less",
+        "limbs.cu",
+        "copy_wait<STAGES - 2>",
+        "copy_wait<STAGES - 1>",
+    ),
+    (
+        "limbs: chunks stored elsewhere than read",
+        "limbs.cu",
+        "copy_async(chunk<LIMBS>(stage, r, c),",
+        "copy_async(stage + r * Row<LIMBS>::BYTES + c * 16,",
+    ),
+    (
+        "limbs: columns of the second half from the first",
+        "limbs.cu",
+        "warp_n + lane % 8 + lane / 16 * 8",
+        "warp_n + lane % 16",
+    ),
+    (
+        "limbs: sums kept when they are folded",
+        "limbs.cu",
+        "        sum[s][t][u][e] = 0;\n",
+        "",
+    ),
+    (
+        "limbs: what was folded is forgotten",
+        "limbs.cu",
+        "    accumulate = true;\n",
+        "",
+    ),
+    (
+        "limbs: a stage too many",
+        "limbs.cu",
+        "next % STAGES * stage_bytes",
+        "next % (STAGES + 1) * stage_bytes",
+    ),
+    (
+        "residues: no barrier in the pipeline",
+        "residues.cu",
+        "    __syncthreads();  // this step's",
+        "    // this step's",
+    ),
+    (
+        "residues: waits for one group less",
+        "residues.cu",
+        "copy_wait<STAGES - 2>",
+        "copy_wait<STAGES - 1>",
+    ),
+    (
+        "residues: quotients are not rounded",
+        "residues.cu",
+        "(fraction + (1ull << 55)) >> 56",
+        "fraction >> 56",
+    ),
+    (
+        "residues: negative sums are not lifted",
+        "residues.cu",
+        "(uint32_t)sum[t][u][e] + q.lift",
+        "(uint32_t)sum[t][u][e]",
+    ),
+    (
+        "ntt: no barrier between passes",
+        "ntt.cu",
+        "  __syncthreads();\n}\n",
+        "}\n",
+    ),
+    (
+        "ntt: no barrier after loading",
+        "ntt.cu",
+        "  __syncthreads();\n\n  const uint32_t mine",
+        "  const uint32_t mine",
+    ),
+    (
+        "ntt: not all threads come to the barrier",
+        "ntt.cu",
+        "  __syncthreads();\n}\n",
+        "  if (thread != 5) __syncthreads();\n}\n",
+    ),
+];
+
+fn folder(of: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(of)
+}
+
+/// The kernels of one file, compiled with something wrong.
+struct Mutant {
+    emulator: Emulator,
+    library: Library,
+}
+
+impl Mutant {
+    fn new(work: &Path, at: usize, order: u64) -> Self {
+        let library = work.join(format!("{at}.so"));
+        if !library.exists() {
+            let (what, file, right, wrong) = MUTANTS[at];
+            let source = fs::read_to_string(folder("../kernels").join(file)).unwrap();
+            assert_eq!(
+                source.matches(right).count(),
+                1,
+                "{what}: the kernel has changed"
+            );
+            let mutant = work.join(format!("{at}.cu"));
+            fs::write(&mutant, source.replace(right, wrong)).unwrap();
+            let compiler = env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
+            let options = [
+                "-std=c++17",
+                "-O1",
+                "-shared",
+                "-fPIC",
+                "-w",
+                "-ffp-contract=off",
+                "-fno-strict-aliasing",
+                "-xc++",
+            ];
+            let done = Command::new(compiler)
+                .args(options)
+                .arg("-I")
+                .arg(folder("../kernels"))
+                .arg("-I")
+                .arg(folder(""))
+                .arg(folder("fibres.cpp"))
+                .arg(&mutant)
+                .arg("-o")
+                .arg(&library)
+                .output()
+                .unwrap();
+            assert!(
+                done.status.success(),
+                "{what}: {}",
+                String::from_utf8_lossy(&done.stderr)
+            );
+        }
+        let folding = MUTANTS[at].0.contains("fold");
+        Self {
+            emulator: Emulator { order, folding },
+            // SAFETY: just made; it has no constructors but those of C++'s own library.
+            library: unsafe { Library::new(&library).unwrap() },
+        }
+    }
+}
+
+impl Device for Mutant {
+    type Memory = Memory;
+
+    fn name(&self) -> &'static str {
+        "mutant"
+    }
+
+    fn allocate(&self, bytes: usize) -> Result<Memory, DeviceError> {
+        self.emulator.allocate(bytes)
+    }
+
+    fn address(&self, memory: &Memory) -> u64 {
+        self.emulator.address(memory)
+    }
+
+    fn write(&self, memory: &mut Memory, words: &[u64]) -> Result<(), DeviceError> {
+        self.emulator.write(memory, words)
+    }
+
+    fn read(&self, memory: &Memory, words: &mut [u64]) -> Result<(), DeviceError> {
+        self.emulator.read(memory, words)
+    }
+
+    unsafe fn launch(
+        &self,
+        kernel: Kernel,
+        grid: Grid,
+        arguments: Arguments,
+    ) -> Result<(), DeviceError> {
+        let folding = self.emulator.folding && kernel == Kernel::LimbsProduct;
+        let name = format!(
+            "emulated_{}{}",
+            kernel.name(),
+            if folding { "_folding" } else { "" }
+        );
+        // SAFETY: a kernel of this name has this type.
+        match unsafe { self.library.get::<Emulated>(name.as_bytes()) } {
+            // SAFETY: the caller's.
+            Ok(code) => unsafe { self.emulator.run(*code, kernel, grid, arguments) },
+            // SAFETY: the caller's.
+            Err(_) => unsafe { self.emulator.launch(kernel, grid, arguments) },
+        }
+    }
+}
+
+fn tensor(shape: &[usize], seed: u64) -> Tensor {
+    let mut x = seed;
+    ArrayD::from_shape_fn(IxDyn(shape), |_| {
+        x = x.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23) ^ seed;
+        Wrapping(x)
+    })
+}
+
+/// Whether a device computes a product and a transform as it should.
+fn right<D: Device>(device: impl Fn() -> D, file: &str) -> bool {
+    if file == "ntt.cu" {
+        let p = primes(62, 11, 1);
+        let device = device();
+        let transforms = Transforms::new(&device, Field::Prime62, 10, &p).unwrap();
+        let values: Vec<u64> = tensor(&[1024], 5).iter().map(|x| x.0 % p[0]).collect();
+        let mut memory = transforms.upload(&values).unwrap();
+        return transforms.forward(&mut memory, 1024).is_ok()
+            && transforms.backward(&mut memory, None, 1024).is_ok()
+            && transforms.download(&memory, 1024).unwrap() == values;
+    }
+    let method = match file {
+        "words.cu" => Method::Words,
+        "limbs.cu" => Method::Limbs,
+        _ => Method::Residues,
+    };
+    let settings = Settings {
+        method: Some(method),
+        ..Settings::default()
+    };
+    let (x, y) = (tensor(&[20, 330], 1), tensor(&[330, 24], 2));
+    let wanted = cpu().bilinear(Bilinear::MatMul, &[(&x, &y)]).unwrap();
+    Gpu::new(device(), settings)
+        .bilinear(Bilinear::MatMul, &[(&x, &y)])
+        .is_ok_and(|found| found == wanted)
+}
+
+#[test]
+fn every_mutant_is_found_out() {
+    let work = tempfile::tempdir().unwrap();
+    let mut missed = Vec::new();
+    for (at, (what, file, ..)) in MUTANTS.into_iter().enumerate() {
+        let healthy = |order| {
+            let folding = what.contains("fold");
+            right(|| Emulator { order, folding }, file)
+        };
+        println!("{what}");
+        assert!((0..3).all(healthy), "{what}: the kernel as it is");
+        // Memory that was written beside is told by a panic.
+        let survives = |order| {
+            let run = || right(|| Mutant::new(work.path(), at, order), file);
+            catch_unwind(AssertUnwindSafe(run)).unwrap_or(false)
+        };
+        if (0..3).all(survives) {
+            missed.push(what);
+        }
+    }
+    assert_eq!(missed, [""; 0]);
+}
