@@ -21,8 +21,8 @@ const MUTANTS: [(&str, &str, &str, &str); 17] = [
     (
         "words: no barrier before reading",
         "words.cu",
-        "      }\n      __syncthreads();\n",
-        "      }\n",
+        "      }\n      __syncthreads();\n#pragma unroll\n      for (uint32_t d",
+        "      }\n      for (uint32_t d",
     ),
     (
         "words: no barrier after reading",
@@ -126,59 +126,60 @@ fn folder(of: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(of)
 }
 
-/// The kernels of one file, compiled with something wrong.
+/// Compiles a mutant's file.
+fn compile(at: usize, work: &Path) -> PathBuf {
+    let (what, file, right, wrong) = MUTANTS[at];
+    let source = fs::read_to_string(folder("../kernels").join(file)).unwrap();
+    assert_eq!(
+        source.matches(right).count(),
+        1,
+        "{what}: the kernel has changed"
+    );
+    let (mutant, library) = (work.join(format!("{at}.cu")), work.join(format!("{at}.so")));
+    fs::write(&mutant, source.replace(right, wrong)).unwrap();
+    let compiler = env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
+    let options = [
+        "-std=c++17",
+        "-O1",
+        "-shared",
+        "-fPIC",
+        "-w",
+        "-ffp-contract=off",
+        "-fno-strict-aliasing",
+        "-xc++",
+    ];
+    let done = Command::new(compiler)
+        .args(options)
+        .arg("-I")
+        .arg(folder("../kernels"))
+        .arg("-I")
+        .arg(folder(""))
+        .arg(folder("fibres.cpp"))
+        .arg(&mutant)
+        .arg("-o")
+        .arg(&library)
+        .output()
+        .unwrap();
+    assert!(
+        done.status.success(),
+        "{what}: {}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+    library
+}
+
+/// A device whose kernels of one file have something wrong.
 struct Mutant {
     emulator: Emulator,
     library: Library,
 }
 
 impl Mutant {
-    fn new(work: &Path, at: usize, order: u64) -> Self {
-        let library = work.join(format!("{at}.so"));
-        if !library.exists() {
-            let (what, file, right, wrong) = MUTANTS[at];
-            let source = fs::read_to_string(folder("../kernels").join(file)).unwrap();
-            assert_eq!(
-                source.matches(right).count(),
-                1,
-                "{what}: the kernel has changed"
-            );
-            let mutant = work.join(format!("{at}.cu"));
-            fs::write(&mutant, source.replace(right, wrong)).unwrap();
-            let compiler = env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
-            let options = [
-                "-std=c++17",
-                "-O1",
-                "-shared",
-                "-fPIC",
-                "-w",
-                "-ffp-contract=off",
-                "-fno-strict-aliasing",
-                "-xc++",
-            ];
-            let done = Command::new(compiler)
-                .args(options)
-                .arg("-I")
-                .arg(folder("../kernels"))
-                .arg("-I")
-                .arg(folder(""))
-                .arg(folder("fibres.cpp"))
-                .arg(&mutant)
-                .arg("-o")
-                .arg(&library)
-                .output()
-                .unwrap();
-            assert!(
-                done.status.success(),
-                "{what}: {}",
-                String::from_utf8_lossy(&done.stderr)
-            );
-        }
-        let folding = MUTANTS[at].0.contains("fold");
+    fn new(library: &Path, order: u64, folding: bool) -> Self {
         Self {
             emulator: Emulator { order, folding },
             // SAFETY: just made; it has no constructors but those of C++'s own library.
-            library: unsafe { Library::new(&library).unwrap() },
+            library: unsafe { Library::new(library).unwrap() },
         }
     }
 }
@@ -269,15 +270,13 @@ fn every_mutant_is_found_out() {
     let work = tempfile::tempdir().unwrap();
     let mut missed = Vec::new();
     for (at, (what, file, ..)) in MUTANTS.into_iter().enumerate() {
-        let healthy = |order| {
-            let folding = what.contains("fold");
-            right(|| Emulator { order, folding }, file)
-        };
-        println!("{what}");
+        let folding = what.contains("fold");
+        let healthy = |order| right(|| Emulator { order, folding }, file);
         assert!((0..3).all(healthy), "{what}: the kernel as it is");
+        let library = compile(at, work.path());
         // Memory that was written beside is told by a panic.
         let survives = |order| {
-            let run = || right(|| Mutant::new(work.path(), at, order), file);
+            let run = || right(|| Mutant::new(&library, order, folding), file);
             catch_unwind(AssertUnwindSafe(run)).unwrap_or(false)
         };
         if (0..3).all(survives) {
