@@ -11,15 +11,13 @@ use cudarc::driver::{CudaContext, CudaStream, sys};
 use crate::device::{Arguments, Device, DeviceError, Grid, Kernel};
 
 /// Device code: `cargo xtask kernels` makes it from the sources beside it.
-static CODE: [(&str, &[u8]); 5] = [
-    ("words", include_bytes!("../kernels/words.fatbin")),
-    ("limbs", include_bytes!("../kernels/limbs.fatbin")),
-    ("residues", include_bytes!("../kernels/residues.fatbin")),
-    ("ntt", include_bytes!("../kernels/ntt.fatbin")),
-    (
-        "polynomials",
-        include_bytes!("../kernels/polynomials.fatbin"),
-    ),
+static CODE: [&[u8]; 6] = [
+    include_bytes!("../kernels/words.fatbin"),
+    include_bytes!("../kernels/limbs.fatbin"),
+    include_bytes!("../kernels/residues.fatbin"),
+    include_bytes!("../kernels/ntt.fatbin"),
+    include_bytes!("../kernels/polynomials.fatbin"),
+    include_bytes!("../kernels/ceilings.fatbin"),
 ];
 
 /// Why there is no device.
@@ -108,7 +106,7 @@ impl Cuda {
         }
         let stream = context.new_stream()?;
         let mut kernels = HashMap::new();
-        for (_, code) in CODE {
+        for code in CODE {
             // SAFETY: whole images, which the driver copies.
             let module = unsafe { result::module::load_data(code.as_ptr().cast())? };
             for kernel in Kernel::ALL {

@@ -42,6 +42,14 @@ pub enum Kernel {
     PolynomialsSplit,
     /// Words from digits of primes.
     PolynomialsJoin,
+    /// Nothing but products of bytes on tensor cores,
+    CeilingBytes,
+    /// multiply-adds of double precision,
+    CeilingDoubles,
+    /// multiply-adds of words,
+    CeilingWords,
+    /// copies.
+    CeilingCopy,
 }
 
 /// Blocks, and what each of them has.
@@ -57,7 +65,7 @@ pub struct Grid {
 
 impl Kernel {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 22] = [
         Self::WordsProduct,
         Self::WordsElementwise,
         Self::LimbsPack,
@@ -76,6 +84,10 @@ impl Kernel {
         Self::Ntt30Backward,
         Self::PolynomialsSplit,
         Self::PolynomialsJoin,
+        Self::CeilingBytes,
+        Self::CeilingDoubles,
+        Self::CeilingWords,
+        Self::CeilingCopy,
     ];
 
     /// Its name in the device's code.
@@ -100,6 +112,10 @@ impl Kernel {
             Self::Ntt30Backward => "ntt30_backward",
             Self::PolynomialsSplit => "polynomials_split",
             Self::PolynomialsJoin => "polynomials_join",
+            Self::CeilingBytes => "ceiling_bytes",
+            Self::CeilingDoubles => "ceiling_doubles",
+            Self::CeilingWords => "ceiling_words",
+            Self::CeilingCopy => "ceiling_copy",
         }
     }
 

@@ -1,11 +1,11 @@
 //! Bilinear maps on a device.
 
 use ndarray::{ArrayD, IxDyn};
-use tacit_mpc::ring::row_major;
 use tacit_mpc::{Bilinear, Error, Kernels, R64, Result, Tensor};
 
 use crate::device::{Device, DeviceError};
 use crate::method::Method;
+use crate::prepared::Prepared;
 use crate::view::Product;
 use crate::{limbs, residues, words};
 
@@ -35,11 +35,6 @@ pub struct Gpu<D: Device> {
     name: &'static str,
 }
 
-/// Batches of one launch: the second or third axis of a grid.
-const MOST_BATCHES: usize = crate::parts::MOST_BLOCKS;
-
-type Done = std::result::Result<(), Failed>;
-
 impl<D: Device> Gpu<D> {
     /// On a device, under settings.
     pub fn new(device: D, settings: Settings) -> Self {
@@ -55,53 +50,63 @@ impl<D: Device> Gpu<D> {
         &self.device
     }
 
-    fn compute(
+    /// Uploads the operands of a map, to run it more than once; none where the result is zero for want of entries.
+    ///
+    /// # Errors
+    /// If operands do not fit, or the device fails.
+    pub fn prepare(
         &self,
         f: Bilinear,
         terms: &[(&Tensor, &Tensor)],
-        shape: &[usize],
-    ) -> std::result::Result<Vec<u64>, Failed> {
-        let upload = |x: &Tensor| -> std::result::Result<D::Memory, DeviceError> {
-            let words = row_major(x);
-            let words: &[u64] = bytemuck::cast_slice(&words);
-            let mut memory = self.device.allocate(8 * words.len())?;
-            self.device.write(&mut memory, words)?;
-            Ok(memory)
+    ) -> Result<Option<Prepared<'_, D>>> {
+        let Some(shape) = f.sum_shape(terms)? else {
+            return Ok(None);
         };
-        let operands = terms
-            .iter()
-            .map(|(x, y)| Ok((upload(x)?, upload(y)?)))
-            .collect::<std::result::Result<Vec<_>, DeviceError>>()?;
-        let mut found = vec![0_u64; shape.iter().product()];
-        let result = self.device.allocate(8 * found.len())?;
-        let addresses: Vec<(u64, u64)> = operands
-            .iter()
-            .map(|(x, y)| (self.device.address(x), self.device.address(y)))
-            .collect();
-        let to = self.device.address(&result);
-        if f == Bilinear::Mul {
-            words::elementwise(&self.device, &addresses, to, found.len())?;
-        } else {
-            let (x, y) = (terms[0].0.shape(), terms[0].1.shape());
-            let product = Product::of(f, x, y).ok_or(Failed::TooLarge)?;
-            for first in (0..product.batches).step_by(MOST_BATCHES) {
-                let (a, b, c) = product.batch_at(first);
-                let sided = addresses.iter().map(|&(x, y)| {
-                    let (left, right) = if product.swapped { (y, x) } else { (x, y) };
-                    (left + a, right + b)
-                });
-                let some = Product {
-                    batches: MOST_BATCHES.min(product.batches - first),
-                    ..product
-                };
-                self.matrices(&some, &sided.collect::<Vec<_>>(), to + c)?;
-            }
+        let empty = terms.iter().any(|(x, y)| x.is_empty() || y.is_empty());
+        if empty || shape.contains(&0) {
+            return Ok(None);
         }
-        self.device.read(&result, &mut found)?;
-        Ok(found)
+        let prepared = Prepared::new(self, f, terms, shape);
+        prepared.map(Some).map_err(|failed| self.told(failed))
     }
 
-    fn matrices(&self, product: &Product, sides: &[(u64, u64)], to: u64) -> Done {
+    /// Asks the device for the result of what was prepared.
+    ///
+    /// # Errors
+    /// If the device refuses or fails.
+    pub fn run(&self, prepared: &Prepared<'_, D>) -> Result<()> {
+        prepared.run().map_err(|failed| self.told(failed))
+    }
+
+    /// The result of what was run.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn read(&self, prepared: &Prepared<'_, D>) -> Result<Tensor> {
+        prepared.read().map_err(|failed| self.told(failed))
+    }
+
+    fn told(&self, failed: Failed) -> Error {
+        Error::Device {
+            device: self.device.name().to_owned(),
+            why: match failed {
+                Failed::Device(error) => error.to_string(),
+                Failed::TooLarge => {
+                    "a tensor has more than 2^31 entries along an index: split it".to_owned()
+                }
+                Failed::Setting => {
+                    "the setting for packed operands is too small for one tile: raise it".to_owned()
+                }
+            },
+        }
+    }
+
+    pub(crate) fn matrices(
+        &self,
+        product: &Product,
+        sides: &[(u64, u64)],
+        to: u64,
+    ) -> std::result::Result<(), Failed> {
         let shape = (product.rows, product.columns, product.depth);
         let bytes = self.settings.packed_bytes;
         let best = || Method::for_shape(shape.0, shape.1, shape.2);
@@ -139,28 +144,11 @@ impl<D: Device> Kernels for Gpu<D> {
     }
 
     fn bilinear(&self, f: Bilinear, terms: &[(&Tensor, &Tensor)]) -> Result<Tensor> {
-        let Some(shape) = f.sum_shape(terms)? else {
-            return Ok(ArrayD::from_elem(IxDyn(&[]), R64::default()));
-        };
-        let empty = terms.iter().any(|(x, y)| x.is_empty() || y.is_empty());
-        if empty || shape.contains(&0) {
+        let Some(prepared) = self.prepare(f, terms)? else {
+            let shape = f.sum_shape(terms)?.unwrap_or_default();
             return Ok(ArrayD::from_elem(IxDyn(&shape), R64::default()));
-        }
-        let words = self.compute(f, terms, &shape);
-        let words = words.map_err(|failed| Error::Device {
-            device: self.device.name().to_owned(),
-            why: match failed {
-                Failed::Device(error) => error.to_string(),
-                Failed::TooLarge => {
-                    "a tensor has more than 2^31 entries along an index: split it".to_owned()
-                }
-                Failed::Setting => {
-                    "the setting for packed operands is too small for one tile: raise it".to_owned()
-                }
-            },
-        })?;
-        let words = bytemuck::allocation::cast_vec(words);
-        Ok(ArrayD::from_shape_vec(IxDyn(&shape), words)
-            .unwrap_or_else(|_| unreachable!("as many words as its shape")))
+        };
+        self.run(&prepared)?;
+        self.read(&prepared)
     }
 }

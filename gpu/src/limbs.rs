@@ -60,13 +60,14 @@ impl<D: Device> Steps for Limbs<'_, D> {
         ];
         let arguments = Arguments::default().with(view).with(from).with(to);
         // SAFETY: the kernel's arguments; the view leads to words of its operand, the planes have room for the part.
-        Ok(unsafe {
+        unsafe {
             self.device.launch(
                 Kernel::LimbsPack,
                 Kernel::LimbsPack.grid(grid),
                 arguments.with(part),
-            )?
-        })
+            )
+        }
+        .map_err(Failed::from)
     }
 
     fn multiply(&mut self, tile: Tile) -> Result<(), Failed> {
@@ -76,12 +77,13 @@ impl<D: Device> Steps for Limbs<'_, D> {
         let arguments = Arguments::default().with(self.planes.0).with(self.planes.1);
         let arguments = arguments.with(self.to).with(self.product.place).with(tile);
         // SAFETY: the kernel's arguments; planes hold the tile's rows and columns, places lead to words of the result.
-        Ok(unsafe {
+        unsafe {
             self.device.launch(
                 Kernel::LimbsProduct,
                 Kernel::LimbsProduct.grid(grid),
                 arguments,
-            )?
-        })
+            )
+        }
+        .map_err(Failed::from)
     }
 }

@@ -7,7 +7,14 @@ use std::{fs, io};
 use sha2::{Digest, Sha256};
 
 /// The files that become device code, in `kernels/`.
-pub const SOURCES: [&str; 5] = ["words", "limbs", "residues", "ntt", "polynomials"];
+pub const SOURCES: [&str; 6] = [
+    "words",
+    "limbs",
+    "residues",
+    "ntt",
+    "polynomials",
+    "ceilings",
+];
 
 /// What they include, in the same folder.
 const HEADERS: [&str; 2] = ["device.cuh", "view.cuh"];

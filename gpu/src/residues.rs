@@ -83,10 +83,11 @@ impl<D: Device> Steps for Residues<'_, D> {
         ];
         let arguments = Arguments::default().with(view).with(from).with(to);
         // SAFETY: the kernel's arguments; the view leads to words of its operand, the planes have room for the part.
-        Ok(unsafe {
+        unsafe {
             self.device
-                .launch(kernel, kernel.grid(grid), arguments.with(part))?
-        })
+                .launch(kernel, kernel.grid(grid), arguments.with(part))
+        }
+        .map_err(Failed::from)
     }
 
     fn multiply(&mut self, tile: Tile) -> Result<(), Failed> {
@@ -110,12 +111,13 @@ impl<D: Device> Steps for Residues<'_, D> {
         let arguments = arguments.with(self.product.place).with(tile).with(moduli);
         let grid = [blocks(rows * columns, 256)?, batches, 1];
         // SAFETY: the kernel's arguments; places lead to words of the result.
-        Ok(unsafe {
+        unsafe {
             self.device.launch(
                 Kernel::ResiduesCombine,
                 Kernel::ResiduesCombine.grid(grid),
                 arguments,
-            )?
-        })
+            )
+        }
+        .map_err(Failed::from)
     }
 }

@@ -100,7 +100,7 @@ impl Compiler {
         let name = source.file_name().unwrap_or_default().to_string_lossy();
         // By its name alone, so that what is made does not depend on where.
         let said = run(Command::new(&self.nvcc)
-            .current_dir(source.parent().unwrap_or(Path::new(".")))
+            .current_dir(source.parent().unwrap_or_else(|| Path::new(".")))
             .args(FLAGS)
             .arg("-o")
             .arg(code)
