@@ -233,3 +233,38 @@ pub trait Device: Send + Sync {
         arguments: Arguments,
     ) -> Result<(), DeviceError>;
 }
+
+/// Who borrows a device has one.
+impl<D: Device> Device for &D {
+    type Memory = D::Memory;
+
+    fn name(&self) -> &str {
+        (*self).name()
+    }
+
+    fn allocate(&self, bytes: usize) -> Result<Self::Memory, DeviceError> {
+        (*self).allocate(bytes)
+    }
+
+    fn address(&self, memory: &Self::Memory) -> u64 {
+        (*self).address(memory)
+    }
+
+    fn write(&self, memory: &mut Self::Memory, words: &[u64]) -> Result<(), DeviceError> {
+        (*self).write(memory, words)
+    }
+
+    fn read(&self, memory: &Self::Memory, words: &mut [u64]) -> Result<(), DeviceError> {
+        (*self).read(memory, words)
+    }
+
+    unsafe fn launch(
+        &self,
+        kernel: Kernel,
+        grid: Grid,
+        arguments: Arguments,
+    ) -> Result<(), DeviceError> {
+        // SAFETY: the caller's.
+        unsafe { (*self).launch(kernel, grid, arguments) }
+    }
+}
