@@ -1,28 +1,34 @@
 //! Bilinear maps on a device.
 
 use ndarray::{ArrayD, IxDyn};
-use tacit_mpc::{Bilinear, Error, Kernels, R64, Result, Tensor};
+use tacit_mpc::{Bilinear, Error, Kernels, R64, Result, Tensor, kernels};
 
 use crate::device::{Device, DeviceError};
 use crate::method::Method;
 use crate::prepared::Prepared;
+use crate::split::Split;
 use crate::view::Product;
 use crate::{limbs, residues, words};
 
 /// What a party may decide about its device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Bytes that packed operands may take at a time; larger products are computed in parts.
-    pub packed_bytes: usize,
+    /// Bytes of the device that a product may take, with operands, result and what is packed of them; larger products are
+    /// computed in parts.
+    pub memory: usize,
+    /// Products of fewer multiply-adds, and products entry by entry, are left to the processor: copying them would take
+    /// longer. 0 computes all on the device.
+    pub least: usize,
     /// The method for all products, instead of the best for each: for tests and measurements.
     pub method: Option<Method>,
 }
 
 impl Default for Settings {
-    /// A gibibyte, and the best method for each.
+    /// Four gibibytes, products of a million multiply-adds, and the best method for each.
     fn default() -> Self {
         Self {
-            packed_bytes: 1 << 30,
+            memory: 4 << 30,
+            least: 1 << 20,
             method: None,
         }
     }
@@ -32,7 +38,7 @@ impl Default for Settings {
 pub struct Gpu<D: Device> {
     device: D,
     settings: Settings,
-    name: &'static str,
+    cpu: Box<dyn Kernels>,
 }
 
 impl<D: Device> Gpu<D> {
@@ -41,7 +47,7 @@ impl<D: Device> Gpu<D> {
         Self {
             device,
             settings,
-            name: "cuda",
+            cpu: kernels::cpu(),
         }
     }
 
@@ -95,7 +101,7 @@ impl<D: Device> Gpu<D> {
                     "a tensor has more than 2^31 entries along an index: split it".to_owned()
                 }
                 Failed::Setting => {
-                    "the setting for packed operands is too small for one tile: raise it".to_owned()
+                    "the device memory that is set is too little for one tile of this product: raise it".to_owned()
                 }
             },
         }
@@ -108,7 +114,8 @@ impl<D: Device> Gpu<D> {
         to: u64,
     ) -> std::result::Result<(), Failed> {
         let shape = (product.rows, product.columns, product.depth);
-        let bytes = self.settings.packed_bytes;
+        // What operands and result leave, of which they may take half.
+        let bytes = self.settings.memory / 2;
         let best = || Method::for_shape(shape.0, shape.1, shape.2);
         match self.settings.method.unwrap_or_else(best) {
             Method::Words => words::matrices(&self.device, product, sides, to),
@@ -140,15 +147,68 @@ impl From<DeviceError> for Failed {
 
 impl<D: Device> Kernels for Gpu<D> {
     fn name(&self) -> &'static str {
-        self.name
+        "cuda"
     }
 
     fn bilinear(&self, f: Bilinear, terms: &[(&Tensor, &Tensor)]) -> Result<Tensor> {
-        let Some(prepared) = self.prepare(f, terms)? else {
-            let shape = f.sum_shape(terms)?.unwrap_or_default();
-            return Ok(ArrayD::from_elem(IxDyn(&shape), R64::default()));
+        let Some(shape) = f.sum_shape(terms)? else {
+            return Ok(ArrayD::from_elem(IxDyn(&[]), R64::default()));
         };
-        self.run(&prepared)?;
-        self.read(&prepared)
+        if self.is_small(f, terms, &shape) {
+            return self.cpu.bilinear(f, terms);
+        }
+        self.on_device(f, terms, &shape)
+    }
+}
+
+impl<D: Device> Gpu<D> {
+    fn on_device(
+        &self,
+        f: Bilinear,
+        terms: &[(&Tensor, &Tensor)],
+        shape: &[usize],
+    ) -> Result<Tensor> {
+        let operands = terms.iter().map(|(x, y)| x.len() + y.len()).sum::<usize>();
+        if 8 * (operands + shape.iter().product::<usize>()) > self.settings.memory / 2 {
+            return self.in_halves(f, terms);
+        }
+        match self.prepare(f, terms)? {
+            None => Ok(ArrayD::from_elem(IxDyn(shape), R64::default())),
+            Some(prepared) => {
+                self.run(&prepared)?;
+                self.read(&prepared)
+            }
+        }
+    }
+
+    /// Whether the processor is faster than copies would be.
+    fn is_small(&self, f: Bilinear, terms: &[(&Tensor, &Tensor)], shape: &[usize]) -> bool {
+        let products = terms.iter().map(|(x, y)| f.depth(x.shape(), y.shape()));
+        let products = products
+            .sum::<usize>()
+            .saturating_mul(shape.iter().product());
+        self.settings.least > 0 && (f == Bilinear::Mul || products < self.settings.least)
+    }
+
+    fn in_halves(&self, f: Bilinear, terms: &[(&Tensor, &Tensor)]) -> Result<Tensor> {
+        let one = |x: &Tensor, y: &Tensor| {
+            let shape = f.sum_shape(&[(x, y)])?.unwrap_or_default();
+            self.on_device(f, &[(x, y)], &shape)
+        };
+        let [(x, y), others @ ..] = terms else {
+            return Err(self.told(Failed::Setting));
+        };
+        if !others.is_empty() {
+            // Terms one by one first: their operands are different ones.
+            let mut sum = one(x, y)?;
+            for (x, y) in others {
+                sum.zip_mut_with(&one(x, y)?, |a, b| *a += b);
+            }
+            return Ok(sum);
+        }
+        let split = Split::of(f, x.shape(), y.shape());
+        let split = split.ok_or_else(|| self.told(Failed::Setting))?;
+        let [first, second] = split.halves((*x, *y));
+        Ok(split.join(one(&first.0, &first.1)?, one(&second.0, &second.1)?))
     }
 }

@@ -22,6 +22,7 @@ mod polynomials;
 mod prepared;
 mod primes;
 mod residues;
+mod split;
 mod view;
 mod words;
 

@@ -21,6 +21,7 @@ fn tensor(shape: &[usize], seed: u64) -> Tensor {
 fn gpu(order: u64, method: Method) -> Gpu<Emulator> {
     let settings = Settings {
         method: Some(method),
+        least: 0,
         ..Settings::default()
     };
     Gpu::new(
@@ -149,6 +150,7 @@ fn folding_in_between_changes_nothing() {
     let wanted = cpu().bilinear(Bilinear::MatMul, &[(&x, &y)]).unwrap();
     let settings = Settings {
         method: Some(Method::Limbs),
+        least: 0,
         ..Settings::default()
     };
     let device = Emulator {
@@ -159,25 +161,78 @@ fn folding_in_between_changes_nothing() {
     assert_eq!(found.unwrap(), wanted);
 }
 
+fn within(memory: usize, method: Method) -> Gpu<Emulator> {
+    let settings = Settings {
+        memory,
+        least: 0,
+        method: Some(method),
+    };
+    Gpu::new(Emulator::default(), settings)
+}
+
 #[test]
 fn what_does_not_fit_is_computed_in_parts() {
     let (x, y) = (tensor(&[150, 100], 1), tensor(&[100, 140], 2));
-    let wanted = cpu()
-        .bilinear(Bilinear::MatMul, &[(&x, &y), (&x, &y)])
-        .unwrap();
-    let with = |packed_bytes, method| {
-        let settings = Settings {
-            packed_bytes,
-            method: Some(method),
-        };
-        let gpu = Gpu::new(Emulator::default(), settings);
-        gpu.bilinear(Bilinear::MatMul, &[(&x, &y), (&x, &y)])
-    };
-    assert_eq!(with(2 * 128 * 32 * 8, Method::Limbs).unwrap(), wanted);
-    assert_eq!(with(300_000, Method::Limbs).unwrap(), wanted);
-    assert_eq!(with(900_000, Method::Residues).unwrap(), wanted);
-    let refused = with(1000, Method::Limbs).unwrap_err().to_string();
+    let terms = [(&x, &y), (&x, &y)];
+    let wanted = cpu().bilinear(Bilinear::MatMul, &terms).unwrap();
+    for (memory, method) in [
+        // Packed in parts; operands in halves, and these in halves.
+        (1_000_000, Method::Limbs),
+        (300_000, Method::Limbs),
+        (100_000, Method::Limbs),
+        (3_000_000, Method::Residues),
+        (1_800_000, Method::Residues),
+        (40_000, Method::Words),
+    ] {
+        let found = within(memory, method).bilinear(Bilinear::MatMul, &terms);
+        assert_eq!(found.unwrap(), wanted, "{memory} {method:?}");
+    }
+    let refused = within(1000, Method::Limbs).bilinear(Bilinear::MatMul, &terms);
+    let refused = refused.unwrap_err().to_string();
     assert!(refused.contains("raise it"), "{refused}");
+}
+
+#[test]
+fn convolutions_that_do_not_fit_are_halved() {
+    let c = Conv {
+        pad_begin: [1, 1, 0],
+        ..Conv::new(&[6, 5], &[3, 2])
+    };
+    for (samples, channels, kernels) in [(3, 2, 2), (1, 5, 2), (1, 2, 5), (1, 5, 4)] {
+        let [o0, o1, _] = c.output().unwrap();
+        let x = tensor(&[samples, channels, 6, 5], 1);
+        let w = tensor(&[kernels, channels, 3, 2], 2);
+        let y = tensor(&[samples, kernels, o0, o1], 3);
+        for (f, a, b) in [
+            (Bilinear::Conv(c), &x, &w),
+            (Bilinear::ConvInput(c), &y, &w),
+            (Bilinear::ConvWeights(c), &x, &y),
+            (Bilinear::Mul, &x, &x),
+        ] {
+            let wanted = cpu().bilinear(f, &[(a, b)]).unwrap();
+            let all = 8 * (a.len() + b.len() + wanted.len());
+            let found = within(2 * all * 3 / 4, Method::Words).bilinear(f, &[(a, b)]);
+            assert_eq!(found.unwrap(), wanted, "{f} {samples} {channels} {kernels}");
+        }
+    }
+}
+
+#[test]
+fn small_products_stay_on_the_processor() {
+    // A device that could not hold them anyway.
+    let settings = Settings {
+        memory: 0,
+        least: 1 << 20,
+        method: None,
+    };
+    let gpu = Gpu::new(Emulator::default(), settings);
+    let (x, y) = (tensor(&[10, 10], 1), tensor(&[10, 10], 2));
+    for f in [Bilinear::MatMul, Bilinear::Mul] {
+        let wanted = cpu().bilinear(f, &[(&x, &y)]).unwrap();
+        assert_eq!(gpu.bilinear(f, &[(&x, &y)]).unwrap(), wanted);
+    }
+    let (x, y) = (tensor(&[128, 128], 1), tensor(&[128, 128], 2));
+    gpu.bilinear(Bilinear::MatMul, &[(&x, &y)]).unwrap_err();
 }
 
 #[test]

@@ -256,6 +256,7 @@ fn right<D: Device>(device: impl Fn() -> D, file: &str) -> bool {
     };
     let settings = Settings {
         method: Some(method),
+        least: 0,
         ..Settings::default()
     };
     let (x, y) = (tensor(&[20, 330], 1), tensor(&[330, 24], 2));

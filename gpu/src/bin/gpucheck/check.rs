@@ -43,6 +43,7 @@ pub(crate) fn all(device: &Cuda) -> Result<bool> {
 fn products(device: &Cuda, tally: &mut Tally) -> Result<()> {
     let with = |method| Settings {
         method: Some(method),
+        least: 0,
         ..Settings::default()
     };
     let mut cases: Vec<(Bilinear, Vec<(Tensor, Tensor)>)> = Vec::new();

@@ -19,7 +19,8 @@ pub(crate) fn table(device: &Cuda, ceilings: &Ceilings, small: bool) -> Result<(
         let mut results = Vec::new();
         for method in [Method::Words, Method::Limbs, Method::Residues] {
             let settings = Settings {
-                packed_bytes: 16 << 30,
+                memory: 32 << 30,
+                least: 0,
                 method: Some(method),
             };
             let gpu = Gpu::new(device, settings);
