@@ -71,9 +71,7 @@ impl Bilinear {
                 left: x.shape().to_vec(),
                 right: y.shape().to_vec(),
             };
-            let s = self
-                .output_shape(x.shape(), y.shape())
-                .ok_or_else(misfit)?;
+            let s = self.output_shape(x.shape(), y.shape()).ok_or_else(misfit)?;
             if shape.get_or_insert_with(|| s.clone()) != &s {
                 return Err(misfit());
             }

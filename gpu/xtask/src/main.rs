@@ -1,5 +1,5 @@
 //! `cargo xtask kernels` compiles `gpu/kernels/*.cu` for devices, by a pinned compiler from PyPI that it fetches into
-//! `target/`; `--check` compares what it gets with what is committed instead. Needs Python 3 with venv, and a C++ compiler.
+//! `target/` (`fetch` does that alone); `--check` compares what it gets with what is committed instead. Needs Python 3 with venv, and a C++ compiler.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -12,10 +12,11 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments[..] {
+        ["fetch"] => compiler().map(drop),
         ["kernels"] => kernels(false),
         ["kernels", "--check"] => kernels(true),
         _ => {
-            eprintln!("cargo xtask kernels [--check]");
+            eprintln!("cargo xtask kernels [--check] | fetch");
             return ExitCode::from(2);
         }
     };
