@@ -52,6 +52,7 @@ pub(super) fn surfaced(e: Error, what: &str, me: PartyId) -> Error {
         | Error::Exhausted { .. }
         | Error::Reuse { .. }
         | Error::KeysWiped
+        | Error::Device { .. }
         | Error::Parties { .. }
         | Error::Part { .. }
         | Error::Randomness(_) => return e,
