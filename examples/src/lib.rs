@@ -40,43 +40,62 @@ pub const DIGITS: Dataset = Dataset {
     held_out: include_str!("../data/digits-held-out.txt"),
 };
 
-/// A model for encrypted inference, and the data whose held-out rows it is measured on, where they are here.
+/// What a model is measured on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// The held-out rows of a data set.
+    HeldOut(Dataset),
+    /// The 10,000 test pictures of MNIST, which are not part of the repository.
+    Mnist,
+}
+
+/// A model for encrypted inference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shipped {
     /// Its name: that of its file in `models`.
     pub name: &'static str,
     /// The file, an integer program.
     pub program: &'static [u8],
-    /// The data.
-    pub data: Option<Dataset>,
+    /// The rows that tell how often it is right.
+    pub measure: Measure,
 }
 
 /// The models for encrypted inference, the smaller ones first.
-pub const PROGRAMS: [Shipped; 5] = [
+pub const PROGRAMS: [Shipped; 7] = [
     Shipped {
         name: "breast-cancer",
         program: include_bytes!("../models/breast-cancer.tfhe"),
-        data: Some(BREAST_CANCER),
+        measure: Measure::HeldOut(BREAST_CANCER),
+    },
+    Shipped {
+        name: "digits-8",
+        program: include_bytes!("../models/digits-8.tfhe"),
+        measure: Measure::HeldOut(DIGITS),
+    },
+    Shipped {
+        name: "digits-12",
+        program: include_bytes!("../models/digits-12.tfhe"),
+        measure: Measure::HeldOut(DIGITS),
     },
     Shipped {
         name: "digits-16",
         program: include_bytes!("../models/digits-16.tfhe"),
-        data: Some(DIGITS),
+        measure: Measure::HeldOut(DIGITS),
     },
     Shipped {
         name: "digits-24",
         program: include_bytes!("../models/digits-24.tfhe"),
-        data: Some(DIGITS),
+        measure: Measure::HeldOut(DIGITS),
     },
     Shipped {
         name: "mnist-128",
         program: include_bytes!("../models/mnist-128.tfhe"),
-        data: None,
+        measure: Measure::Mnist,
     },
     Shipped {
         name: "mnist-cnn",
         program: include_bytes!("../models/mnist-cnn.tfhe"),
-        data: None,
+        measure: Measure::Mnist,
     },
 ];
 

@@ -26,6 +26,14 @@ fn right(model: &str, data: Dataset) -> (Program, usize, usize) {
 }
 
 #[test]
+fn digits_by_8_and_12_bootstraps() {
+    let (program, correct, rows) = right("digits-8.tfhe", DIGITS);
+    assert_eq!((program.lookups(), correct, rows), (8, 400, 450));
+    let (program, correct, rows) = right("digits-12.tfhe", DIGITS);
+    assert_eq!((program.lookups(), correct, rows), (12, 425, 450));
+}
+
+#[test]
 fn digits_by_16_bootstraps() {
     let (program, right, rows) = right("digits-16.tfhe", DIGITS);
     assert_eq!((program.lookups(), right, rows), (16, 429, 450));

@@ -61,11 +61,11 @@ fn program(
     Ok(trained.program(&format!("digits-{neurons}"), input())?)
 }
 
-/// Two points of the curve, with the first seed.
+/// Points of the curve, with the first seed.
 pub(crate) fn ship() -> Result<(), Box<dyn Error>> {
     let (kept, held) = DIGITS.split();
     let (kept, held) = (rows(&kept)?, rows(&held)?);
-    for neurons in [16, 24] {
+    for neurons in [8, 12, 16, 24] {
         let program = program(&kept, neurons, modulus(neurons), &recipe(), 0)?;
         super::write(&program)?;
         println!("{neurons}: {:.4}", accuracy(&program, &held));
