@@ -8,6 +8,7 @@
 //! | [`ClientKey`], [`EvaluationKey`], [`ServerKey`] | the keys: what decrypts, what travels, what computes |
 //! | [`Client`], [`Request`], [`Response`] | a client's side: inputs encrypted, results decrypted |
 //! | [`Model`], [`Run`] | the server's side: a program run on ciphertexts |
+//! | [`quantize`] | makes programs of ONNX models |
 //! | [`train`] | makes programs that take few bootstraps, from rows in the clear |
 
 mod bits;
@@ -24,6 +25,7 @@ mod packed;
 mod packing;
 mod params;
 pub mod program;
+pub mod quantize;
 mod random;
 mod result;
 mod ring;

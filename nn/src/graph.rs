@@ -21,6 +21,20 @@ pub struct Edge {
     pub(crate) port: usize,
 }
 
+impl Edge {
+    /// The node whose output it is.
+    #[must_use]
+    pub fn node(self) -> usize {
+        self.node
+    }
+
+    /// Which of its outputs.
+    #[must_use]
+    pub fn port(self) -> usize {
+        self.port
+    }
+}
+
 /// What a node computes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op {
@@ -159,6 +173,27 @@ impl Graph {
             .flat_map(|node| node.inputs.iter().map(|x| x.node))
     }
 
+    /// Where the operands of a node come from, in order; none for a node that is not in the graph.
+    #[must_use]
+    pub fn edges(&self, node: usize) -> &[Edge] {
+        self.nodes.get(node).map_or(&[], |node| &node.inputs)
+    }
+
+    /// The scores whose softmax, or its logarithm, an edge is.
+    #[must_use]
+    pub fn scores_of(&self, x: Edge) -> Option<Edge> {
+        match self.rules.get(&x.node).filter(|_| x.port == 0)? {
+            Rule::Rows { .. } => None,
+            Rule::Softmax { input, .. } | Rule::LogSoftmax { input, .. } => Some(*input),
+        }
+    }
+
+    /// Its outputs, in order.
+    #[must_use]
+    pub fn outputs(&self) -> &[Edge] {
+        &self.outputs
+    }
+
     /// The shape of an edge.
     ///
     /// # Errors
@@ -283,6 +318,11 @@ impl Graph {
             .filter(|node| matches!(node.op, Op::Public(_)));
         let largest = self.nodes.iter().map(size).max();
         (largest.unwrap_or(0), constants.map(size).sum())
+    }
+
+    /// Makes these edges its outputs, in place of those that it has.
+    pub fn set_outputs(&mut self, outputs: &[Edge]) {
+        self.outputs = outputs.to_vec();
     }
 
     /// Makes an edge the next output of the graph.

@@ -1,0 +1,393 @@
+//! The cheapest program that is near enough to its model.
+
+use ndarray::{Array2, Axis};
+
+use super::fit::{self, Column};
+use super::level::Levels;
+use super::measure::{Nearness, Target, nearness};
+use super::network::Values;
+use super::plan::{Layer, Plan};
+use super::{QuantizeError, Source, emit, walk};
+use crate::noise::DEFAULT_LIMIT;
+use crate::params::Params;
+use crate::program::{Input, Program};
+
+/// What is wanted of a program.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// Rows such as clients will ask about: one half is fitted to, the other half judges.
+    pub sample: &'a Array2<f32>,
+    /// The classes of these rows.
+    pub labels: Option<&'a [usize]>,
+    /// How near it is to be.
+    pub target: Target,
+    /// What the program is called.
+    pub name: &'a str,
+}
+
+/// What a program costs on ciphertexts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cost {
+    /// Bootstraps of one row.
+    pub bootstraps: usize,
+    /// The cheapest parameter set that is good enough.
+    pub params: &'static Params,
+    /// log2 of the probability that a result is wrong.
+    pub log2_p_fail: f64,
+}
+
+impl Cost {
+    /// Of a program; none where no parameter set is good enough.
+    #[must_use]
+    pub fn of(program: &Program) -> Option<Self> {
+        let params = Params::choose(program, DEFAULT_LIMIT).ok()?;
+        let noise = params.noise(program).ok()?;
+        Some(Self {
+            bootstraps: noise.bootstraps,
+            params,
+            log2_p_fail: noise.log2_p_fail,
+        })
+    }
+
+    /// Seconds of one core, about: a blind rotation takes n external products of l digits in k+1 polynomials.
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        let set = self.params;
+        let size = set.polynomial_size() as f64;
+        let polynomials = (set.glwe_dimension() + 1) as f64;
+        let transforms = f64::from(set.bootstrap().levels) * polynomials + polynomials;
+        let each = set.lwe_dimension() as f64 * transforms * size * size.log2();
+        self.bootstraps as f64 * each * STEP
+    }
+}
+
+/// Seconds of a butterfly, with what belongs to it: from the shipped models on one core.
+const STEP: f64 = 1.25e-10;
+
+/// A plan that was tried.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    /// The plan.
+    pub plan: Plan,
+    /// How near its program is.
+    pub nearness: Nearness,
+    /// What it costs; none where no parameter set is good enough.
+    pub cost: Option<Cost>,
+}
+
+/// A program made of a model.
+#[derive(Debug)]
+pub struct Quantized {
+    /// The program.
+    pub program: Program,
+    /// Its trial.
+    pub trial: Trial,
+    /// Everything that was tried.
+    pub tried: Vec<Trial>,
+    /// Rows that were fitted to,
+    pub fitted: usize,
+    /// and that judged.
+    pub judged: usize,
+}
+
+/// Fewer rows than these say nothing.
+const FEWEST: usize = 16;
+
+/// Rows beyond these are left out.
+const MOST: usize = 2000;
+
+/// Widths of sums, and entries of tables: each takes more bootstraps than those before it.
+const SUMS: [(i64, u32); 7] = [
+    (16, 16),
+    (32, 32),
+    (512, 16),
+    (1024, 32),
+    (16_384, 16),
+    (32_768, 32),
+    (1 << 20, 32),
+];
+
+/// The largest integers of the input and of activations.
+const LEVELS: [(u16, u16); 9] = [
+    (1, 1),
+    (3, 1),
+    (1, 3),
+    (3, 2),
+    (3, 3),
+    (7, 3),
+    (7, 5),
+    (15, 7),
+    (15, 15),
+];
+
+/// The largest factor of the results: small ones leave more room for noise.
+const LAST: [i32; 3] = [15, 7, 3];
+
+/// The same where there is no lookup: nothing but noise of encryption is in their way.
+const LAST_WITHOUT_LOOKUPS: i32 = 127;
+
+/// What was found so far.
+struct Search<'a> {
+    source: &'a Source,
+    request: &'a Request<'a>,
+    halves: &'a Halves,
+    tried: Vec<Trial>,
+    best: Option<(Program, Trial)>,
+}
+
+impl Search<'_> {
+    /// Tries a plan, with coarser results where they are too noisy; whether it became the best.
+    fn attempt(&mut self, plan: Plan) -> Result<bool, QuantizeError> {
+        let coarser = LAST.iter().copied().filter(|&last| last < plan.last);
+        let mut better = false;
+        for last in std::iter::once(plan.last).chain(coarser) {
+            let plan = Plan {
+                last,
+                ..plan.clone()
+            };
+            let (program, trial) = self.source.tried(plan, self.request, self.halves)?;
+            let meets = trial.nearness.meets(self.request.target);
+            let cost = trial.cost.map(|cost| cost.seconds());
+            let best = self.best.as_ref().and_then(|(_, best)| best.cost);
+            if let Some(cost) = cost
+                && meets
+                && best.is_none_or(|best| cost < best.seconds())
+            {
+                self.best = Some((program, trial.clone()));
+                better = true;
+            }
+            self.tried.push(trial);
+            if !meets || cost.is_some() {
+                break;
+            }
+        }
+        Ok(better)
+    }
+
+    /// Makes the sums of one layer after the other narrower, as long as the program stays near enough.
+    fn refine(&mut self) -> Result<(), QuantizeError> {
+        for depth in 0..self.source.depth() {
+            while let Some((_, best)) = &self.best {
+                let mut plan = best.plan.clone();
+                let Some(layer) = plan.layers.get_mut(depth) else {
+                    return Ok(());
+                };
+                let narrower = SUMS.iter().rev().find(|(width, _)| *width <= layer.reach);
+                let Some(&(width, bins)) = narrower else {
+                    break;
+                };
+                (layer.reach, layer.bins) = (width - 1, bins);
+                if self.source.depth() == 1 || !self.attempt(plan)? {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The sample in two halves, with the model's results.
+struct Halves {
+    fit: Values,
+    fit_rows: Array2<f32>,
+    judge_rows: Array2<f32>,
+    judge_results: Array2<f64>,
+    judge_labels: Option<Vec<usize>>,
+}
+
+impl Source {
+    /// The cheapest program that is near enough to the model.
+    ///
+    /// # Errors
+    /// A sample that does not fit the model; a target that no program reaches, with the best that was reached.
+    pub fn quantize(&self, request: &Request<'_>) -> Result<Quantized, QuantizeError> {
+        let halves = self.halves(request)?;
+        let mut search = Search {
+            source: self,
+            request,
+            halves: &halves,
+            tried: Vec::new(),
+            best: None,
+        };
+        for plans in self.plans() {
+            for plan in plans {
+                search.attempt(plan)?;
+            }
+            if search.best.is_some() {
+                break;
+            }
+        }
+        search.refine()?;
+        let Search { tried, best, .. } = search;
+        let Some((program, trial)) = best else {
+            return Err(missed(&tried, request.target));
+        };
+        Ok(Quantized {
+            program,
+            trial,
+            tried,
+            fitted: halves.fit_rows.nrows(),
+            judged: halves.judge_rows.nrows(),
+        })
+    }
+
+    /// What is tried, by what it costs: where one is near enough, those behind it are not tried.
+    fn plans(&self) -> Vec<Vec<Plan>> {
+        if self.network.variables.is_empty() {
+            let inputs = [1, 3, 7, 15, 31, 63, 127, 255];
+            let plan = |input| Plan {
+                input,
+                layers: Vec::new(),
+                last: LAST_WITHOUT_LOOKUPS,
+            };
+            return vec![inputs.map(plan).to_vec()];
+        }
+        let all = SUMS.iter().map(|&(width, bins)| {
+            let plan = |(input, activation)| Plan {
+                input,
+                layers: vec![
+                    Layer {
+                        reach: width - 1,
+                        bins,
+                        activation,
+                    };
+                    self.depth()
+                ],
+                last: LAST[0],
+            };
+            LEVELS.map(plan).to_vec()
+        });
+        all.collect()
+    }
+
+    fn halves(&self, request: &Request<'_>) -> Result<Halves, QuantizeError> {
+        let rows = request.sample.nrows();
+        if rows < FEWEST {
+            return Err(QuantizeError::Sample(format!(
+                "has {rows} rows: {FEWEST} are needed, and some hundred say more"
+            )));
+        }
+        if let Some(labels) = request.labels
+            && labels.len() != rows
+        {
+            return Err(QuantizeError::Sample(format!(
+                "has {rows} rows and {} labels",
+                labels.len()
+            )));
+        }
+        if let (Target::Accuracy(_), None) = (request.target, request.labels) {
+            return Err(QuantizeError::Sample(
+                "has no labels, without which there is no accuracy".into(),
+            ));
+        }
+        let half = |first: usize| -> Vec<usize> { (first..rows).step_by(2).take(MOST).collect() };
+        let (fit, judge) = (half(0), half(1));
+        let fit_rows = request.sample.select(Axis(0), &fit);
+        let judge_rows = request.sample.select(Axis(0), &judge);
+        let judged = self.values(&judge_rows)?;
+        let outputs = &self.network.outputs;
+        let judge_results = Array2::from_shape_fn((judge.len(), outputs.len()), |(row, k)| {
+            judged.forms[outputs[k]][row]
+        });
+        let labels = request.labels;
+        Ok(Halves {
+            fit: self.values(&fit_rows)?,
+            fit_rows,
+            judge_rows,
+            judge_results,
+            judge_labels: labels.map(|labels| judge.iter().map(|&k| labels[k]).collect()),
+        })
+    }
+
+    /// The program of a plan, and how near it is.
+    fn tried(
+        &self,
+        plan: Plan,
+        request: &Request<'_>,
+        halves: &Halves,
+    ) -> Result<(Program, Trial), QuantizeError> {
+        let (input, columns) = self.input(&halves.fit_rows, plan.input);
+        let fitted = fit::fit(&self.network, &halves.fit, columns, &plan)?;
+        let program = emit::program(&self.network, &fitted, input, request.name)?;
+        let nearness = nearness(
+            &program,
+            &halves.judge_rows,
+            &halves.judge_results,
+            halves.judge_labels.as_deref(),
+            0.0,
+        );
+        let cost = match nearness.meets(request.target) {
+            true => Cost::of(&program),
+            false => None,
+        };
+        let trial = Trial {
+            plan,
+            nearness,
+            cost,
+        };
+        Ok((program, trial))
+    }
+
+    /// How the input becomes integers, channel by channel, and what it is on the rows.
+    pub(super) fn input(&self, rows: &Array2<f32>, max: u16) -> (Input, Vec<Column>) {
+        let channel = |k: usize| walk::channel(self.shape(), k);
+        let mut channels: std::collections::BTreeMap<usize, Vec<f64>> = Default::default();
+        for (k, column) in rows.axis_iter(Axis(1)).enumerate() {
+            let numbers = column.iter().map(|&x| f64::from(x));
+            channels.entry(channel(k)).or_default().extend(numbers);
+        }
+        let levels: std::collections::BTreeMap<usize, Option<Levels>> = channels
+            .into_iter()
+            .map(|(channel, numbers)| (channel, Levels::best(&numbers, max)))
+            .collect();
+        let of = |k: usize| levels[&channel(k)];
+        let each = 0..rows.ncols();
+        let input = Input {
+            offset: each
+                .clone()
+                .map(|k| of(k).map_or(0.0, |l| l.offset as f32))
+                .collect(),
+            gain: each
+                .clone()
+                .map(|k| of(k).map_or(0.0, |l| (1.0 / l.scale) as f32))
+                .collect(),
+            len: rows.ncols(),
+            max,
+        };
+        let integers: Vec<Vec<u16>> = rows
+            .rows()
+            .into_iter()
+            .map(|row| input.quantize(&row.to_vec()))
+            .collect();
+        let columns = each.map(|k| {
+            let alike = Levels {
+                offset: 0.0,
+                scale: 1.0,
+                max,
+            };
+            let mut column = Column::new(of(k).unwrap_or(alike), (0, i64::from(max)));
+            column.set(integers.iter().map(|row| row[k]).collect());
+            column
+        });
+        (input, columns.collect())
+    }
+}
+
+/// What to say where nothing is near enough, or what is near enough cannot be run.
+fn missed(tried: &[Trial], target: Target) -> QuantizeError {
+    let best = tried
+        .iter()
+        .max_by(|a, b| a.nearness.of(target).total_cmp(&b.nearness.of(target)));
+    match best {
+        Some(best) if best.nearness.meets(target) => {
+            QuantizeError::TooNoisy(best.nearness.of(target))
+        }
+        best => QuantizeError::Missed {
+            best: best.map_or(0.0, |best| best.nearness.of(target)),
+            what: match target {
+                Target::Agreement(_) => "agreement",
+                Target::Accuracy(_) => "accuracy",
+            },
+        },
+    }
+}
