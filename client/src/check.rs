@@ -3,6 +3,8 @@
 mod compare;
 mod gauge;
 
+use std::path::PathBuf;
+
 use anyhow::{Result, bail};
 use serde_json::json;
 
@@ -16,6 +18,9 @@ use crate::local::{Prepared, Work};
 pub struct Args {
     #[command(flatten)]
     work: Work,
+    /// Rows like those that are asked about, npy: for --protocol tfhe
+    #[arg(long)]
+    data: Option<PathBuf>,
     /// What every node may be off by: REL,ABS, that is ABS + REL times the plaintext value
     #[arg(long, default_value = "1e-3,0.001953125")]
     tolerance: Tolerance,
@@ -29,6 +34,11 @@ pub struct Args {
 /// # Errors
 /// What [`crate::infer::infer`] refuses, a node out of tolerance, and an overflow.
 pub fn check(args: &Args) -> Result<()> {
+    #[cfg(feature = "tfhe")]
+    if args.work.protocol == crate::local::Protocol::Tfhe {
+        let sample = args.data.as_deref();
+        return crate::encrypted::quantize::check(args.work.model(), sample, args.json);
+    }
     let prepared = args.work.prepare()?;
     for note in &prepared.notes {
         eprintln!("tacit: note: {note}");

@@ -127,6 +127,9 @@ enum Command {
     /// Make the keys of a client, for protocols that have such
     #[cfg(feature = "tfhe")]
     Keygen(crate::encrypted::keys::Args),
+    /// Make an integer program of an ONNX model, for inference on ciphertexts
+    #[cfg(feature = "tfhe")]
+    Quantize(crate::encrypted::quantize::Args),
     /// Write a model without its weights, for parties that must not know them
     Skeleton(ask::SkeletonArgs),
     /// Check a certificate that convicts a party of misbehaviour
@@ -186,6 +189,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Ask(args) => call(ask::ask(&args)),
         #[cfg(feature = "tfhe")]
         Command::Keygen(args) => crate::encrypted::keys::keygen(&args),
+        #[cfg(feature = "tfhe")]
+        Command::Quantize(args) => crate::encrypted::quantize::quantize(&args),
         Command::Skeleton(args) => ask::skeleton(&args),
         Command::Evidence(args) => evidence::run(&args),
         Command::Check(args) => check::check(&args),

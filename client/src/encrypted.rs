@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`keys`] | `keygen`: what decrypts, and what a server computes with |
 //! | [`rows`] | from arrays in files to the integers of a program, and back |
+//! | [`quantize`](mod@quantize) | `quantize` and `check --protocol tfhe`: from ONNX models to integer programs |
 //! | [`infer`](mod@infer) | `infer --protocol tfhe` |
 //! | [`bench`](mod@bench) | `bench --protocol tfhe` |
 //! | [`local`] | client and server in this process |
@@ -14,5 +15,6 @@ pub mod infer;
 pub mod keys;
 pub mod local;
 pub mod parts;
+pub mod quantize;
 pub mod remote;
 pub mod rows;

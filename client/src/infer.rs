@@ -26,6 +26,9 @@ pub struct Args {
     /// Threads that compute on ciphertexts; 0 for all cores
     #[arg(long, default_value_t = 0)]
     threads: usize,
+    /// Rows like those that are asked about, npy, by which --protocol tfhe makes an integer program of an ONNX model
+    #[arg(long)]
+    data: Option<PathBuf>,
     #[command(flatten)]
     work: Work,
     /// Where to write the outputs, in the order of the model's: one a file as npy, all by name as npz
@@ -103,6 +106,7 @@ pub fn infer(args: &Args) -> Result<()> {
 fn on_ciphertexts(args: &Args) -> Result<()> {
     let asked = crate::encrypted::infer::Asked {
         model: args.work.model(),
+        data: args.data.as_deref(),
         input: args.work.input(),
         output: &args.output,
         directory: &args.dir,

@@ -14,6 +14,8 @@ use tacit_nn::program::Instr;
 use tacit_nn::{Error, Graph, graph::Op};
 
 pub use comparison::{Comparison, Settings};
+#[cfg(feature = "tfhe")]
+pub(crate) use model::parsed;
 pub(crate) use model::prepare_shapes;
 pub use model::{Known, Prepared, Work, finished};
 pub use parties::{Given, Run, Watch, run};
@@ -51,8 +53,8 @@ impl Protocol {
             | Self::Additive
             | Self::AdditiveDealer => Ok(()),
             Self::Tfhe if cfg!(feature = "tfhe") => bail!(
-                "protocol tfhe runs integer programs, by `tacit infer`; choose --protocol rep3 here, which runs ONNX models on \
-                 three parties"
+                "protocol tfhe computes on ciphertexts, by `tacit infer` and `tacit check`; choose --protocol rep3 here, which runs \
+                 ONNX models on three parties"
             ),
             Self::Tfhe => bail!("protocol tfhe: this program was built without the feature `tfhe`"),
         }

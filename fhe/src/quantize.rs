@@ -73,6 +73,9 @@ pub enum QuantizeError {
     /// A number overflows.
     #[error("the model computes numbers that are infinite or not numbers for rows of the sample")]
     NotFinite,
+    /// The class is wanted, and there is but one result.
+    #[error("the model has one result, whose sign is its class: ask for the result")]
+    NoClass,
     /// No program is near enough.
     #[error(
         "no program that was tried reaches the target: the best has {what} {:.2} %. Ask for less, or train the model for \

@@ -9,14 +9,16 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
 use super::remote::{Progress, Remote};
-use super::{local, rows};
+use super::{local, quantize, rows};
 use crate::{text, usage};
 
 /// What is asked, of whomever.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
-    /// The file of an integer program, or its name at a server.
+    /// The file of an integer program or of an ONNX model, or its name at a server.
     pub model: &'a Path,
+    /// The file of a sample, by which a program is made of an ONNX model.
+    pub data: Option<&'a Path>,
     /// The file of the rows.
     pub input: &'a [PathBuf],
     /// The file for the results.
@@ -59,7 +61,13 @@ impl Asked<'_> {
 /// One sentence: the file that is not taken, or why the program cannot be run on ciphertexts.
 pub fn local(asked: &Asked<'_>) -> Result<()> {
     let output = asked.output()?;
-    let program = rows::program(asked.model)?;
+    let program = if quantize::is_program(asked.model)? {
+        rows::program(asked.model)?
+    } else {
+        // The rows that are asked about serve as a sample where there is no other.
+        let input = asked.input.first().map(PathBuf::as_path);
+        quantize::on_the_fly(asked.model, asked.data.or(input))?
+    };
     let input = rows::quantized(&rows::read(asked.input)?, &program.parts().input)?;
     let scale = program.parts().output_scale;
     usage::forget_peak_memory();

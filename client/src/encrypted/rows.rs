@@ -30,6 +30,14 @@ pub fn read(files: &[PathBuf]) -> Result<Array2<f32>> {
     let [path] = files else {
         anyhow::bail!("an integer program has one input: name one file by --input");
     };
+    Ok(shaped(path)?.0)
+}
+
+/// The same, and the shape of a row.
+///
+/// # Errors
+/// As [`read`].
+pub fn shaped(path: &Path) -> Result<(Array2<f32>, Vec<usize>)> {
     let shown = path.display();
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {shown}"))?;
     let mut arrays = npy::read(&bytes).with_context(|| format!("{shown} is not taken"))?;
@@ -43,8 +51,9 @@ pub fn read(files: &[PathBuf]) -> Result<Array2<f32>> {
     let rows = numbers.shape().first().copied().unwrap_or(0);
     ensure!(rows > 0, "{shown} holds no rows");
     let width = numbers.len() / rows;
+    let shape = numbers.shape()[1..].to_vec();
     let numbers = numbers.as_standard_layout().mapv(|x| x as f32);
-    Ok(numbers.into_shape_with_order((rows, width))?)
+    Ok((numbers.into_shape_with_order((rows, width))?, shape))
 }
 
 /// The rows as integers, each as the program's input wants them.

@@ -26,7 +26,7 @@ pub struct Work {
     /// How it is computed
     #[arg(long, default_value = "rep3")]
     pub(crate) protocol: Protocol,
-    /// The model, an ONNX file; an integer program for tfhe
+    /// The model, an ONNX file; for tfhe an integer program, or a model to make one of
     #[arg(long)]
     model: PathBuf,
     /// The inputs, npy or npz, in the order of the model's; arrays of an npz go to the inputs of their names
@@ -116,7 +116,11 @@ impl From<Known> for Weights {
     }
 }
 
-fn parsed(file: &Path) -> Result<Model> {
+/// The model in a file.
+///
+/// # Errors
+/// Names the file, and says what is wrong with it.
+pub(crate) fn parsed(file: &Path) -> Result<Model> {
     let shown = file.display();
     let bytes = std::fs::read(file).with_context(|| format!("cannot read {shown}"))?;
     Model::parse(&bytes).with_context(|| format!("{shown} is not taken"))

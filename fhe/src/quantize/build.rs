@@ -257,9 +257,8 @@ impl Build {
         for (k, &entry) in outputs.iter().enumerate() {
             let (mut sum, mut bias) = (Vec::new(), 0.0);
             self.add(&mut sum, &mut bias, 1.0, entry)?;
-            let form = match self.form(sum, bias, k)? {
-                Entry::Of { form, .. } => form,
-                _ => return Err(Refused::Constant),
+            let Entry::Of { form, .. } = self.form(sum, bias, k)? else {
+                return Err(Refused::Constant);
             };
             self.network.outputs.push(form);
         }

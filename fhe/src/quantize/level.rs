@@ -28,7 +28,7 @@ impl Levels {
     pub(super) fn best(numbers: &[f64], max: u16) -> Option<Self> {
         let low = numbers.iter().copied().fold(f64::INFINITY, f64::min);
         let high = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        if !(low < high) {
+        if low >= high || numbers.is_empty() {
             return None;
         }
         let step = numbers.len().div_ceil(MOST);

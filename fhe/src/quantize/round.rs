@@ -36,7 +36,7 @@ pub(super) fn within(gram: &Gram, wanted: &[f64], factors: &[f64], bound: Bound<
     };
     // The finest unit that fits by plain rounding, by halving.
     let largest = factors.iter().fold(0.0_f64, |most, f| most.max(f.abs()));
-    if !(largest > 0.0) {
+    if largest == 0.0 {
         return Rounded {
             weights: vec![0; factors.len()],
             unit: 1.0,

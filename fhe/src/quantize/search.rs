@@ -10,7 +10,7 @@ use super::plan::{Layer, Plan};
 use super::{QuantizeError, Source, emit, walk};
 use crate::noise::DEFAULT_LIMIT;
 use crate::params::Params;
-use crate::program::{Input, Program};
+use crate::program::{Builder, Class, Input, Program};
 
 /// What is wanted of a program.
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ pub struct Request<'a> {
     pub target: Target,
     /// What the program is called.
     pub name: &'a str,
+    /// Whether it is to say the class alone, and no score.
+    pub class: bool,
 }
 
 /// What a program costs on ciphertexts.
@@ -49,20 +51,12 @@ impl Cost {
         })
     }
 
-    /// Seconds of one core, about: a blind rotation takes n external products of l digits in k+1 polynomials.
+    /// Seconds of one core that the bootstraps of a row take, about.
     #[must_use]
     pub fn seconds(&self) -> f64 {
-        let set = self.params;
-        let size = set.polynomial_size() as f64;
-        let polynomials = (set.glwe_dimension() + 1) as f64;
-        let transforms = f64::from(set.bootstrap().levels) * polynomials + polynomials;
-        let each = set.lwe_dimension() as f64 * transforms * size * size.log2();
-        self.bootstraps as f64 * each * STEP
+        self.bootstraps as f64 * self.params.bootstrap_seconds()
     }
 }
-
-/// Seconds of a butterfly, with what belongs to it: from the shipped models on one core.
-const STEP: f64 = 1.25e-10;
 
 /// A plan that was tried.
 #[derive(Clone, Debug)]
@@ -201,6 +195,9 @@ impl Source {
     /// # Errors
     /// A sample that does not fit the model; a target that no program reaches, with the best that was reached.
     pub fn quantize(&self, request: &Request<'_>) -> Result<Quantized, QuantizeError> {
+        if request.class && self.outputs() < 2 {
+            return Err(QuantizeError::NoClass);
+        }
         let halves = self.halves(request)?;
         let mut search = Search {
             source: self,
@@ -316,10 +313,12 @@ impl Source {
             halves.judge_labels.as_deref(),
             0.0,
         );
-        let cost = match nearness.meets(request.target) {
-            true => Cost::of(&program),
-            false => None,
+        let meets = nearness.meets(request.target);
+        let program = match request.class && meets {
+            true => class_alone(program)?,
+            false => program,
         };
+        let cost = if meets { Cost::of(&program) } else { None };
         let trial = Trial {
             plan,
             nearness,
@@ -371,6 +370,17 @@ impl Source {
         });
         (input, columns.collect())
     }
+}
+
+/// A program of scores, as one that says which is the greatest.
+fn class_alone(program: Program) -> Result<Program, QuantizeError> {
+    let (name, scores) = (
+        program.parts().name.clone(),
+        program.parts().nodes.len() - 1,
+    );
+    let mut builder = Builder::from(program);
+    builder.argmax(scores, Class::Index)?;
+    Ok(builder.finish(&name, 1.0)?)
 }
 
 /// What to say where nothing is near enough, or what is near enough cannot be run.

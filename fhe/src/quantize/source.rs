@@ -89,6 +89,27 @@ impl Source {
         self.network.outputs.len()
     }
 
+    /// The nodes of the model that make sums, with how many they make, and how many of these go through lookups.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<(String, usize, usize)> {
+        let mut looked_up = vec![false; self.network.forms.len()];
+        for variable in &self.network.variables {
+            looked_up[variable.form] = true;
+        }
+        let mut nodes: Vec<(String, usize, usize)> = Vec::new();
+        for (form, looked_up) in self.network.forms.iter().zip(looked_up) {
+            let name = walk::place(&self.graph, form.group.0);
+            match nodes.iter_mut().find(|(known, ..)| *known == name) {
+                Some(node) => {
+                    node.1 += 1;
+                    node.2 += usize::from(looked_up);
+                }
+                None => nodes.push((name, 1, usize::from(looked_up))),
+            }
+        }
+        nodes
+    }
+
     /// How many sums go through lookups.
     #[must_use]
     pub fn lookups(&self) -> usize {
@@ -136,8 +157,7 @@ impl Source {
             let (error, largest) = pairs.fold((0.0_f64, 1.0_f64), |(error, largest), (x, y)| {
                 (error.max((x - y).abs()), largest.max(x.abs()))
             });
-            // Written so that what is not a number is an error.
-            if !(error <= CLOSE * largest) {
+            if error.is_nan() || error > CLOSE * largest {
                 return Err(QuantizeError::Differs(error));
             }
         }

@@ -73,7 +73,7 @@ fn uses(graph: &Graph, scores: Edge) -> HashMap<Edge, usize> {
 }
 
 /// What a node was made for.
-fn place(graph: &Graph, node: usize) -> String {
+pub(super) fn place(graph: &Graph, node: usize) -> String {
     match (graph.origin(node), graph.op(node)) {
         ("", Some(op)) => format!("node {node} ({op})"),
         (origin, _) => origin.to_owned(),

@@ -110,7 +110,7 @@ fn maxima_of_integers_are_exact() {
         let row = program.parts().input.quantize(&row.to_vec());
         // What an input of 7 levels is after its own lookup, which is the first node of lookups.
         let trace = program.trace(&row);
-        let mut looked_up = vec![0; 25];
+        let mut looked_up = [0; 25];
         for edge in &lookup.edges {
             looked_up[first.rows[edge.from].terms[0].index] = trace[1][edge.to];
         }
@@ -189,6 +189,7 @@ fn a_perceptron_of_digits_by_one_bootstrap_a_neuron() {
         labels: Some(&y),
         target: Target::Accuracy(0.8),
         name: "digits",
+        class: false,
     };
     let made = source.quantize(&request).unwrap();
     let cost = made.trial.cost.unwrap();
@@ -215,4 +216,38 @@ fn a_perceptron_of_digits_by_one_bootstrap_a_neuron() {
         .filter(|t| t.nearness.meets(request.target));
     let seconds = cheaper.filter_map(|t| t.cost).map(|c| c.seconds());
     assert!(seconds.fold(f64::INFINITY, f64::min) >= cost.seconds() - 1e-12);
+}
+
+/// The class alone: what the scores say, and none of them.
+#[test]
+fn a_program_can_say_the_class_alone() {
+    let (mut net, x) = Net::new(&[1, 6]);
+    let a = net.dense(x, 8);
+    let a = net.g.relu(a).unwrap();
+    let y = net.dense(a, 3);
+    let source = net.source(y).unwrap();
+    let sample = rows(100, 6);
+    let made = |class| {
+        let request = Request {
+            sample: &sample,
+            labels: None,
+            target: Target::Agreement(0.8),
+            name: "class",
+            class,
+        };
+        source.quantize(&request).unwrap()
+    };
+    let (scores, class) = (made(false), made(true));
+    assert_eq!(class.program.parts().output_scale, 1.0);
+    assert!(class.trial.cost.unwrap().bootstraps > scores.trial.cost.unwrap().bootstraps);
+    // Both may be of different plans; each says what its own scores say.
+    let found = measure::results(&class.program, &sample);
+    assert_eq!(found.ncols(), 1);
+    let values = source.values(&sample).unwrap();
+    let best = |row: usize| {
+        let score = |k: usize| values.forms[source.network.outputs[k]][row];
+        (1..3).fold(0, |best, k| if score(k) > score(best) { k } else { best })
+    };
+    let same = (0..100).filter(|&row| found[[row, 0]] == best(row) as f64);
+    assert!(same.count() >= 75);
 }

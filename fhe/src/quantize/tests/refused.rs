@@ -63,6 +63,7 @@ fn request<'a>(
         labels,
         target,
         name: "",
+        class: false,
     }
 }
 
