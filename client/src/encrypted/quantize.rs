@@ -95,9 +95,10 @@ fn made(
     target: Target,
     (name, class): (&str, bool),
 ) -> Result<(Source, Quantized)> {
-    let (sample, shape) = rows::shaped(data)?;
     let shown = model.display();
-    let source = Source::new(&parsed(model)?, &shape).with_context(|| format!("{shown}"))?;
+    let parsed = parsed(model)?;
+    let (sample, shape) = rows::shaped(data)?;
+    let source = Source::new(&parsed, &shape).with_context(|| format!("{shown}"))?;
     for note in &source.notes {
         eprintln!("tacit: note: {note}");
     }
