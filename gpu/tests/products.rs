@@ -8,15 +8,8 @@ use proptest::prelude::*;
 use tacit_gpu::{Gpu, Method, Settings};
 use tacit_gpu_emulator::Emulator;
 use tacit_mpc::kernels::cpu;
-use tacit_mpc::{Bilinear, Conv, Kernels, Tensor};
-
-fn tensor(shape: &[usize], seed: u64) -> Tensor {
-    let mut x = seed | 1;
-    ArrayD::from_shape_fn(IxDyn(shape), |_| {
-        x = x.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23) ^ seed;
-        Wrapping(x)
-    })
-}
+use tacit_mpc::kernels::suite::tensor;
+use tacit_mpc::{Bilinear, Conv, Kernels};
 
 fn gpu(order: u64, method: Method) -> Gpu<Emulator> {
     let settings = Settings {
@@ -34,6 +27,10 @@ fn gpu(order: u64, method: Method) -> Gpu<Emulator> {
 }
 
 const METHODS: [Method; 3] = [Method::Words, Method::Limbs, Method::Residues];
+
+tacit_mpc::device_suite!(by_words: Box::new(gpu(0, Method::Words)));
+tacit_mpc::device_suite!(by_limbs: Box::new(gpu(1, Method::Limbs)));
+tacit_mpc::device_suite!(by_residues: Box::new(gpu(2, Method::Residues)));
 
 /// All methods, against the CPU.
 fn same<X: AsRef<[usize]>, Y: AsRef<[usize]>>(f: Bilinear, shapes: &[(X, Y)], order: u64) {
@@ -68,47 +65,6 @@ fn matrices_of_odd_shapes_in_any_order_of_threads() {
         ] {
             same(Bilinear::MatMul, &[([m, k], [k, n])], order);
         }
-    }
-}
-
-#[test]
-fn terms_and_batches_are_one_call() {
-    same(Bilinear::MatMul, &[([3, 5, 40], [3, 40, 7]); 5], 2);
-    same(Bilinear::Mul, &[([7, 300], [7, 300]); 5], 0);
-}
-
-#[test]
-fn convolutions_and_their_transposes() {
-    let plain = Conv::new(&[9, 8], &[3, 3]);
-    let odd = Conv {
-        stride: [2, 1, 1],
-        dilation: [1, 2, 1],
-        pad_begin: [1, 2, 0],
-        pad_end: [2, 0, 0],
-        groups: 2,
-        ..Conv::new(&[9, 8], &[3, 2])
-    };
-    let line = Conv {
-        stride: [3, 1, 1],
-        pad_begin: [4, 0, 0],
-        ..Conv::new(&[20], &[5])
-    };
-    let solid = Conv {
-        pad_end: [1, 1, 1],
-        stride: [1, 2, 2],
-        ..Conv::new(&[4, 5, 3], &[2, 3, 2])
-    };
-    for (order, c) in [plain, odd, line, solid].into_iter().enumerate() {
-        let space = |extents: &[usize; 3], n: usize, channels: usize| {
-            [&[n, channels], &extents[..c.rank]].concat()
-        };
-        let x = space(&c.input, 2, 4);
-        let w = space(&c.kernel, 6, 4 / c.groups);
-        let y = space(&c.output().unwrap(), 2, 6);
-        let order = order as u64;
-        same(Bilinear::Conv(c), &[(&x, &w), (&x, &w)], order);
-        same(Bilinear::ConvInput(c), &[(&y, &w), (&y, &w)], order);
-        same(Bilinear::ConvWeights(c), &[(&x, &y), (&x, &y)], order);
     }
 }
 
@@ -233,19 +189,6 @@ fn small_products_stay_on_the_processor() {
     }
     let (x, y) = (tensor(&[128, 128], 1), tensor(&[128, 128], 2));
     gpu.bilinear(Bilinear::MatMul, &[(&x, &y)]).unwrap_err();
-}
-
-#[test]
-fn shapes_that_do_not_fit_are_refused() {
-    let (x, y) = (tensor(&[3, 4], 1), tensor(&[5, 6], 2));
-    gpu(0, Method::Words)
-        .bilinear(Bilinear::MatMul, &[(&x, &y)])
-        .unwrap_err();
-    let (x, y) = (tensor(&[3, 0], 1), tensor(&[0, 6], 2));
-    let found = gpu(0, Method::Words)
-        .bilinear(Bilinear::MatMul, &[(&x, &y)])
-        .unwrap();
-    assert_eq!(found, ArrayD::from_elem(IxDyn(&[3, 6]), Wrapping(0)));
 }
 
 proptest! {

@@ -12,6 +12,8 @@ mod conv;
 mod cpu;
 mod gemm;
 mod portable;
+#[cfg(any(test, feature = "test-util"))]
+pub mod suite;
 mod vector;
 #[cfg(target_arch = "x86_64")]
 mod x86;

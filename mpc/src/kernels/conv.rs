@@ -350,21 +350,11 @@ fn thin(f: Bilinear, g: &Geometry, x: &[R64], y: &[R64], out: &mut [R64]) {
 
 #[cfg(test)]
 mod tests {
-    use std::num::Wrapping;
-
-    use ndarray::{ArrayD, IxDyn};
     use proptest::prelude::*;
 
+    use crate::kernels::suite::{definition, tensor};
     use crate::kernels::{Cpu, Kernels};
-    use crate::{Bilinear, Conv, Tensor};
-
-    fn tensor(shape: &[usize], seed: u64) -> Tensor {
-        let mut x = seed | 1;
-        ArrayD::from_shape_fn(IxDyn(shape), |_| {
-            x = x.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23) ^ seed;
-            Wrapping(x)
-        })
-    }
+    use crate::{Bilinear, Conv};
 
     /// A geometry of 1 to 3 axes whose windows fit, and channels (input and output, of a group).
     fn any_conv() -> impl Strategy<Value = (Conv, usize, usize)> {
@@ -419,8 +409,7 @@ mod tests {
                 .map(|k| (tensor(left, seed + k), tensor(right, seed ^ (k + 7))))
                 .collect();
             let terms: Vec<_> = t.iter().map(|(a, b)| (a, b)).collect();
-            let want =
-                f.apply(terms[0].0, terms[0].1).unwrap() + f.apply(terms[1].0, terms[1].1).unwrap();
+            let want = definition(f, &terms);
             for kernels in Cpu::all() {
                 let got = kernels.bilinear(f, &terms).unwrap();
                 assert_eq!(got, want, "{} {f} {conv:?}", kernels.name());

@@ -125,23 +125,11 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::suite::{definition, tensor};
     use super::*;
 
-    fn tensor(shape: &[usize], seed: u64) -> Tensor {
-        let mut x = seed | 1;
-        ArrayD::from_shape_fn(IxDyn(shape), |_| {
-            x = x.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23) ^ seed;
-            Wrapping(x)
-        })
-    }
-
-    fn naive(x: &Tensor, y: &Tensor) -> Tensor {
-        ArrayD::from_shape_fn(IxDyn(&[x.shape()[0], y.shape()[1]]), |ix| {
-            (0..x.shape()[1])
-                .map(|k| x[[ix[0], k]] * y[[k, ix[1]]])
-                .sum()
-        })
-    }
+    crate::device_suite!(fastest: cpu());
+    crate::device_suite!(portably: Box::new(Cpu(portable::LOOPS)));
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]
@@ -149,33 +137,10 @@ mod tests {
         fn every_path_gives_the_bits_of_the_definition(m in 0usize..40, k in 0usize..70, n in 0usize..60, seed: u64) {
             let terms = [(tensor(&[m, k], seed), tensor(&[k, n], seed ^ 1)), (tensor(&[m, k], seed ^ 2), tensor(&[k, n], seed ^ 3))];
             let refs: Vec<_> = terms.iter().map(|(x, y)| (x, y)).collect();
-            let want = naive(refs[0].0, refs[0].1) + naive(refs[1].0, refs[1].1);
+            let want = definition(Bilinear::MatMul, &refs);
             for kernels in Cpu::all() {
                 prop_assert_eq!(&kernels.bilinear(Bilinear::MatMul, &refs).unwrap(), &want, "{}", kernels.name());
             }
-        }
-    }
-
-    #[test]
-    fn large_and_transposed_operands() {
-        let (x, y) = (tensor(&[70, 600], 5), tensor(&[90, 600], 6).reversed_axes());
-        let want = naive(&x, &y);
-        let (u, v) = (tensor(&[1001], 7), tensor(&[1001], 8));
-        for kernels in Cpu::all() {
-            assert_eq!(
-                kernels.bilinear(Bilinear::MatMul, &[(&x, &y)]).unwrap(),
-                want,
-                "{}",
-                kernels.name()
-            );
-            assert_eq!(
-                kernels
-                    .bilinear(Bilinear::Mul, &[(&u, &v), (&v, &v)])
-                    .unwrap(),
-                &u * &v + &v * &v,
-                "{}",
-                kernels.name()
-            );
         }
     }
 
@@ -201,23 +166,5 @@ mod tests {
                 kernels.name()
             );
         }
-    }
-
-    #[test]
-    fn misfits_are_refused() {
-        let (x, y) = (tensor(&[2, 3], 1), tensor(&[4, 5], 2));
-        let kernels = cpu();
-        assert!(matches!(
-            kernels.bilinear(Bilinear::MatMul, &[(&x, &y)]),
-            Err(Error::Shape { .. })
-        ));
-        assert!(matches!(
-            kernels.bilinear(Bilinear::Mul, &[(&x, &y)]),
-            Err(Error::Shape { .. })
-        ));
-        assert!(matches!(
-            kernels.bilinear(Bilinear::Mul, &[(&x, &x), (&y, &y)]),
-            Err(Error::Shape { .. })
-        ));
     }
 }
