@@ -66,6 +66,10 @@ impl<'a> Steps<'a> {
                 1 => differ(self.arch, polynomial, power, base, [next()]),
                 2 => differ(self.arch, polynomial, power, base, [next(), next()]),
                 3 => differ(self.arch, polynomial, power, base, [next(), next(), next()]),
+                4 => {
+                    let levels = [next(), next(), next(), next()];
+                    differ(self.arch, polynomial, power, base, levels);
+                }
                 _ => unreachable!("no parameter set has {} levels", self.levels),
             }
         }
@@ -97,6 +101,12 @@ impl<'a> Steps<'a> {
                 columns,
             }),
             6 => self.arch.dispatch(Products::<6> {
+                sums,
+                spectra,
+                ggsw,
+                columns,
+            }),
+            8 => self.arch.dispatch(Products::<8> {
                 sums,
                 spectra,
                 ggsw,
@@ -207,6 +217,32 @@ impl<const R: usize> WithSimd for Products<'_, R> {
                 }
                 *sum = total;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tfhe::core_crypto::fft_impl::fft64::c64;
+    use tfhe::core_crypto::prelude::{Fft, PolynomialSize};
+
+    use super::Steps;
+    use crate::params::Params;
+
+    /// Every set's number of digits and rows has its own code: an encryption of nothing by nothing changes nothing.
+    #[test]
+    fn every_parameter_set_takes_steps() {
+        for set in Params::catalogue().iter().chain(Params::toys()) {
+            let (size, columns) = (set.polynomial_size(), set.glwe_dimension() + 1);
+            let rows = set.bootstrap().levels as usize * columns;
+            let ggsw = vec![c64::new(0.0, 0.0); rows * columns * size / 2];
+            let fft = Fft::new(PolynomialSize(size));
+            let before: Vec<u64> = (0..columns * size)
+                .map(|k| (k as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+                .collect();
+            let mut glwe = before.clone();
+            Steps::new(set, fft.as_view()).step(&mut glwe, size + 3, &ggsw);
+            assert!(glwe == before, "{}", set.name());
         }
     }
 }

@@ -40,9 +40,9 @@ pub struct Params {
 ///
 /// n = 879 is the smallest dimension whose noise is 2^46, n = 959 that of 2^44 (of 2^64): among all n, l and bases, the
 /// cheapest that still tells 32 values (N = 2048) or 64 (N = 4096) on the torus apart at 2^-128. One digit is enough where
-/// little is made of a bootstrap's result; three, of which a rotation is a thirtieth as noisy as of two, for sums of many
-/// results that are looked up in thousands of values.
-static CATALOGUE: [Params; 6] = [
+/// little is made of a bootstrap's result; three, a rotation of which is a thirtieth as noisy as of two, and four, a sixth of
+/// that, for sums of many results that are looked up among thousands of values.
+static CATALOGUE: [Params; 7] = [
     Params {
         name: "tacit-2048-1",
         lwe_dimension: 879,
@@ -78,6 +78,18 @@ static CATALOGUE: [Params; 6] = [
         bootstrap: gadget(12, 3),
         key_bits: 46,
         bootstrap_micros: 13_500,
+    },
+    Params {
+        name: "tacit-2048-4",
+        lwe_dimension: 879,
+        lwe_noise: 14,
+        glwe_dimension: 1,
+        polynomial_size: 2048,
+        glwe_noise: 17,
+        keyswitch: gadget(2, 8),
+        bootstrap: gadget(9, 4),
+        key_bits: 47,
+        bootstrap_micros: 16_600,
     },
     Params {
         name: "tacit-4096-1",
@@ -246,7 +258,7 @@ impl Params {
     }
 
     /// Seconds of one core that a bootstrap takes, to choose between sets: measured on one machine for those of two digits
-    /// and `tacit-2048-3`, and by the number of products for the others.
+    /// and of N = 2048 with three and four, and by the number of products for the others.
     #[must_use]
     pub fn bootstrap_seconds(&self) -> f64 {
         1e-6 * f64::from(self.bootstrap_micros)

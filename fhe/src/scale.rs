@@ -164,7 +164,7 @@ impl Need {
                 .map(move |m| m << s)
         });
         let tori: Vec<u64> = octaves
-            .filter(|t| (least..=8 * least).contains(t))
+            .filter(|t| (least..=plans.reach.room * least).contains(t))
             .collect();
         let mut best: Option<(usize, u64)> = None;
         for &torus in &tori {

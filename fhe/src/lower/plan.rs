@@ -64,8 +64,10 @@ pub(crate) struct Reach {
     pub(crate) boxes: u64,
     /// how many while the lowest digits are removed, which noise of the value counts most for,
     pub(crate) digits: u64,
-    /// and by how much of the torus noise may be off.
+    /// by how much of the torus noise may be off,
     pub(crate) noise: f64,
+    /// and how many times as many units as its widest values a torus may have: noise counts in units.
+    pub(crate) room: u64,
 }
 
 /// What a torus and a parameter set allow.
@@ -124,9 +126,11 @@ impl Plan {
                 let unit = 1_i64 << bits;
                 let base =
                     first.rem_euclid(unit) + (low - first.rem_euclid(unit)).div_euclid(unit) * unit;
-                let Ok(count) = usize::try_from((high - base) / unit + 1) else {
+                let count = ((high - base) / unit + 1) as u64;
+                if count > frame.reach.boxes {
                     continue;
-                };
+                }
+                let count = count as usize;
                 let mut plan = Self {
                     folds: folds.clone(),
                     base,
