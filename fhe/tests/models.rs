@@ -69,7 +69,7 @@ fn mnist_by_128_bootstraps() {
     let program = shipped("mnist-128.tfhe");
     assert_eq!(program.lookups(), 128);
     if let Some(right) = right_of_mnist(&program) {
-        assert_eq!(right, 9795);
+        assert_eq!(right, 9810);
     }
 }
 
