@@ -14,6 +14,8 @@
 
 #[cfg(test)]
 mod measured;
+mod classes;
+mod mask;
 mod program;
 #[cfg(test)]
 mod removed;

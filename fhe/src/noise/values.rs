@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::classes::Classes;
+use super::mask::Mask;
 use super::{Variances, log2_sum, log2_tail};
-use crate::lower::{Kind, Looked, Lowered, Row, Wire};
+use crate::lower::{Kind, Looked, Lowered, Row};
 use crate::params::Params;
 use crate::program::{self, Node, Program};
 use crate::rotation::rotation;
@@ -15,7 +17,8 @@ pub(super) struct Noise {
     pub(super) variance: f64,
     /// The rounding of scales, at most, in units of 2^-64.
     pub(super) slack: f64,
-    /// Which bootstraps (or the input, 0) it came from, ascending. Values without a common one are independent.
+    /// Which twins' bootstraps (or [`INPUT`]) it came from, ascending. Values without a common one are taken to be
+    /// independent.
     sources: Vec<usize>,
 }
 
@@ -25,24 +28,10 @@ pub(super) struct Noises {
     /// N.
     size: usize,
     pub(super) values: Vec<Vec<Noise>>,
-    /// What each value is but for its bias, as a number: two of one number have the same noise.
-    kinds: Vec<Vec<usize>>,
-    /// The numbers.
-    known: HashMap<Same, usize>,
-}
-
-/// What values have to have in common for their noise to be the same. Rotations turn by what is looked up, so that of two
-/// values of one noise adds noise that is not independent: *twins*.
-#[derive(PartialEq, Eq, Hash)]
-enum Same {
-    /// The same sum of inputs,
-    Inputs(Vec<(usize, i32)>),
-    /// or of other values, by their numbers.
-    Sum(Vec<(usize, i64)>),
-    /// The same table of twins.
-    Read(usize, Vec<i64>),
-    /// Nothing else is known to be the same as this value.
-    Only(Wire),
+    /// What each value is but for its bias ([`Mask`]).
+    masks: Vec<Vec<Mask>>,
+    /// The numbers of twins.
+    known: HashMap<u64, usize>,
 }
 
 impl Noises {
@@ -52,7 +41,7 @@ impl Noises {
             steps: params.variances(),
             size: params.polynomial_size(),
             values: Vec::new(),
-            kinds: Vec::new(),
+            masks: Vec::new(),
             known: HashMap::new(),
         };
         let nodes = &program.parts().nodes;
@@ -74,14 +63,15 @@ impl Noises {
         (noises, fails)
     }
 
-    fn number(&mut self, what: Same) -> usize {
+    /// The number of the twins that a value is one of.
+    fn twin(&mut self, mask: Mask) -> usize {
         let next = self.known.len();
-        *self.known.entry(what).or_insert(next)
+        *self.known.entry(mask.key()).or_insert(next)
     }
 
     /// Sums of inputs, whose noises are independent.
     fn inputs(&mut self, rows: &[program::Row]) {
-        let (mut noises, mut kinds) = (Vec::new(), Vec::new());
+        let (mut noises, mut masks) = (Vec::new(), Vec::new());
         for row in rows {
             let mut weights = BTreeMap::<usize, f64>::new();
             for term in &row.terms {
@@ -92,62 +82,42 @@ impl Noises {
                 slack: 1.0 + weights.values().sum::<f64>(),
                 sources: vec![INPUT],
             });
-            let terms = row.terms.iter().map(|t| (t.index, t.weight));
-            let mut terms: Vec<_> = terms.collect();
-            terms.sort_unstable();
-            kinds.push(self.number(Same::Inputs(terms)));
+            let terms = row.terms.iter();
+            masks.push(Mask::sum(terms.map(|t| {
+                (Mask::drawn(&("input", t.index)), i64::from(t.weight))
+            })));
         }
         self.values.push(noises);
-        self.kinds.push(kinds);
+        self.masks.push(masks);
     }
 
     fn sums(&mut self, rows: &[Row]) {
         let noises = rows.iter().map(|row| self.of_row(row)).collect();
-        let kinds = rows.iter().map(|row| self.sum(row)).collect();
+        let masks = rows.iter().map(|row| self.mask(row)).collect();
         self.values.push(noises);
-        self.kinds.push(kinds);
+        self.masks.push(masks);
     }
 
-    /// The number of a sum.
-    fn sum(&mut self, row: &Row) -> usize {
+    fn mask(&self, row: &Row) -> Mask {
         let terms = row.terms.iter();
-        let mut terms: Vec<_> = terms
-            .map(|&(wire, w)| (self.kinds[wire.step][wire.at], w))
-            .collect();
-        terms.sort_unstable();
-        self.number(Same::Sum(terms))
+        Mask::sum(terms.map(|&(wire, weight)| (self.masks[wire.step][wire.at], weight)))
     }
 
     /// Terms fall into classes with common sources: within a class deviations add up, the squares of the classes' sums
     /// between them.
     fn of_row(&self, row: &Row) -> Noise {
-        let mut sum = Noise {
-            slack: 1.0,
-            ..Noise::default()
-        };
-        let mut classes: Vec<(f64, Vec<usize>)> = Vec::new();
+        let mut slack = 1.0;
+        let mut classes = Classes::default();
         for &(wire, weight) in &row.terms {
             let (noise, weight) = (&self.values[wire.step][wire.at], (weight as f64).abs());
-            sum.slack += weight * noise.slack;
-            let mut class = (weight * noise.variance.sqrt(), noise.sources.clone());
-            classes.retain_mut(|other| {
-                let joined = meet(&other.1, &class.1);
-                if joined {
-                    class.0 += other.0;
-                    class.1.append(&mut other.1);
-                    class.1.sort_unstable();
-                    class.1.dedup();
-                }
-                !joined
-            });
-            classes.push(class);
+            slack += weight * noise.slack;
+            classes.add(weight * noise.variance.sqrt(), &noise.sources);
         }
-        for (deviation, mut sources) in classes {
-            sum.variance += deviation * deviation;
-            sum.sources.append(&mut sources);
+        Noise {
+            variance: classes.variance(),
+            slack,
+            sources: classes.sources(),
         }
-        sum.sources.sort_unstable();
-        sum
     }
 
     /// Each of `results` values is a sum over rotations, independent but for those of twins, whose deviations add up.
@@ -155,12 +125,13 @@ impl Noises {
     fn lookups(&mut self, all: &[Looked], results: usize) -> f64 {
         let mut deviations = vec![BTreeMap::<usize, f64>::new(); results];
         let mut slacks = vec![1.0; results];
-        let mut tables = vec![Vec::new(); results];
+        let mut masks = vec![Mask::default(); results];
         let mut fails = Vec::with_capacity(all.len());
         for looked in all {
-            let twin = self.sum(&looked.input);
+            let mask = self.mask(&looked.input);
+            let twin = self.twin(mask);
             for (to, table) in &looked.tables {
-                tables[*to].push((twin, table));
+                masks[*to] = masks[*to].plus(mask.read(looked.boxes, looked.out, table));
             }
             if looked.boxes > 2 * self.size as u64 {
                 // No rotation tells so many boxes apart; nor is it worth the memory to write down how.
@@ -181,15 +152,6 @@ impl Noises {
                 slacks[read.to] += factors.sum::<f64>();
             }
         }
-        let step = self.values.len();
-        let mut kinds = Vec::with_capacity(results);
-        for (at, tables) in tables.iter().enumerate() {
-            let same = match tables[..] {
-                [(twin, table)] => Same::Read(twin, table.clone()),
-                _ => Same::Only(Wire { step, at }),
-            };
-            kinds.push(self.number(same));
-        }
         let noises = deviations
             .into_iter()
             .zip(slacks)
@@ -202,7 +164,7 @@ impl Noises {
                 sources: deviations.into_keys().collect(),
             });
         self.values.push(noises.collect());
-        self.kinds.push(kinds);
+        self.masks.push(masks);
         log2_sum(fails)
     }
 
@@ -225,12 +187,6 @@ impl Noises {
 
 /// The source of what comes from inputs, which no rotation has.
 const INPUT: usize = usize::MAX;
-
-/// Whether two ascending lists have an element in common.
-fn meet(a: &[usize], b: &[usize]) -> bool {
-    let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
-    short.iter().any(|x| long.binary_search(x).is_ok())
-}
 
 /// The variance of what each of these rows adds up, in units of the torus squared.
 #[cfg(test)]
