@@ -12,13 +12,15 @@
 //! decryption, IND-CPA-D, which Li and Micciancio, EUROCRYPT 2021, introduced for approximate schemes; failures bring
 //! its attacks to exact ones), so failures must not happen at all.
 
-#[cfg(test)]
-mod measured;
 mod classes;
 mod mask;
+#[cfg(test)]
+mod measured;
 mod program;
 #[cfg(test)]
 mod removed;
+#[cfg(test)]
+mod twins;
 mod values;
 
 use std::f64::consts::{LOG2_E, PI};

@@ -65,10 +65,18 @@ mod tests {
         let once = sum(&[(x, 6), (y, -3)]);
         assert_eq!(once, sum(&[(y, -3), (x, 1), (x, 5)]));
         assert_eq!(once, sum(&[(sum(&[(x, 2), (y, -1)]), 3)]));
-        for same in [sum(&[(x, 12), (y, -6)]), sum(&[(x, -6), (y, 3)]), sum(&[(once, 1 << 20)])] {
+        for same in [
+            sum(&[(x, 12), (y, -6)]),
+            sum(&[(x, -6), (y, 3)]),
+            sum(&[(once, 1 << 20)]),
+        ] {
             assert_eq!(same.key(), once.key());
         }
-        for other in [sum(&[(x, 6), (y, 3)]), sum(&[(x, 6)]), sum(&[(x, 18), (y, -6)])] {
+        for other in [
+            sum(&[(x, 6), (y, 3)]),
+            sum(&[(x, 6)]),
+            sum(&[(x, 18), (y, -6)]),
+        ] {
             assert_ne!(other.key(), once.key());
         }
     }

@@ -83,9 +83,9 @@ impl Noises {
                 sources: vec![INPUT],
             });
             let terms = row.terms.iter();
-            masks.push(Mask::sum(terms.map(|t| {
-                (Mask::drawn(&("input", t.index)), i64::from(t.weight))
-            })));
+            masks.push(Mask::sum(
+                terms.map(|t| (Mask::drawn(&("input", t.index)), i64::from(t.weight))),
+            ));
         }
         self.values.push(noises);
         self.masks.push(masks);
