@@ -11,6 +11,7 @@
 //! | [`consortium`] | founding a consortium and admitting members |
 //! | [`member`] | one member of the consortium |
 //! | [`roster`] | who belongs to the consortium, and how they are recognised |
+//! | [`refusal`] | what a client can do about a refusal of a service |
 //! | [`seal`] | shares that the recipient alone can read |
 //! | [`secret_file`] | files that hold private keys |
 //! | [`statement`] | what a party says once in a session, signed |
@@ -27,6 +28,7 @@ pub mod listen;
 pub mod member;
 pub mod misbehaviour;
 pub mod policy;
+pub mod refusal;
 pub mod roster;
 pub mod seal;
 pub mod secret_file;

@@ -69,6 +69,9 @@ pub enum Error {
         /// and which one is at hand.
         wanted: String,
     },
+    /// Lookups are computed with an evaluation key.
+    #[error("the program looks values up, which takes an evaluation key: make a key that has one")]
+    NoKey,
     /// An input of the wrong shape.
     #[error("the input has {found} values where the model takes {wanted}")]
     Inputs {
@@ -95,6 +98,12 @@ pub enum Error {
         /// and in all.
         all: usize,
     },
+    /// Nobody wants the key any longer that was being expanded.
+    #[error("the expansion of an evaluation key was stopped")]
+    Interrupted,
+    /// The operating system gives no threads.
+    #[error("the operating system gives no threads: {0}")]
+    Threads(String),
     /// The operating system gives no randomness.
     #[error("the operating system gives no randomness: {0}")]
     Randomness(String),

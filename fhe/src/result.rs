@@ -9,8 +9,8 @@
 
 use crate::Error;
 use crate::bits::{pack, packed_len, round, unpack};
-use crate::keys::{ClientKey, ServerKey};
-use crate::packing::stride;
+use crate::keys::ClientKey;
+use crate::packing::{PackingKey, stride};
 use crate::params::Params;
 use crate::ring::extract_constant;
 use crate::scale::decode;
@@ -70,22 +70,24 @@ pub struct Response {
 }
 
 impl Response {
-    /// Packs `results` (k·N + 1 words each), where their shape says so, and cuts them to its bits.
+    /// Packs `results` (k·N + 1 words each, under `key`), where their shape says so, and cuts them to its bits.
     pub(crate) fn new(
-        key: &ServerKey,
+        params: &'static Params,
+        key: KeyId,
+        packing: Option<&PackingKey>,
         torus: u64,
         shape: Shape,
         centres: Vec<i64>,
         results: &[Vec<u64>],
     ) -> Self {
-        let (params, bits) = (key.params, shape.bits);
+        debug_assert_eq!(packing.is_some(), shape.packed);
+        let bits = shape.bits;
         let (size, long) = (params.polynomial_size(), params.long_dimension());
         let mut words = Vec::with_capacity(shape.words(params));
         for results in results.chunks(shape.each(params)) {
-            let packed = if shape.packed {
-                key.packing.pack(results, params)
-            } else {
-                alone(&results[0], size)
+            let packed = match packing {
+                Some(packing) => packing.pack(results, params),
+                None => alone(&results[0], size),
             };
             let (masks, body) = packed.split_at(long);
             let cut: Vec<u64> = masks.iter().map(|&a| round(a, bits)).collect();
@@ -108,7 +110,7 @@ impl Response {
         }
         Self {
             params,
-            key: key.id,
+            key,
             torus,
             shape,
             centres,

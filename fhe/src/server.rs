@@ -75,7 +75,7 @@ pub enum Part {
 pub struct Run<'a> {
     /// How many threads compute.
     pub threads: usize,
-    /// Asked between batches of bootstraps whether to go on: for progress, deadlines and cancellation.
+    /// Asked before each node, and between batches of bootstraps, whether to go on: for progress, deadlines and cancellation.
     pub go_on: &'a (dyn Fn(Progress) -> bool + Sync),
     /// Told by each thread what it begins, so that who has a clock can tell what took how long.
     pub entering: &'a (dyn Fn(Part) + Sync),
@@ -204,16 +204,24 @@ impl Model {
         Response::wire_len(self.params, self.shape())
     }
 
-    /// Computes the result of an encrypted input.
+    /// Whether inferences take an evaluation key: all but those of programs that look nothing up.
+    #[must_use]
+    pub fn needs_key(&self) -> bool {
+        self.noise.packed || self.noise.bootstraps > 0
+    }
+
+    /// Computes the result of an encrypted input; with a key, or with none where the program [needs](Self::needs_key) none.
     ///
     /// # Errors
-    /// If key or request are not for this model or not for each other, or if `run` says to stop.
-    pub fn run(
+    /// If key or request are not for this model or not for each other, if there is no key where one is needed, or if
+    /// `run` says to stop.
+    pub fn run<'a>(
         &self,
-        key: &ServerKey,
+        key: impl Into<Option<&'a ServerKey>>,
         request: &Request,
         run: &Run<'_>,
     ) -> Result<Response, Error> {
+        let key = key.into();
         self.accepts(key, request)?;
         let all = self.noise.bootstraps;
         let work = Work {
@@ -226,6 +234,7 @@ impl Model {
         let mut values: Vec<Vec<Vec<u64>>> = Vec::with_capacity(self.steps.len());
         for (at, step) in self.steps.iter().enumerate() {
             (run.entering)(Part::Sums);
+            work.go_on()?;
             let next = self.step(step, &input, &values, key, &work)?;
             values.push(next);
             // What nobody needs any more makes room.
@@ -242,8 +251,21 @@ impl Model {
                 *body = body.wrapping_sub(encode(centre, torus));
             }
         }
+        let shape = self.shape();
+        let packing = match shape.packed {
+            true => Some(&key.ok_or(Error::NoKey)?.packing),
+            false => None,
+        };
         let centres = self.centres.clone();
-        Ok(Response::new(key, torus, self.shape(), centres, &results))
+        Ok(Response::new(
+            self.params,
+            request.key(),
+            packing,
+            torus,
+            shape,
+            centres,
+            &results,
+        ))
     }
 
     /// The values of all steps of a lowered program, for tests that decrypt them.
@@ -266,7 +288,7 @@ impl Model {
         let input = request.expand(&model.ring);
         let mut values = Vec::new();
         for step in &model.steps {
-            let next = model.step(step, &input, &values, key, &work);
+            let next = model.step(step, &input, &values, Some(key), &work);
             values.push(next.unwrap_or_else(|error| panic!("{error}")));
         }
         values
@@ -286,7 +308,7 @@ impl Model {
         step: &Step,
         input: &[Packed],
         values: &[Vec<Vec<u64>>],
-        key: &ServerKey,
+        key: Option<&ServerKey>,
         work: &Work<'_>,
     ) -> Result<Vec<Vec<u64>>, Error> {
         match step {
@@ -295,16 +317,20 @@ impl Model {
                 let long = self.params.long_dimension();
                 Ok(sums.iter().map(|sum| sum.apply(values, long)).collect())
             }
-            Step::Lookups(lookups) => lookups.apply(values, key, work),
+            Step::Lookups(lookups) => lookups.apply(values, key.ok_or(Error::NoKey)?, work),
         }
     }
 
-    fn accepts(&self, key: &ServerKey, request: &Request) -> Result<(), Error> {
+    fn accepts(&self, key: Option<&ServerKey>, request: &Request) -> Result<(), Error> {
+        if key.is_none() && self.needs_key() {
+            return Err(Error::NoKey);
+        }
         let wanted = self.params.name();
         for (what, params) in [
-            ("the evaluation key", key.params),
-            ("the request", request.params()),
+            ("the evaluation key", key.map(|key| key.params)),
+            ("the request", Some(request.params())),
         ] {
+            let params = params.unwrap_or(self.params);
             if params != self.params {
                 return Err(Error::Params {
                     what,
@@ -313,7 +339,7 @@ impl Model {
                 });
             }
         }
-        if request.key() != key.id {
+        if let Some(key) = key.filter(|key| key.id != request.key()) {
             let (found, wanted) = (request.key().to_string(), key.id.to_string());
             return Err(Error::Key {
                 what: "the request",
@@ -394,6 +420,14 @@ impl Work<'_> {
             return Err(Error::Cancelled { done, all });
         }
         Ok(states)
+    }
+
+    /// # Errors
+    /// If the run is to stop.
+    fn go_on(&self) -> Result<(), Error> {
+        let Progress { done, all } = self.progress();
+        let on = (self.run.go_on)(self.progress());
+        on.then_some(()).ok_or(Error::Cancelled { done, all })
     }
 
     /// This thread begins `part`.

@@ -83,6 +83,21 @@ impl Kind {
     /// # Errors
     /// If it is something else, of another version or set, cut off or damaged.
     pub(crate) fn read(self, bytes: &[u8]) -> Result<(&'static Params, KeyId, &[u8]), Error> {
+        let (params, rest) = self.start(bytes)?;
+        if rest.len() < 16 + CHECKSUM {
+            return Err(self.short(bytes));
+        }
+        let (id, rest) = rest.split_at(16);
+        let mut key = KeyId([0; 16]);
+        key.0.copy_from_slice(id);
+        Ok((params, key, &rest[..rest.len() - CHECKSUM]))
+    }
+
+    /// The parameter set that a message is for, and what comes after its name. The rest need not be there yet.
+    ///
+    /// # Errors
+    /// If it is something else, or of another version or set.
+    pub(crate) fn start(self, bytes: &[u8]) -> Result<(&'static Params, &[u8]), Error> {
         let wrong = || Error::Header {
             wanted: self.what,
             header: self.header,
@@ -91,29 +106,28 @@ impl Kind {
             .strip_prefix(self.header.as_bytes())
             .ok_or_else(wrong)?;
         let rest = rest.strip_prefix(b"\n").ok_or_else(wrong)?;
-        let short = || Error::Length {
-            what: self.what,
-            found: bytes.len(),
-            wanted: bytes.len() + 1,
-        };
-        let (&name_len, rest) = rest.split_first().ok_or_else(short)?;
+        let (&name_len, rest) = rest.split_first().ok_or_else(|| self.short(bytes))?;
         let name_len = usize::from(name_len);
         if name_len > LONGEST_NAME {
             return Err(Error::Damaged { what: self.what });
         }
-        if rest.len() < name_len + 16 + CHECKSUM {
-            return Err(short());
-        }
-        let (name, rest) = rest.split_at(name_len);
+        let (name, rest) = rest
+            .split_at_checked(name_len)
+            .ok_or_else(|| self.short(bytes))?;
         let name = str::from_utf8(name).map_err(|_| Error::Damaged { what: self.what })?;
         let params = Params::by_name(name).ok_or_else(|| Error::UnknownParams {
             what: self.what,
             found: name.escape_default().to_string(),
         })?;
-        let (id, rest) = rest.split_at(16);
-        let mut key = KeyId([0; 16]);
-        key.0.copy_from_slice(id);
-        Ok((params, key, &rest[..rest.len() - CHECKSUM]))
+        Ok((params, rest))
+    }
+
+    fn short(self, bytes: &[u8]) -> Error {
+        Error::Length {
+            what: self.what,
+            found: bytes.len(),
+            wanted: bytes.len() + 1,
+        }
     }
 
     /// Whether the checksum is that of the message: after its length is known to be right.

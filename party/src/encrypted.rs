@@ -12,6 +12,7 @@ pub mod key_store;
 pub mod model;
 pub mod queue;
 
+mod connections;
 mod ready_keys;
 mod server;
 mod service;

@@ -77,13 +77,15 @@ pub fn keygen(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// The two files of a key pair.
+/// The files of a key pair, and of a key that needs no other half.
 #[derive(Clone, Debug)]
 pub struct Files {
     /// What decrypts: readable by its owner alone.
     pub secret: PathBuf,
     /// What a server computes with.
     pub evaluation: PathBuf,
+    /// A key for programs that look nothing up, where there is no pair: readable by its owner alone.
+    pub alone: PathBuf,
 }
 
 impl Files {
@@ -95,6 +97,7 @@ impl Files {
         Self {
             secret: file("key"),
             evaluation: file("evaluation-key"),
+            alone: file("sums-key"),
         }
     }
 
@@ -135,15 +138,7 @@ impl Files {
             return self.make(params);
         }
         let shown = |path: &Path| path.display().to_string();
-        let exposed = secret_file::is_exposed(&self.secret).with_context(|| shown(&self.secret))?;
-        ensure!(
-            !exposed,
-            "{} can be read by others: run chmod 600 on it, or make a new key in another folder",
-            self.secret.display()
-        );
-        let secret = fs::read(&self.secret).with_context(|| shown(&self.secret))?;
-        let secret = ClientKey::from_bytes(&Zeroizing::new(secret));
-        let secret = secret.with_context(|| shown(&self.secret))?;
+        let secret = open(&self.secret)?;
         let evaluation = fs::read(&self.evaluation).with_context(|| shown(&self.evaluation))?;
         let public = EvaluationKey::from_bytes(&evaluation);
         let public = public.with_context(|| shown(&self.evaluation))?;
@@ -155,4 +150,33 @@ impl Files {
         );
         Ok((secret, evaluation))
     }
+
+    /// Reads a key for programs that look nothing up: that of the pair if there is one, which need not be whole. Where
+    /// there is neither, it makes one without an evaluation key, in a moment.
+    ///
+    /// # Errors
+    /// Names the file that cannot be used or written.
+    pub fn open_or_make_alone(&self, params: &'static Params) -> Result<ClientKey> {
+        if let Some(there) = [&self.secret, &self.alone].into_iter().find(|p| p.exists()) {
+            return open(there);
+        }
+        let shown = || format!("cannot write {}", self.alone.display());
+        let folder = self.alone.parent().unwrap_or_else(|| Path::new("."));
+        fs::create_dir_all(folder).with_context(shown)?;
+        let secret = ClientKey::generate_alone(params)?;
+        secret_file::create(&self.alone, &secret.to_bytes()).with_context(shown)?;
+        Ok(secret)
+    }
+}
+
+/// The key that decrypts, in a file that nobody else can read.
+fn open(path: &Path) -> Result<ClientKey> {
+    let shown = || path.display().to_string();
+    ensure!(
+        !secret_file::is_exposed(path).with_context(shown)?,
+        "{} can be read by others: run chmod 600 on it, or make a new key in another folder",
+        path.display()
+    );
+    let secret = Zeroizing::new(fs::read(path).with_context(shown)?);
+    ClientKey::from_bytes(&secret).with_context(shown)
 }

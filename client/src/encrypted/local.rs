@@ -33,7 +33,7 @@ pub struct Measured {
     pub cpu_seconds: f64,
     /// What of that was spent on what, if one thread computed.
     pub parts: Option<Parts>,
-    /// On the wire.
+    /// On the wire; none where a program looks nothing up.
     pub key_bytes: usize,
     /// The same of a row.
     pub request_bytes: usize,
@@ -50,7 +50,8 @@ pub struct Measured {
 pub struct Pair {
     model: Model,
     client: Client,
-    server: ServerKey,
+    /// None where the program looks nothing up.
+    server: Option<ServerKey>,
     keygen_seconds: f64,
     key_bytes: usize,
 }
@@ -64,17 +65,24 @@ impl Pair {
         let params = Params::choose(&program, DEFAULT_LIMIT)?;
         let model = Model::load(program, params)?;
         let start = usage::cpu_seconds(Scope::Process);
-        let (secret, evaluation) = ClientKey::generate(params)?;
-        let key_bytes = evaluation.to_bytes();
+        let (secret, key_bytes) = if model.needs_key() {
+            let (secret, evaluation) = ClientKey::generate(params)?;
+            (secret, Some(evaluation.to_bytes()))
+        } else {
+            (ClientKey::generate_alone(params)?, None)
+        };
         let keygen_seconds = usage::cpu_seconds(Scope::Process) - start;
-        let server = ServerKey::from(&EvaluationKey::from_bytes(&key_bytes)?);
+        let server = match &key_bytes {
+            Some(bytes) => Some(ServerKey::from(&EvaluationKey::from_bytes(bytes)?)),
+            None => None,
+        };
         let client = Client::new(secret, model.interface())?;
         Ok(Self {
             model,
             client,
             server,
             keygen_seconds,
-            key_bytes: key_bytes.len(),
+            key_bytes: key_bytes.map_or(0, |bytes| bytes.len()),
         })
     }
 
@@ -112,7 +120,7 @@ impl Pair {
                 ..Run::default()
             };
             let request_read = Request::from_bytes(&request)?;
-            let response = self.model.run(&self.server, &request_read, &run)?;
+            let response = self.model.run(self.server.as_ref(), &request_read, &run)?;
             meter.leave();
             let response = response.to_bytes();
             measured.seconds += wall.elapsed().as_secs_f64();

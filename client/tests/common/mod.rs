@@ -304,6 +304,17 @@ impl World {
         self.serve("party", name)
     }
 
+    /// Starts a party that logs all that it and its libraries have to say, into a file of the world.
+    pub fn talkative_party(&self, name: &str, log: &str) -> Server {
+        let log = fs::File::create(self.path(log)).unwrap();
+        let server = command(&["party", "--dir", &self.path(name), "serve"])
+            .env("RUST_LOG", "trace")
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn();
+        Server(server.unwrap())
+    }
+
     fn serve(&self, program: &str, member: &str) -> Server {
         let server = command(&[program, "--dir", &self.path(member), "serve"])
             .stdout(Stdio::null())

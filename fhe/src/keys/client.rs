@@ -43,6 +43,26 @@ impl ClientKey {
     /// If the operating system gives no randomness.
     pub fn generate(params: &'static Params) -> Result<(Self, EvaluationKey), Error> {
         let mut seeder = OsSeeder::new()?;
+        let mut key = Self::draw(params, &mut seeder);
+        let evaluation = EvaluationKey::generate(&key, &mut seeder);
+        key.id = evaluation.id();
+        Ok((key, evaluation))
+    }
+
+    /// A new key for programs that look nothing up ([`Model::needs_key`](crate::Model::needs_key)): nothing is computed
+    /// under it that needs an evaluation key, so there is none, and its id is drawn.
+    ///
+    /// # Errors
+    /// If the operating system gives no randomness.
+    pub fn generate_alone(params: &'static Params) -> Result<Self, Error> {
+        let mut seeder = OsSeeder::new()?;
+        let mut key = Self::draw(params, &mut seeder);
+        key.id = KeyId(seeder.seed().0.to_le_bytes());
+        Ok(key)
+    }
+
+    /// The bits of a new key, which has no id yet.
+    fn draw(params: &'static Params, seeder: &mut OsSeeder) -> Self {
         let mut random = SecretRandomGenerator::<DefaultRandomGenerator>::new(seeder.seed());
         let mut small = Zeroizing::new(vec![0; params.lwe_dimension()]);
         let mut large = Zeroizing::new(vec![0; params.long_dimension()]);
@@ -55,15 +75,12 @@ impl ClientKey {
             &mut GlweSecretKey::from_container(large.as_mut_slice(), size),
             &mut random,
         );
-        let mut key = Self {
+        Self {
             params,
             id: KeyId([0; 16]),
             small,
             large,
-        };
-        let evaluation = EvaluationKey::generate(&key, &mut seeder);
-        key.id = evaluation.id();
-        Ok((key, evaluation))
+        }
     }
 
     /// Its parameter set.
@@ -72,7 +89,7 @@ impl ClientKey {
         self.params
     }
 
-    /// Its id, and that of its evaluation key.
+    /// Its id, and that of its evaluation key if it has one.
     #[must_use]
     pub fn id(&self) -> KeyId {
         self.id

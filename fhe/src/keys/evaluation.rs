@@ -137,6 +137,14 @@ impl EvaluationKey {
         KIND.len(params, Self::body(params))
     }
 
+    /// The parameter set of a key of which there is only the beginning: 64 bytes are enough.
+    ///
+    /// # Errors
+    /// If no evaluation key of this version begins so.
+    pub fn params_of(start: &[u8]) -> Result<&'static Params, Error> {
+        KIND.start(start).map(|(params, _)| params)
+    }
+
     /// # Errors
     /// If this is no evaluation key, or one of another version, cut off or damaged.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {

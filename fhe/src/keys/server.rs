@@ -1,11 +1,13 @@
 //! The evaluation key, expanded for computing.
 
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use tfhe::core_crypto::prelude::{
     Fft, FourierLweBootstrapKey, FourierLweBootstrapKeyOwned, PolynomialSize,
     par_convert_standard_lwe_bootstrap_key_to_fourier,
 };
 
 use super::EvaluationKey;
+use crate::Error;
 use crate::keyswitch::KeyswitchKey;
 use crate::packing::PackingKey;
 use crate::params::Params;
@@ -28,31 +30,85 @@ impl std::fmt::Debug for ServerKey {
 }
 
 impl From<&EvaluationKey> for ServerKey {
+    /// On all cores.
     fn from(key: &EvaluationKey) -> Self {
+        let all = Steps {
+            pool: None,
+            go_on: &|| true,
+        };
+        Self::by(key, &all).unwrap_or_else(|_| unreachable!("nobody stops it"))
+    }
+}
+
+/// Where the steps of an expansion are done, and whether to go on with the next.
+struct Steps<'a> {
+    /// Threads of its own, or those that all of the process share.
+    pool: Option<ThreadPool>,
+    go_on: &'a dyn Fn() -> bool,
+}
+
+impl Steps<'_> {
+    fn next<T: Send>(&self, step: impl FnOnce() -> T + Send) -> Result<T, Error> {
+        if !(self.go_on)() {
+            return Err(Error::Interrupted);
+        }
+        Ok(match &self.pool {
+            Some(pool) => pool.install(step),
+            None => step(),
+        })
+    }
+}
+
+impl ServerKey {
+    /// Expands a key on so many threads. `go_on` is asked before each step, some hundred milliseconds of a core, whether
+    /// anybody still wants it.
+    ///
+    /// # Errors
+    /// If `go_on` says to stop, or the system gives no threads.
+    pub fn expand(
+        key: &EvaluationKey,
+        threads: usize,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Self, Error> {
+        // tfhe spreads its conversions over the pool that they are called in.
+        let pool = ThreadPoolBuilder::new().num_threads(threads.max(1)).build();
+        let pool = pool.map_err(|error| Error::Threads(error.to_string()))?;
+        let steps = Steps {
+            pool: Some(pool),
+            go_on,
+        };
+        Self::by(key, &steps)
+    }
+
+    fn by(key: &EvaluationKey, steps: &Steps<'_>) -> Result<Self, Error> {
         let params = key.params();
-        let standard = key.bootstrap().par_decompress_into_lwe_bootstrap_key();
-        let mut bootstrap = FourierLweBootstrapKey::new(
-            standard.input_lwe_dimension(),
-            standard.glwe_size(),
-            standard.polynomial_size(),
-            standard.decomposition_base_log(),
-            standard.decomposition_level_count(),
-        );
-        par_convert_standard_lwe_bootstrap_key_to_fourier(&standard, &mut bootstrap);
+        let seeded = steps.next(|| key.bootstrap())?;
+        let standard = steps.next(|| seeded.par_decompress_into_lwe_bootstrap_key())?;
+        let bootstrap = steps.next(|| {
+            let mut bootstrap = FourierLweBootstrapKey::new(
+                standard.input_lwe_dimension(),
+                standard.glwe_size(),
+                standard.polynomial_size(),
+                standard.decomposition_base_log(),
+                standard.decomposition_level_count(),
+            );
+            par_convert_standard_lwe_bootstrap_key_to_fourier(&standard, &mut bootstrap);
+            bootstrap
+        })?;
         drop(standard);
-        let keyswitch = key.keyswitch().par_decompress_into_lwe_keyswitch_key();
-        Self {
+        let seeded = steps.next(|| key.keyswitch())?;
+        let keyswitch = steps.next(|| seeded.par_decompress_into_lwe_keyswitch_key())?;
+        let packing = steps.next(|| PackingKey::new(&key.packing(), params))?;
+        Ok(Self {
             params,
             id: key.id(),
             keyswitch: KeyswitchKey::new(keyswitch.into_container(), params),
             bootstrap,
             fft: Fft::new(PolynomialSize(params.polynomial_size())),
-            packing: PackingKey::new(&key.packing(), params),
-        }
+            packing,
+        })
     }
-}
 
-impl ServerKey {
     /// Its parameter set.
     #[must_use]
     pub fn params(&self) -> &'static Params {

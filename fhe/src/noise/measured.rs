@@ -235,7 +235,15 @@ fn measure(params: &'static Params, rotations: usize) {
             bits,
             packed,
         };
-        let response = Response::new(&server, 1 << 50, shape, vec![0; 500], &exact);
+        let response = Response::new(
+            params,
+            server.id,
+            packed.then_some(&server.packing),
+            1 << 50,
+            shape,
+            vec![0; 500],
+            &exact,
+        );
         let found = response.decrypt(&client);
         let measured = mean_square(found.iter().map(|a| *a as f64 / 2f64.powi(50)));
         let packing = if packed {

@@ -3,5 +3,6 @@
 
 mod common;
 mod exact;
+mod forged;
 mod refused;
 mod wide;

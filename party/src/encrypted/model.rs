@@ -10,19 +10,28 @@ pub trait Model: Send + Sync + 'static {
     /// What clients must know of it; its name is filled in by the service.
     fn describe(&self) -> EncryptedModel;
 
-    /// Makes a key ready.
+    /// The parameter set of a key by name, from how it begins; none where no key of this version begins so.
+    fn parameters_of(start: &[u8]) -> Option<&'static str>;
+
+    /// Makes a key ready, on so many threads. `go_on` says now and then whether anybody still waits for it.
     ///
     /// # Errors
-    /// In a sentence for the client: the key is not one, or is for other parameters.
-    fn expand(&self, key: &[u8]) -> Result<Self::Key, String>;
+    /// In a sentence for the client: the key is not one, or is for other parameters; and [`AnswerError::Stopped`] where
+    /// `go_on` said so.
+    fn expand(
+        &self,
+        key: &[u8],
+        threads: usize,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Self::Key, AnswerError>;
 
-    /// Answers a question on so many threads. `watch` is told how many of all bootstraps are done, and says whether to go on.
+    /// Answers a question on so many threads, with a key unless the model is keyless. `watch` is told how many of all bootstraps are done, and says whether to go on.
     ///
     /// # Errors
     /// In a sentence for the client: the question is not one, or is for another model; and [`AnswerError::Stopped`] where `watch` said so.
     fn answer(
         &self,
-        key: &Self::Key,
+        key: Option<&Self::Key>,
         question: &[u8],
         threads: usize,
         watch: &(dyn Fn(usize, usize) -> bool + Sync),
@@ -36,4 +45,6 @@ pub enum AnswerError {
     Wrong(String),
     /// Nobody waits for it any longer.
     Stopped,
+    /// The machine has too little of something, in a sentence for the operator.
+    Failed(String),
 }

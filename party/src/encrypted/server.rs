@@ -1,6 +1,6 @@
 //! The service as a whole: from its configuration to a clean stop.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -19,11 +19,12 @@ use tokio::time::timeout;
 use tonic::transport;
 
 use super::config::EncryptedConfig;
+use super::connections::counted;
 use super::key_store::{KeyStore, KeyStoreError};
 use super::model::Model;
 use super::queue::{Local, Queue};
 use super::ready_keys::ReadyKeys;
-use super::service::Service;
+use super::service::{Calls, Pace, Service};
 use super::worker::Workshop;
 
 /// How long questions that are computed, and uploads, may still take when the service stops.
@@ -32,6 +33,8 @@ const FAREWELL: Duration = Duration::from_secs(30);
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Calls of one connection at a time.
 const CALLS: u32 = 64;
+/// The longest message of a client: a piece of a key or of a question.
+const MESSAGE: usize = 1 << 20;
 /// How often a connection is tried, and how long it may take to answer: who is gone without a word holds nothing.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
@@ -79,7 +82,7 @@ pub enum EncryptedError {
 
 /// A service that listens, and whose workers wait.
 pub struct Server<M: Model> {
-    service: Service<M>,
+    pub(super) service: Service<M>,
     tls: tokio_rustls::rustls::ServerConfig,
     listener: TcpListener,
     queue: Arc<dyn Queue>,
@@ -115,10 +118,21 @@ impl<M: Model> Server<M> {
             threads => threads,
         };
         let queue: Arc<dyn Queue> = Arc::new(Local::new(config.bounds()));
+        let served: BTreeSet<_> = models
+            .values()
+            .map(|model| model.describe())
+            .filter(|model| !model.keyless)
+            .map(|model| model.parameters)
+            .collect();
+        let of_use = |client: &str, key: &[u8]| {
+            config.clients.iter().any(|listed| listed == client)
+                && M::parameters_of(key).is_some_and(|set| served.contains(set))
+        };
+        let keys = KeyStore::open(&config.keys, config.quota(), of_use)?;
         let workshop = Arc::new(Workshop {
             models,
-            keys: Arc::new(KeyStore::open(&config.keys, config.quota())?),
-            ready: ReadyKeys::new(config.ready_keys),
+            keys: Arc::new(keys),
+            ready: ReadyKeys::new(config.ready_keys, config.clients.len()),
             queue: queue.clone(),
             threads: threads.max(1),
         });
@@ -138,6 +152,8 @@ impl<M: Model> Server<M> {
                 clients: config.clients.clone(),
                 workshop,
                 patience: config.patience,
+                pace: Pace::default(),
+                calls: Calls::default(),
             },
             tls,
             listener,
@@ -154,13 +170,14 @@ impl<M: Model> Server<M> {
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), EncryptedError> {
         let queue = self.queue;
+        let connections = counted(listen::connections(self.listener, self.tls));
         let (stop, stopped) = oneshot::channel::<()>();
         let server = transport::Server::builder()
             .max_concurrent_streams(Some(CALLS))
             .http2_keepalive_interval(Some(KEEPALIVE))
             .http2_keepalive_timeout(Some(KEEPALIVE))
-            .add_service(EncryptedServer::new(self.service))
-            .serve_with_incoming_shutdown(listen::connections(self.listener, self.tls), async {
+            .add_service(EncryptedServer::new(self.service).max_decoding_message_size(MESSAGE))
+            .serve_with_incoming_shutdown(connections, async {
                 stopped.await.ok(); // told to stop, or the sender is gone: the same
             });
         let mut server = std::pin::pin!(server);

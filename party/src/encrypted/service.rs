@@ -1,37 +1,59 @@
 //! The calls of clients.
 
+mod answer;
+mod calls;
+mod status;
+mod upload;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use answer::tell;
+pub(crate) use calls::Calls;
+use status::{full, not_kept};
+use upload::{Upload, not_empty};
 
 use tacit_api::member::Member;
 use tacit_api::proto::encrypted_server::Encrypted;
 use tacit_api::proto::{
-    AnswerPiece, Bootstraps, KeyPiece, KeyStored, Models, ModelsRequest, QuestionPiece,
-    answer_piece, key_piece, question_piece,
+    AnswerPiece, KeyPiece, KeyStored, Models, ModelsRequest, QuestionPiece, key_piece,
+    question_piece,
 };
+use tacit_api::refusal::Remedy;
 use tacit_api::roster::Roster;
 use tacit_api::tls;
-use tokio::sync::{mpsc, watch};
-use tokio::time::timeout_at;
-use tokio_stream::StreamExt;
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::key_store::{KeyId, KeyStoreError};
 use super::model::Model;
-use super::queue::{Full, Question, Refusal, State};
+use super::queue::Question;
 use super::worker::Workshop;
 
-/// The longest silence in the middle of an upload.
-const SILENCE: Duration = Duration::from_secs(30);
-/// The longest upload of a key.
-const UPLOAD: Duration = Duration::from_secs(900);
-/// The longest upload of a question, which is much shorter.
-const QUESTION: Duration = Duration::from_secs(60);
-/// How long a client may leave a piece of its answer unread.
-const UNREAD: Duration = Duration::from_secs(30);
-/// How long the pieces of an answer are.
-const PIECE: usize = 64 << 10;
+/// How slow a client may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// The longest silence in the middle of an upload.
+    pub(crate) silence: Duration,
+    /// The longest upload of a key.
+    pub(crate) key: Duration,
+    /// The longest upload of a question, which is much shorter.
+    pub(crate) question: Duration,
+    /// How long a piece of an answer may be left unread.
+    pub(crate) unread: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            silence: Duration::from_secs(30),
+            key: Duration::from_secs(900),
+            question: Duration::from_secs(60),
+            unread: Duration::from_secs(30),
+        }
+    }
+}
 
 /// What every call needs.
 pub(crate) struct Service<M: Model> {
@@ -41,6 +63,8 @@ pub(crate) struct Service<M: Model> {
     pub(crate) workshop: Arc<Workshop<M>>,
     /// From a question to its answer.
     pub(crate) patience: Duration,
+    pub(crate) pace: Pace,
+    pub(crate) calls: Calls,
 }
 
 impl<M: Model> Service<M> {
@@ -64,7 +88,7 @@ impl<M: Model> Service<M> {
         self.workshop.models.get(name).ok_or_else(|| {
             let names: Vec<_> = self.workshop.models.keys().map(String::as_str).collect();
             Status::not_found(format!(
-                "no model {name:?} is served; there are: {}",
+                "no such model is served; there are: {}",
                 names.join(", ")
             ))
         })
@@ -76,7 +100,7 @@ impl<M: Model> Encrypted for Service<M> {
     type AskStream = ReceiverStream<Result<AnswerPiece, Status>>;
 
     async fn models(&self, request: Request<ModelsRequest>) -> Result<Response<Models>, Status> {
-        self.caller(&request)?;
+        let _call = self.calls.begin(&self.caller(&request)?)?;
         let named = self.workshop.models.iter().map(|(name, model)| {
             let mut model = model.describe();
             model.name.clone_from(name);
@@ -92,9 +116,9 @@ impl<M: Model> Encrypted for Service<M> {
         request: Request<Streaming<KeyPiece>>,
     ) -> Result<Response<KeyStored>, Status> {
         let client = self.caller(&request)?;
-        let until = Instant::now() + UPLOAD;
-        let mut pieces = request.into_inner();
-        let first = next(&mut pieces, until).await?;
+        let _call = self.calls.begin(&client)?;
+        let mut pieces = Upload::new(request.into_inner(), self.pace.silence, self.pace.key);
+        let first = pieces.next().await?;
         let Some(key_piece::Kind::Head(head)) = first.and_then(|p| p.kind) else {
             return Err(Status::invalid_argument(
                 "the first piece must announce the key",
@@ -102,12 +126,9 @@ impl<M: Model> Encrypted for Service<M> {
         };
         let id = key_id(&head.id)?;
         let mut models = self.workshop.models.values().map(|model| model.describe());
-        let model = models.find(|model| model.parameters == head.parameters);
+        let model = models.find(|model| !model.keyless && model.parameters == head.parameters);
         let model = model.ok_or_else(|| {
-            Status::invalid_argument(format!(
-                "no model here has the parameters {:?} of this key",
-                head.parameters
-            ))
+            Status::invalid_argument("no model here needs a key for these parameters")
         })?;
         if head.bytes != model.key_bytes {
             return Err(Status::invalid_argument(format!(
@@ -120,7 +141,7 @@ impl<M: Model> Encrypted for Service<M> {
             return Ok(Response::new(KeyStored { known: true }));
         }
         let mut upload = keys.begin(&client, id, head.bytes).map_err(not_kept)?;
-        while let Some(piece) = next(&mut pieces, until).await? {
+        while let Some(piece) = pieces.next().await? {
             let Some(key_piece::Kind::Piece(bytes)) = piece.kind else {
                 return Err(Status::invalid_argument("a key is announced once"));
             };
@@ -138,9 +159,10 @@ impl<M: Model> Encrypted for Service<M> {
         request: Request<Streaming<QuestionPiece>>,
     ) -> Result<Response<Self::AskStream>, Status> {
         let client = self.caller(&request)?;
-        let until = Instant::now() + QUESTION;
-        let mut pieces = request.into_inner();
-        let first = next(&mut pieces, until).await?;
+        let call = self.calls.begin(&client)?;
+        let pace = self.pace;
+        let mut pieces = Upload::new(request.into_inner(), pace.silence, pace.question);
+        let first = pieces.next().await?;
         let Some(question_piece::Kind::Head(head)) = first.and_then(|p| p.kind) else {
             return Err(Status::invalid_argument(
                 "the first piece must announce the question",
@@ -159,15 +181,17 @@ impl<M: Model> Encrypted for Service<M> {
                 head.model, model.question_bytes, head.bytes
             )));
         }
-        let key = key_id(&head.key_id)?;
-        if !self.workshop.keys.has(&client, key) {
-            return Err(Status::failed_precondition(
-                KeyStoreError::Unknown(key).to_string(),
-            ));
+        let key = match model.keyless {
+            true => None,
+            false => Some(key_id(&head.key_id)?),
+        };
+        if let Some(key) = key.filter(|key| !self.workshop.keys.has(&client, *key)) {
+            let unknown = KeyStoreError::Unknown(key).to_string();
+            return Err(Remedy::SendKey.to(Status::failed_precondition(unknown)));
         }
         let length = usize::try_from(head.bytes).unwrap_or(usize::MAX);
         let mut ciphertext = Vec::new();
-        while let Some(piece) = next(&mut pieces, until).await? {
+        while let Some(piece) = pieces.next().await? {
             let Some(question_piece::Kind::Piece(bytes)) = piece.kind else {
                 return Err(Status::invalid_argument("a question is announced once"));
             };
@@ -182,130 +206,26 @@ impl<M: Model> Encrypted for Service<M> {
         if ciphertext.len() < length {
             return Err(Status::invalid_argument("the question was cut off"));
         }
+        let deadline = Instant::now() + self.patience;
         let question = Question {
             client,
             model: head.model,
             key,
             ciphertext,
-            deadline: Instant::now() + self.patience,
+            deadline,
         };
         let watched = self.workshop.queue.put(question).map_err(full)?;
         let (out, answer) = mpsc::channel(4);
         tokio::spawn(async move {
             // Only an error if nobody is there to be told.
-            let _ = tell(watched, &out).await;
+            let _ = tell(watched, &out, pace.unread, deadline).await;
+            drop(call);
         });
         Ok(Response::new(ReceiverStream::new(answer)))
     }
 }
 
-/// The client has hung up, or does not read.
-struct Gone;
-
-/// Says one thing to the client, which must not leave it unread for ever.
-async fn say(
-    out: &mpsc::Sender<Result<AnswerPiece, Status>>,
-    piece: Result<AnswerPiece, Status>,
-) -> Result<(), Gone> {
-    let sent = out.send_timeout(piece, UNREAD).await;
-    sent.map_err(|_| Gone)
-}
-
-/// Tells the client what becomes of its question. Ends when the client hangs up or does not read: the watch is let go of,
-/// and the queue sees it.
-async fn tell(
-    mut watched: watch::Receiver<State>,
-    out: &mpsc::Sender<Result<AnswerPiece, Status>>,
-) -> Result<(), Gone> {
-    let piece = |kind| Ok(AnswerPiece { kind: Some(kind) });
-    loop {
-        let state = watched.borrow_and_update().clone();
-        match state {
-            State::Waiting(before) => {
-                say(out, piece(answer_piece::Kind::Waiting(before as u64))).await?;
-            }
-            State::Working { done, all } => {
-                let (done, all) = (done as u64, all as u64);
-                let progress = answer_piece::Kind::Progress(Bootstraps { done, all });
-                say(out, piece(progress)).await?;
-            }
-            State::Over(Ok(bytes)) => {
-                drop(watched); // it holds the answer a second time
-                say(out, piece(answer_piece::Kind::Bytes(bytes.len() as u64))).await?;
-                for part in bytes.chunks(PIECE) {
-                    say(out, piece(answer_piece::Kind::Piece(part.to_vec()))).await?;
-                }
-                return Ok(());
-            }
-            State::Over(Err(refusal)) => return say(out, Err(refused(&refusal))).await,
-        }
-        tokio::select! {
-            changed = watched.changed() => if changed.is_err() {
-                return say(out, Err(refused(&Refusal::Failed))).await;
-            },
-            () = out.closed() => return Ok(()),
-        }
-    }
-}
-
-/// The next piece of an upload, which must neither stand still nor go on beyond `until`.
-async fn next<T>(pieces: &mut Streaming<T>, until: Instant) -> Result<Option<T>, Status> {
-    let now = Instant::now();
-    let (end, why) = if until < now + SILENCE {
-        (until, "the upload took too long")
-    } else {
-        (now + SILENCE, "the upload stood still for too long")
-    };
-    // A time-out alone never strikes where the next piece is always there already.
-    if end <= now {
-        return Err(Status::deadline_exceeded(why));
-    }
-    match timeout_at(end.into(), pieces.next()).await {
-        Ok(piece) => piece.transpose(),
-        Err(_) => Err(Status::deadline_exceeded(why)),
-    }
-}
-
-/// Refuses pieces that bring nothing: an upload of them would come no nearer to its end.
-fn not_empty(piece: &[u8]) -> Result<(), Status> {
-    if piece.is_empty() {
-        return Err(Status::invalid_argument("a piece is never empty"));
-    }
-    Ok(())
-}
-
 fn key_id(bytes: &[u8]) -> Result<KeyId, Status> {
     let id = bytes.try_into().map(KeyId);
     id.map_err(|_| Status::invalid_argument("the identifier of a key has 32 bytes"))
-}
-
-fn not_kept(error: KeyStoreError) -> Status {
-    match error {
-        KeyStoreError::TooLong { .. } | KeyStoreError::Full => {
-            Status::resource_exhausted(error.to_string())
-        }
-        // Their words name files, which are nothing to clients.
-        KeyStoreError::Io { .. } | KeyStoreError::Damaged(_) => {
-            tracing::error!("{error}");
-            Status::internal(Refusal::Failed.to_string())
-        }
-        _ => Status::invalid_argument(error.to_string()),
-    }
-}
-
-fn full(error: Full) -> Status {
-    match error {
-        Full::Stopping => Status::unavailable(error.to_string()),
-        _ => Status::resource_exhausted(error.to_string()),
-    }
-}
-
-fn refused(refusal: &Refusal) -> Status {
-    let words = refusal.to_string();
-    match refusal {
-        Refusal::Wrong(_) => Status::invalid_argument(words),
-        Refusal::Late => Status::deadline_exceeded(words),
-        Refusal::Stopping => Status::unavailable(words),
-        Refusal::Failed => Status::internal(words),
-    }
 }

@@ -56,6 +56,15 @@ impl TfheModel {
     }
 }
 
+/// What an error is to whoever asked.
+fn wrong(error: Error) -> AnswerError {
+    match error {
+        Error::Cancelled { .. } | Error::Interrupted => AnswerError::Stopped,
+        Error::Threads(_) => AnswerError::Failed(error.to_string()),
+        other => AnswerError::Wrong(other.to_string()),
+    }
+}
+
 impl Model for TfheModel {
     type Key = ServerKey;
 
@@ -82,25 +91,31 @@ impl Model for TfheModel {
             output_scale: parts.output_scale,
             bootstraps: model.noise().bootstraps as u64,
             log2_p_fail: model.noise().log2_p_fail,
+            keyless: !model.needs_key(),
         }
     }
 
-    fn expand(&self, key: &[u8]) -> Result<ServerKey, String> {
-        let key = EvaluationKey::from_bytes(key).map_err(|error| error.to_string())?;
-        Ok(ServerKey::from(&key))
+    fn parameters_of(start: &[u8]) -> Option<&'static str> {
+        EvaluationKey::params_of(start).ok().map(Params::name)
+    }
+
+    fn expand(
+        &self,
+        key: &[u8],
+        threads: usize,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<ServerKey, AnswerError> {
+        let key = EvaluationKey::from_bytes(key).map_err(wrong)?;
+        ServerKey::expand(&key, threads, go_on).map_err(wrong)
     }
 
     fn answer(
         &self,
-        key: &ServerKey,
+        key: Option<&ServerKey>,
         question: &[u8],
         threads: usize,
         watch: &(dyn Fn(usize, usize) -> bool + Sync),
     ) -> Result<Vec<u8>, AnswerError> {
-        let wrong = |error: Error| match error {
-            Error::Cancelled { .. } => AnswerError::Stopped,
-            other => AnswerError::Wrong(other.to_string()),
-        };
         let request = Request::from_bytes(question).map_err(wrong)?;
         let run = Run {
             threads,

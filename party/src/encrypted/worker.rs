@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::key_store::{KeyStore, KeyStoreError};
+use super::key_store::{KeyId, KeyStore, KeyStoreError};
 use super::model::{AnswerError, Model};
 use super::queue::{Question, Queue, Refusal, Ticket};
 use super::ready_keys::ReadyKeys;
@@ -48,12 +48,29 @@ impl<M: Model> Workshop<M> {
         let model = self.models.get(&question.model);
         let model =
             model.ok_or_else(|| wrong(format!("no model {:?} is served", question.model)))?;
-        let owned = (question.client.clone(), question.key);
+        let watch = |done, all| self.queue.report(ticket, done, all);
+        let key = match question.key {
+            Some(id) => Some(self.key(model, question, id, &watch)?),
+            None => None,
+        };
+        let key = key.as_deref();
+        let answer = model.answer(key, &question.ciphertext, self.threads, &watch);
+        answer.map_err(refused)
+    }
+
+    /// The key of a question, ready to compute with.
+    fn key(
+        &self,
+        model: &M,
+        question: &Question,
+        id: KeyId,
+        watch: &dyn Fn(usize, usize) -> bool,
+    ) -> Result<Arc<M::Key>, Refusal> {
+        let client = &question.client;
         // Also where the key is ready in memory and its file is not read.
-        self.keys.touch(&question.client, question.key);
-        let key = self.ready.get(&owned, || {
-            let bytes = self.keys.read(&question.client, question.key);
-            let bytes = bytes.map_err(|error| match error {
+        self.keys.touch(client, id);
+        self.ready.get(&(client.clone(), id), || {
+            let bytes = self.keys.read(client, id).map_err(|error| match error {
                 KeyStoreError::Io { .. } => {
                     tracing::error!("{error}");
                     Refusal::Failed
@@ -61,17 +78,25 @@ impl<M: Model> Workshop<M> {
                 // In other words than the operator's: where files lie here is nothing to clients.
                 KeyStoreError::Damaged(_) => {
                     tracing::error!("{error}");
-                    wrong("the key was damaged here and removed: send it again".into())
+                    Refusal::Key("the key was damaged here and removed: send it again".into())
                 }
-                other => wrong(other.to_string()),
+                KeyStoreError::Unknown(_) => Refusal::Key(error.to_string()),
+                other => Refusal::Wrong(other.to_string()),
             })?;
-            model.expand(&bytes).map_err(wrong)
-        })?;
-        let watch = |done, all| self.queue.report(ticket, done, all);
-        let answer = model.answer(&key, &question.ciphertext, self.threads, &watch);
-        answer.map_err(|error| match error {
-            AnswerError::Wrong(why) => wrong(why),
-            AnswerError::Stopped => Refusal::Late,
+            let bootstraps = usize::try_from(model.describe().bootstraps).unwrap_or(usize::MAX);
+            let go_on = || watch(0, bootstraps);
+            model.expand(&bytes, self.threads, &go_on).map_err(refused)
         })
+    }
+}
+
+fn refused(error: AnswerError) -> Refusal {
+    match error {
+        AnswerError::Wrong(why) => Refusal::Wrong(why),
+        AnswerError::Stopped => Refusal::Late,
+        AnswerError::Failed(why) => {
+            tracing::error!("{why}");
+            Refusal::Failed
+        }
     }
 }
