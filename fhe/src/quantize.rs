@@ -10,6 +10,8 @@
 //! 3. Plans are tried on one half of the sample and judged on the other; the cheapest that is near enough is taken.
 
 mod build;
+mod column;
+mod cost;
 mod curve;
 mod emit;
 mod ends;
@@ -22,6 +24,7 @@ mod network;
 mod plan;
 mod products;
 mod round;
+mod sample;
 mod search;
 mod source;
 mod table;
@@ -29,9 +32,10 @@ mod table;
 mod tests;
 mod walk;
 
+pub use cost::Cost;
 pub use measure::{Nearness, Target};
 pub use plan::{Layer, Plan};
-pub use search::{Cost, Quantized, Request, Trial};
+pub use search::{Quantized, Request, Trial};
 pub use source::Source;
 
 use crate::program::ProgramError;

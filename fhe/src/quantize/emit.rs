@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::fit::{Fitted, Row};
+use super::column::Row;
+use super::fit::Fitted;
 use super::network::Network;
 use crate::program::{
     self, Domain, Edge, Input, Linear, Lookup, Node, Parts, Program, ProgramError, Source, Term,

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use ndarray::{Array1, Array2};
 
 use super::QuantizeError;
+use super::column::{Column, Row};
 use super::gram::Gram;
 use super::level::Levels;
 use super::network::{Kind, Network, Values};
@@ -15,59 +16,6 @@ use super::table;
 
 /// Samples that one sum is fitted to.
 const SAMPLES: usize = 3000;
-
-/// A sum as integers.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Row {
-    /// Variables and their weights, none of them zero.
-    pub terms: Vec<(usize, i32)>,
-    /// Added to the sum.
-    pub bias: i64,
-    /// The lowest value, from the worst inputs,
-    pub low: i64,
-    /// the highest,
-    pub high: i64,
-    /// and how many low bits no table sees.
-    pub shift: u8,
-    /// The number that a sum stands for: slope · sum + intercept.
-    pub line: (f64, f64),
-}
-
-/// A variable as integers.
-#[derive(Clone, Debug)]
-pub(super) struct Column {
-    /// What its integers stand for.
-    pub levels: Levels,
-    /// What its table says, by entries of its sum's domain; none for an input.
-    pub table: Vec<i32>,
-    /// The lowest integer,
-    pub low: i64,
-    /// the highest.
-    pub high: i64,
-    /// On the rows of the sample,
-    pub on: Vec<u16>,
-    /// and whether that is the same on all of them.
-    pub constant: bool,
-}
-
-impl Column {
-    /// Of integers on the rows of a sample, from `low` to `high`.
-    pub(super) fn new(levels: Levels, (low, high): (i64, i64)) -> Self {
-        Self {
-            levels,
-            table: Vec::new(),
-            low,
-            high,
-            on: Vec::new(),
-            constant: false,
-        }
-    }
-
-    pub(super) fn set(&mut self, on: Vec<u16>) {
-        self.constant = on.windows(2).all(|w| w[0] == w[1]);
-        self.on = on;
-    }
-}
 
 /// Everything of a program but its order.
 #[derive(Debug)]
@@ -227,8 +175,8 @@ impl Fit<'_> {
             row.terms.push((variable, factor.round() as i32));
         }
         row.line = (unit, 0.0);
-        self.bound(&mut row);
-        let sums = self.sums(&row);
+        row.bound(&self.columns);
+        let sums = row.sums(&self.columns);
         for &k in &self.of_form[&form] {
             let column = &mut self.columns[self.network.inputs + k];
             let most = i64::from(column.levels.max);
@@ -276,13 +224,13 @@ impl Fit<'_> {
                 line,
                 ..Row::default()
             };
-            self.bound(&mut row);
+            row.bound(&self.columns);
             while (row.high - row.low) >> row.shift >= i64::from(layer.bins) {
                 row.shift += 1;
             }
             rows.push(row);
         }
-        let sums: Vec<Vec<i64>> = rows.iter().map(|row| self.sums(row)).collect();
+        let sums: Vec<Vec<i64>> = rows.iter().map(|row| row.sums(&self.columns)).collect();
         // All have the same weights of summands with the same ranges, so their domains are the same.
         for (curve_at, first) in self.of_form[&forms[0]].clone().into_iter().enumerate() {
             let variable = self.network.variables[first];
@@ -350,39 +298,6 @@ impl Fit<'_> {
         terms.map(factor).collect()
     }
 
-    /// Takes summands that have one value alone into the bias, and proves the range.
-    fn bound(&self, row: &mut Row) {
-        let columns = &self.columns;
-        let (fixed, terms): (Vec<_>, Vec<_>) = row
-            .terms
-            .iter()
-            .partition(|&&(v, _)| columns[v].low == columns[v].high);
-        row.terms = terms;
-        row.bias += fixed
-            .iter()
-            .map(|&(v, w)| i64::from(w) * columns[v].low)
-            .sum::<i64>();
-        (row.low, row.high) = (row.bias, row.bias);
-        for &(variable, weight) in &row.terms {
-            let column = &columns[variable];
-            let ends = [column.low, column.high].map(|end| i64::from(weight) * end);
-            row.low += ends[0].min(ends[1]);
-            row.high += ends[0].max(ends[1]);
-        }
-    }
-
-    /// A sum on the rows of the sample.
-    fn sums(&self, row: &Row) -> Vec<i64> {
-        let rows = self.columns.first().map_or(0, |column| column.on.len());
-        let mut sums = vec![row.bias; rows];
-        for &(variable, weight) in &row.terms {
-            for (sum, &q) in sums.iter_mut().zip(&self.columns[variable].on) {
-                *sum += i64::from(weight) * i64::from(q);
-            }
-        }
-        sums
-    }
-
     /// The results, in units of one size.
     fn results(&mut self) -> (Vec<Row>, f64) {
         let outputs = &self.network.outputs;
@@ -420,7 +335,7 @@ impl Fit<'_> {
                 bias: (mean / unit - sum).round() as i64,
                 ..Row::default()
             };
-            self.bound(&mut row);
+            row.bound(&self.columns);
             rows.push(row);
         }
         (rows, unit)

@@ -1,16 +1,14 @@
 //! The cheapest program that is near enough to its model.
 
-use ndarray::{Array2, Axis};
+use ndarray::Array2;
 
-use super::fit::{self, Column};
-use super::level::Levels;
+use super::cost::Cost;
+use super::fit;
 use super::measure::{Nearness, Target, nearness};
-use super::network::Values;
 use super::plan::{Layer, Plan};
-use super::{QuantizeError, Source, emit, walk};
-use crate::noise::DEFAULT_LIMIT;
-use crate::params::Params;
-use crate::program::{Builder, Class, Input, Program};
+use super::sample::Halves;
+use super::{QuantizeError, Source, emit};
+use crate::program::{Builder, Class, Program};
 
 /// What is wanted of a program.
 #[derive(Clone, Debug)]
@@ -25,37 +23,6 @@ pub struct Request<'a> {
     pub name: &'a str,
     /// Whether it is to say the class alone, and no score.
     pub class: bool,
-}
-
-/// What a program costs on ciphertexts.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Cost {
-    /// Bootstraps of one row.
-    pub bootstraps: usize,
-    /// The cheapest parameter set that is good enough.
-    pub params: &'static Params,
-    /// log2 of the probability that a result is wrong.
-    pub log2_p_fail: f64,
-}
-
-impl Cost {
-    /// Of a program; none where no parameter set is good enough.
-    #[must_use]
-    pub fn of(program: &Program) -> Option<Self> {
-        let params = Params::choose(program, DEFAULT_LIMIT).ok()?;
-        let noise = params.noise(program).ok()?;
-        Some(Self {
-            bootstraps: noise.bootstraps,
-            params,
-            log2_p_fail: noise.log2_p_fail,
-        })
-    }
-
-    /// Seconds of one core that the bootstraps of a row take, about.
-    #[must_use]
-    pub fn seconds(&self) -> f64 {
-        self.bootstraps as f64 * self.params.bootstrap_seconds()
-    }
 }
 
 /// A plan that was tried.
@@ -84,20 +51,15 @@ pub struct Quantized {
     pub judged: usize,
 }
 
-/// Fewer rows than these say nothing.
-const FEWEST: usize = 16;
-
-/// Rows beyond these are left out.
-const MOST: usize = 2000;
-
 /// Widths of sums, and entries of tables: each takes more bootstraps than those before it.
-const SUMS: [(i64, u32); 7] = [
+const SUMS: [(i64, u32); 8] = [
     (16, 16),
     (32, 32),
-    (512, 16),
+    (256, 16),
     (1024, 32),
-    (16_384, 16),
-    (32_768, 32),
+    (4096, 16),
+    (4096, 32),
+    (16_384, 32),
     (1 << 20, 32),
 ];
 
@@ -180,15 +142,6 @@ impl Search<'_> {
     }
 }
 
-/// The sample in two halves, with the model's results.
-struct Halves {
-    fit: Values,
-    fit_rows: Array2<f32>,
-    judge_rows: Array2<f32>,
-    judge_results: Array2<f64>,
-    judge_labels: Option<Vec<usize>>,
-}
-
 impl Source {
     /// The cheapest program that is near enough to the model.
     ///
@@ -257,45 +210,6 @@ impl Source {
         all.collect()
     }
 
-    fn halves(&self, request: &Request<'_>) -> Result<Halves, QuantizeError> {
-        let rows = request.sample.nrows();
-        if rows < FEWEST {
-            return Err(QuantizeError::Sample(format!(
-                "has {rows} rows: {FEWEST} are needed, and some hundred say more"
-            )));
-        }
-        if let Some(labels) = request.labels
-            && labels.len() != rows
-        {
-            return Err(QuantizeError::Sample(format!(
-                "has {rows} rows and {} labels",
-                labels.len()
-            )));
-        }
-        if let (Target::Accuracy(_), None) = (request.target, request.labels) {
-            return Err(QuantizeError::Sample(
-                "has no labels, without which there is no accuracy".into(),
-            ));
-        }
-        let half = |first: usize| -> Vec<usize> { (first..rows).step_by(2).take(MOST).collect() };
-        let (fit, judge) = (half(0), half(1));
-        let fit_rows = request.sample.select(Axis(0), &fit);
-        let judge_rows = request.sample.select(Axis(0), &judge);
-        let judged = self.values(&judge_rows)?;
-        let outputs = &self.network.outputs;
-        let judge_results = Array2::from_shape_fn((judge.len(), outputs.len()), |(row, k)| {
-            judged.forms[outputs[k]][row]
-        });
-        let labels = request.labels;
-        Ok(Halves {
-            fit: self.values(&fit_rows)?,
-            fit_rows,
-            judge_rows,
-            judge_results,
-            judge_labels: labels.map(|labels| judge.iter().map(|&k| labels[k]).collect()),
-        })
-    }
-
     /// The program of a plan, and how near it is.
     fn tried(
         &self,
@@ -325,50 +239,6 @@ impl Source {
             cost,
         };
         Ok((program, trial))
-    }
-
-    /// How the input becomes integers, channel by channel, and what it is on the rows.
-    pub(super) fn input(&self, rows: &Array2<f32>, max: u16) -> (Input, Vec<Column>) {
-        let channel = |k: usize| walk::channel(self.shape(), k);
-        let mut channels: std::collections::BTreeMap<usize, Vec<f64>> = Default::default();
-        for (k, column) in rows.axis_iter(Axis(1)).enumerate() {
-            let numbers = column.iter().map(|&x| f64::from(x));
-            channels.entry(channel(k)).or_default().extend(numbers);
-        }
-        let levels: std::collections::BTreeMap<usize, Option<Levels>> = channels
-            .into_iter()
-            .map(|(channel, numbers)| (channel, Levels::best(&numbers, max)))
-            .collect();
-        let of = |k: usize| levels[&channel(k)];
-        let each = 0..rows.ncols();
-        let input = Input {
-            offset: each
-                .clone()
-                .map(|k| of(k).map_or(0.0, |l| l.offset as f32))
-                .collect(),
-            gain: each
-                .clone()
-                .map(|k| of(k).map_or(0.0, |l| (1.0 / l.scale) as f32))
-                .collect(),
-            len: rows.ncols(),
-            max,
-        };
-        let integers: Vec<Vec<u16>> = rows
-            .rows()
-            .into_iter()
-            .map(|row| input.quantize(&row.to_vec()))
-            .collect();
-        let columns = each.map(|k| {
-            let alike = Levels {
-                offset: 0.0,
-                scale: 1.0,
-                max,
-            };
-            let mut column = Column::new(of(k).unwrap_or(alike), (0, i64::from(max)));
-            column.set(integers.iter().map(|row| row[k]).collect());
-            column
-        });
-        (input, columns.collect())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use tacit_nn::Error;
 
-use super::fit::Row;
+use super::column::Row;
 use super::level::Levels;
 
 /// How many rows of a sample the function itself counts for.

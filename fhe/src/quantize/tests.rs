@@ -1,3 +1,4 @@
+mod ciphertexts;
 mod programs;
 mod reading;
 mod refused;
