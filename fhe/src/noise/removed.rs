@@ -104,7 +104,12 @@ fn measure_digits(params: &'static Params, inputs: u16) {
     }
     for (k, (errors, predicted)) in errors.iter().zip(&predicted).enumerate() {
         let what = format!("{} what is left of sum {k}", params.name());
-        agree(mean_square(errors.iter().copied()), *predicted, &what);
+        agree(
+            mean_square(errors.iter().copied()),
+            *predicted,
+            usize::from(inputs),
+            &what,
+        );
     }
 }
 

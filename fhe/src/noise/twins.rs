@@ -139,7 +139,7 @@ fn measure(program: &Program, params: &'static Params, runs: usize, what: &str) 
             errors.push(fraction(found.wrapping_sub(wanted)));
         }
     }
-    agree(mean_square(errors.iter().copied()), predicted, what);
+    agree(mean_square(errors.iter().copied()), predicted, runs, what);
 }
 
 #[test]
