@@ -135,4 +135,43 @@ pub enum LoadError {
         /// and the parameter set.
         params: &'static str,
     },
+    /// No rotation tells so many values apart.
+    #[error(
+        "node {node}: value {value} is looked up modulo {modulus}, and rotations of the parameter set `{params}` have \
+         {positions} positions: take a smaller modulus, or larger polynomials"
+    )]
+    Modulus {
+        /// The node that looks it up,
+        node: usize,
+        /// the value,
+        value: usize,
+        /// the modulus,
+        modulus: u32,
+        /// 2N,
+        positions: u64,
+        /// and the parameter set.
+        params: &'static str,
+    },
+    /// Planning it would take too much memory.
+    #[error(
+        "node {node}: with it, {what}: split the program, or let fewer values go to fewer results"
+    )]
+    Large {
+        /// The node with which it is too much,
+        node: usize,
+        /// and of what.
+        what: &'static str,
+    },
+    /// Tables that change, and for which there is no plan: an error of the planning, told instead of computing wrongly.
+    #[error(
+        "node {node}: table {table}, which value {value} goes through, changes where no lookup of it was planned"
+    )]
+    Unplanned {
+        /// The node,
+        node: usize,
+        /// the value,
+        value: usize,
+        /// and the table.
+        table: usize,
+    },
 }

@@ -16,6 +16,7 @@ mod bootstrap;
 mod client;
 mod error;
 mod external;
+mod forest;
 mod keys;
 mod keyswitch;
 mod lookup;

@@ -57,6 +57,7 @@ use crate::noise::NoiseReport;
 use crate::params::Params;
 use crate::program::Program;
 use plan::Reach;
+use profile::Profiles;
 
 /// A value of a lowered program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -116,9 +117,9 @@ pub(crate) struct Looked {
     pub(crate) torus: u64,
     /// by which of these boxes on the whole torus it is in, an even number. Box b is around b/boxes.
     pub(crate) boxes: u64,
-    /// It may be read as a box whose middle is less than this many units away. Of values that stand in the middles of
-    /// their boxes, that is one.
-    pub(crate) tolerance: u64,
+    /// It may be read as a box whose middle is less than this many units away. None of values that stand in the middles
+    /// of their boxes, and are read as that one.
+    pub(crate) tolerance: Option<u64>,
     /// The torus on which the tables count,
     pub(crate) out: u64,
     /// in halves of its unit, by box, for the lower half of the boxes; the others say the negative. With each the value
@@ -180,18 +181,27 @@ impl Lowered {
         params: &Params,
         limit: f64,
     ) -> Result<(Self, NoiseReport), LoadError> {
+        Self::best_of(program, &profile::Profiles::of(program), params, limit)
+    }
+
+    /// The same, where profiles are known.
+    pub(crate) fn best_of(
+        program: &Program,
+        profiles: &Profiles,
+        params: &Params,
+        limit: f64,
+    ) -> Result<(Self, NoiseReport), LoadError> {
         let mut best: Option<(Self, NoiseReport)> = None;
         let mut refused = None;
-        let profiles = profile::Profiles::of(program);
         for reach in reaches(program, params, limit) {
-            let lowered = match build::lower(program, &profiles, reach, params) {
+            let lowered = match build::lower(program, profiles, reach, params) {
                 Ok(lowered) => lowered,
                 Err(error) => {
                     refused.get_or_insert(error);
                     continue;
                 }
             };
-            let report = NoiseReport::of(program, &lowered, params, limit);
+            let report = NoiseReport::of(program, &lowered, params, limit)?;
             let better = best
                 .as_ref()
                 .is_none_or(|(_, before)| report.log2_p_fail < before.log2_p_fail);
@@ -253,5 +263,35 @@ fn reaches(program: &Program, params: &Params, limit: f64) -> Vec<Reach> {
     all
 }
 
-/// What has been made once: the same input in as many boxes, and what is read off.
-type Known = HashMap<(Row, u64, Vec<i64>), Wire>;
+/// All that makes two lookups one: the same value, read alike, and the same said of it.
+#[derive(PartialEq, Eq, Hash)]
+struct Once {
+    input: Row,
+    torus: u64,
+    boxes: u64,
+    tolerance: Option<u64>,
+    table: Vec<i64>,
+    bias: i64,
+}
+
+/// What has been made.
+#[derive(Default)]
+struct Known {
+    /// What is made once.
+    wires: HashMap<Once, Wire>,
+    /// How many entries of tables are stored.
+    entries: usize,
+}
+
+/// More entries of lowered tables are not stored: half a gigabyte.
+const MOST_ENTRIES: usize = 1 << 26;
+
+impl Known {
+    /// Counts what is about to be stored.
+    fn count(&mut self, node: usize, entries: usize) -> Result<(), LoadError> {
+        self.entries += entries;
+        let what = "the tables of its lookups have more than 2^26 entries";
+        let fits = self.entries <= MOST_ENTRIES;
+        fits.then_some(()).ok_or(LoadError::Large { node, what })
+    }
+}

@@ -5,8 +5,8 @@
 //! Georgieva, Izabachène, "TFHE: fast fully homomorphic encryption over the torus", J. Cryptology 2020, in the refined
 //! form that tfhe publishes (`noise_formulas`; a test holds these here to those); the centred modulus switch as in tfhe's
 //! `centered_mean_shifted_modulus_switch`. As everywhere in this field, noise is taken to be Gaussian beyond one step
-//! and steps to be independent; sums of values that come from one bootstrap are *not*, and bounded by the triangle
-//! inequality.
+//! and steps on different masks to be independent, though they share a key; sums of values that come from one bootstrap,
+//! or from bootstraps of one mask, are *not*, and bounded by the triangle inequality.
 //!
 //! Why 2^-128: who sees that a decryption failed learns something of the key (security against chosen plaintexts with
 //! decryption, IND-CPA-D, which Li and Micciancio, EUROCRYPT 2021, introduced for approximate schemes; failures bring

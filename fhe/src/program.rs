@@ -5,7 +5,8 @@
 //! - [`Linear`]: a_i = b_i + Σ_k w_ik · v_k, sums of earlier values by small integers. On ciphertexts it costs nothing
 //!   to speak of.
 //! - [`Lookup`]: each value a_i is looked up in tables, and the next vector is sums of what they say,
-//!   o_j = b_j + Σ_i w_ij · T_ij\[a_i\]. One bootstrap per a_i, *however many different tables* it goes through
+//!   o_j = b_j + Σ_i w_ij · T_ij\[a_i\]. Bootstraps per a_i (one, or a few where its
+//!   interval is wide), *however many different tables* it goes through
 //!   (multi-value bootstrapping: Carpov, Izabachène, Mollimard, CT-RSA 2019).
 //!
 //! An activation followed by a layer is one lookup with one table per neuron; tables that differ from edge to edge are
@@ -114,7 +115,7 @@ pub struct Term {
 /// o_j = bias_j + Σ weight · tables\[table\]\[a_from\], over the edges to j.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Lookup {
-    /// The node whose values are looked up: every one costs a bootstrap.
+    /// The node whose values are looked up: every one costs a bootstrap, or a few where its domain is wide.
     pub node: usize,
     /// What those values are known to be, one for each.
     pub domains: Vec<Domain>,

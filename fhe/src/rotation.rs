@@ -190,7 +190,7 @@ mod tests {
             },
             torus: 2 * tables[0].len() as u64,
             boxes: 2 * tables[0].len() as u64,
-            tolerance: 1,
+            tolerance: None,
             out: 2,
             tables: tables.into_iter().enumerate().collect(),
         }

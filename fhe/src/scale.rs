@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::LoadError;
+use crate::forest::Forest;
 use crate::lower::plan::{Frame, Plan, Reach};
 use crate::lower::profile::Profiles;
 use crate::params::Params;
@@ -207,25 +208,24 @@ impl Scales {
     /// If nodes that share a T need different ones, or a value is too wide for its tables.
     pub(crate) fn of(program: &Program, plans: &mut Plans<'_>) -> Result<Self, LoadError> {
         let nodes = &program.parts().nodes;
-        // Element 0 is the input, element k + 1 node k; each points to one of its group, roots to themselves.
-        let mut parent: Vec<usize> = (0..=nodes.len()).collect();
-        let root = |parent: &[usize], mut at: usize| {
-            while parent[at] != at {
-                at = parent[at];
-            }
-            at
-        };
+        // Element 0 is the input, element k + 1 node k.
+        let mut groups = Forest::default();
+        (0..=nodes.len()).for_each(|_| {
+            groups.add();
+        });
         for (k, node) in nodes.iter().enumerate() {
             let Node::Linear(linear) = node else { continue };
             for term in linear.rows.iter().flat_map(|row| &row.terms) {
-                let [a, b] = [element(term.source), k + 1].map(|at| root(&parent, at));
-                parent[a] = b;
+                let [a, b] = [element(term.source), k + 1].map(|at| groups.root(at));
+                if a != b {
+                    groups.join(a, b);
+                }
             }
         }
-        let mut needs = vec![Need::default(); parent.len()];
+        let mut needs = vec![Need::default(); nodes.len() + 1];
         for (k, node) in nodes.iter().enumerate() {
             let Node::Lookup(lookup) = node else { continue };
-            let group = root(&parent, lookup.node + 1);
+            let group = groups.root(lookup.node + 1);
             for (value, domain) in lookup.domains.iter().enumerate() {
                 match *domain {
                     Domain::Interval { .. } => {
@@ -233,7 +233,19 @@ impl Scales {
                             *needs[group].profiles.entry(profile).or_default() += 1;
                         }
                     }
-                    Domain::Cyclic { modulus } => needs[group].exactly(u64::from(modulus), k)?,
+                    Domain::Cyclic { modulus } => {
+                        let positions = 2 * plans.params.polynomial_size() as u64;
+                        if u64::from(modulus) > positions {
+                            return Err(LoadError::Modulus {
+                                node: k,
+                                value,
+                                modulus,
+                                positions,
+                                params: plans.params.name(),
+                            });
+                        }
+                        needs[group].exactly(u64::from(modulus), k)?;
+                    }
                 }
             }
         }
@@ -243,13 +255,13 @@ impl Scales {
             .iter()
             .map(|range| range.count())
             .max();
-        let group = root(&parent, last + 1);
+        let group = groups.root(last + 1);
         needs[group].at_least = (widest.unwrap_or(1) + 1).next_multiple_of(2);
-        let mut tori = vec![2; parent.len()];
+        let mut tori = vec![2; nodes.len() + 1];
         for (torus, need) in tori.iter_mut().zip(&needs) {
             *torus = need.torus(plans, last)?;
         }
-        let torus = |at: usize| tori[root(&parent, at)];
+        let mut torus = |at: usize| tori[groups.root(at)];
         Ok(Self {
             input: torus(0),
             nodes: (1..=nodes.len()).map(torus).collect(),

@@ -277,7 +277,7 @@ impl Model {
         request: &Request,
     ) -> Vec<Vec<Vec<u64>>> {
         let params = key.params;
-        let noise = NoiseReport::of(&program, lowered, params, DEFAULT_LIMIT);
+        let noise = NoiseReport::of(&program, lowered, params, DEFAULT_LIMIT).unwrap();
         let model = Self::prepare(program, params, lowered, noise);
         let run = Run::default();
         let work = Work {

@@ -24,7 +24,7 @@ pub(crate) fn lower(
     let mut all = Lower {
         steps: Vec::new(),
         values: Vec::new(),
-        known: Known::new(),
+        known: Known::default(),
     };
     for (k, node) in program.parts().nodes.iter().enumerate() {
         let torus = scales.torus(Source::Node(k));
@@ -38,7 +38,7 @@ pub(crate) fn lower(
                     let plans = plans.plan(profile, before)?.into_iter();
                     Some(plans.map(|(k, plan)| (&profiles.all[k], plan)).collect())
                 };
-                all.lookup((k, lookup), tori, plan)
+                all.lookup((k, lookup), tori, plan)?
             }
         };
         all.values.push(values);
@@ -95,7 +95,7 @@ impl Lower {
         (node, lookup): (usize, &Lookup),
         (before, torus): (u64, u64),
         mut plan: impl FnMut(usize) -> Option<Vec<(&'a Profile, Plan)>>,
-    ) -> Vec<Wire> {
+    ) -> Result<Vec<Wire>, LoadError> {
         let mut stages = Stages {
             first: self.steps.len(),
             results: lookup.bias.len(),
@@ -125,8 +125,12 @@ impl Lower {
                         let of_plan: Vec<&Edge>;
                         (of_plan, rest) = rest
                             .into_iter()
-                            .partition(|edge| profile.tables.contains(&edge.table));
-                        let tables = sums(lookup, &of_plan, &mut bias);
+                            .partition(|edge| profile.tables.binary_search(&edge.table).is_ok());
+                        let at = |b: usize| plan.entry(b, profile);
+                        let places = (plan.count, &at as &dyn Fn(usize) -> usize);
+                        self.known
+                            .count(node, of_plan.len() * plan.boxes as usize)?;
+                        let tables = sums(lookup, &of_plan, places, &mut bias);
                         if tables.is_empty() {
                             continue;
                         }
@@ -136,17 +140,26 @@ impl Lower {
                         }
                         value.row.bias -= plan.base;
                         value.remove(&plan.digits, &mut stages, &mut self.known);
-                        let at = |b: usize| plan.entry(b, profile);
-                        value.look_up(&plan, at, &tables, &mut stages);
+                        value.look_up(&plan, &tables, &mut stages);
+                        // What folds and digits have added.
+                        self.known.count(node, 0)?;
                     }
-                    let changing = sums(lookup, &rest, &mut bias);
-                    debug_assert!(
-                        changing.is_empty(),
-                        "every value that is looked up is planned"
-                    );
+                    for edge in rest {
+                        let table = &lookup.tables[edge.table];
+                        if table.iter().any(|entry| *entry != table[0]) {
+                            return Err(LoadError::Unplanned {
+                                node,
+                                value: from,
+                                table: edge.table,
+                            });
+                        }
+                        bias[edge.to] += i64::from(edge.weight) * i64::from(table[0]);
+                    }
                 }
                 Domain::Cyclic { modulus } => {
-                    let tables = sums(lookup, of_value, &mut bias);
+                    let places = modulus as usize / 2;
+                    self.known.count(node, of_value.len() * places)?;
+                    let tables = sums(lookup, of_value, (places, &|k| k), &mut bias);
                     if tables.is_empty() {
                         continue;
                     }
@@ -159,7 +172,7 @@ impl Lower {
                 }
             }
         }
-        self.results(node, stages, &bias)
+        Ok(self.results(node, stages, &bias))
     }
 
     /// The steps of the stages, and where the sums of what they read off are.
@@ -196,15 +209,22 @@ impl Lower {
     }
 }
 
-/// What a value's edges take to each result, entry by entry; what is the same for every entry goes to the bias.
-fn sums(lookup: &Lookup, edges: &[&Edge], bias: &mut [i64]) -> Vec<(usize, Vec<i64>)> {
+/// What a value's edges take to each result, at each of so many places, which are these entries; what is the same
+/// everywhere goes to the bias.
+fn sums(
+    lookup: &Lookup,
+    edges: &[&Edge],
+    (places, at): (usize, &dyn Fn(usize) -> usize),
+    bias: &mut [i64],
+) -> Vec<(usize, Vec<i64>)> {
     let mut all = Vec::new();
     for group in edges.chunk_by(|a, b| a.to == b.to) {
         let domain = lookup.domains[group[0].from];
-        let mut table = vec![0_i64; domain.entries()];
+        let mut table = vec![0_i64; places];
         for edge in group {
-            for (sum, &entry) in table.iter_mut().zip(&lookup.tables[edge.table]) {
-                *sum += i64::from(edge.weight) * i64::from(entry);
+            let entries = &lookup.tables[edge.table];
+            for (place, sum) in table.iter_mut().enumerate() {
+                *sum += i64::from(edge.weight) * i64::from(entries[at(place)]);
             }
         }
         let constant = match domain {

@@ -1,4 +1,7 @@
-//! Which bootstraps bring a value of an interval down to boxes, on a given torus: the fewest there are.
+//! Which bootstraps bring a value of an interval down to boxes, on a given torus.
+//!
+//! The search is greedy: folds are as far as they go, and digits as equal as they can be. It finds few, not always the
+//! fewest there are.
 
 use super::profile::Profile;
 use crate::program::{Lookup, Node, Program};
@@ -113,11 +116,9 @@ impl Plan {
         if profile.width > frame.torus {
             return None;
         }
-        let (first, last) = (profile.changes[0], *profile.changes.last()?);
-        let apart = |at: &i64| at - first;
+        let (first, last) = (profile.changes.first, profile.changes.last);
         // Every change is where a multiple of 2^bits begins, from the first one on.
-        let bits = profile.changes.iter().map(apart).fold(0, |all, d| all | d);
-        let bits = bits.trailing_zeros().min(40);
+        let bits = profile.changes.apart.trailing_zeros().min(40);
         let (mut low, mut high) = (0, profile.width as i64 - 1);
         let mut folds = Vec::new();
         let mut best: Option<Self> = None;

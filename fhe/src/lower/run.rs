@@ -88,13 +88,13 @@ fn read(looked: &Looked, value: i128, error: &mut impl FnMut(i64) -> i64) -> Vec
     assert_eq!(torus % boxes, 0, "boxes of whole units");
     let unit = torus / boxes;
     let value = value.rem_euclid(torus);
-    let at = if i128::from(looked.tolerance) * boxes == torus / 2 {
+    let at = if let Some(tolerance) = looked.tolerance {
+        // Noise stays below the tolerance less half a box; then it is read as the nearest box.
+        let error = i128::from(error(tolerance as i64 - (unit / 4) as i64));
+        (value + 2 * error + unit / 2).div_euclid(unit)
+    } else {
         assert_eq!(value % unit, 0, "in the middle of a box");
         value / unit
-    } else {
-        // Noise stays below the tolerance less half a box; then it is read as the nearest box.
-        let error = i128::from(error(looked.tolerance as i64 - (unit / 4) as i64));
-        (value + 2 * error + unit / 2).div_euclid(unit)
     };
     let at = at.rem_euclid(boxes) as usize;
     let half = boxes as usize / 2;

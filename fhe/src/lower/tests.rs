@@ -4,6 +4,7 @@
 use proptest::prelude::*;
 
 use super::{Lowered, build::lower, plan::Reach, profile::Profiles};
+use crate::LoadError;
 use crate::params::Params;
 use crate::program::{
     Domain, Edge, Input, Linear, Lookup, Node, Parts, Program, ProgramError, Row, Source, Term,
@@ -105,6 +106,7 @@ fn every_value_of_wide_intervals_is_looked_up_right_and_in_as_few_bootstraps_as_
     let windows = |k: i32| (k - 2).clamp(0, 9) - (k - 50).clamp(0, 9);
     // By rows of the table in the documentation of this module, for 6, 8, 10, 12 and 14 bits.
     let mut found = vec![Vec::new(); 6];
+    let (mut held, mut all) = (0, 0);
     for bits in [6_u8, 8, 10, 12, 14] {
         let (low, high) = (-(1_i64 << (bits - 1)), (1_i64 << (bits - 1)) - 1);
         let sign: Vec<i32> = (low..=high).map(|a| i32::from(a >= 0)).collect();
@@ -124,8 +126,10 @@ fn every_value_of_wide_intervals_is_looked_up_right_and_in_as_few_bootstraps_as_
         {
             let program = one(low, high, shift, tables);
             for (boxes, toy) in [(8, 1), (16, 0), (32, 1), (34, 0), (64, 1)] {
+                all += 1;
                 if let Some(lowered) = lowered(&program, boxes, toy) {
                     agree(&program, &lowered);
+                    held += 1;
                 }
             }
             if row < 5 {
@@ -134,6 +138,8 @@ fn every_value_of_wide_intervals_is_looked_up_right_and_in_as_few_bootstraps_as_
         }
     }
     found.pop();
+    println!("{held} of {all} lowered");
+    assert!(3 * held >= all, "{held} of {all} lowered");
     assert_eq!(
         found,
         [
@@ -144,6 +150,88 @@ fn every_value_of_wide_intervals_is_looked_up_right_and_in_as_few_bootstraps_as_
             [3, 4, 6, 6, 7]
         ]
     );
+}
+
+/// `results` sums of one value modulo `modulus`, each by the same table.
+fn turned(modulus: u32, results: usize) -> Program {
+    let row = Row {
+        bias: 0,
+        terms: vec![term(Source::Input, 0, 1)],
+    };
+    let edge = |to: usize| Edge {
+        from: 0,
+        to,
+        table: 0,
+        weight: 1,
+    };
+    let lookup = Lookup {
+        node: 0,
+        domains: vec![Domain::Cyclic { modulus }],
+        edges: (0..results).map(edge).collect(),
+        bias: vec![0; results],
+        tables: vec![(0..modulus as i32 / 2).map(|k| k & 1).collect()],
+    };
+    let linear = Node::Linear(Linear { rows: vec![row] });
+    parts(1, 1, vec![linear, Node::Lookup(lookup)]).unwrap()
+}
+
+#[test]
+fn a_modulus_that_no_rotation_tells_apart_is_refused_before_its_tables_are_stored() {
+    let toy = &Params::toys()[0];
+    let positions = 2 * toy.polynomial_size() as u32;
+    let refused = |modulus: u32, results: usize| {
+        Lowered::best(&turned(modulus, results), toy, -128.0).unwrap_err()
+    };
+    let error = refused(positions + 2, 3);
+    assert!(
+        matches!(error, LoadError::Modulus { node: 1, .. }),
+        "{error}"
+    );
+    // 2^26 entries and some.
+    let error = refused(positions, 1 + (1 << 27) / positions as usize);
+    assert!(matches!(error, LoadError::Large { node: 1, .. }), "{error}");
+}
+
+#[test]
+fn sums_of_sums_of_many_lookups_are_refused_before_their_sources_are_stored() {
+    let count = 1 << 12;
+    let rows = |rows: usize, of: &dyn Fn(usize) -> Vec<Term>| {
+        let row = |k: usize| Row {
+            bias: 0,
+            terms: of(k),
+        };
+        Node::Linear(Linear {
+            rows: (0..rows).map(row).collect(),
+        })
+    };
+    let edge = |k: usize| Edge {
+        from: k,
+        to: k,
+        table: 0,
+        weight: 1,
+    };
+    let program = |last: usize| {
+        let lookup = Lookup {
+            node: 0,
+            domains: vec![Domain::interval(0, 1); count],
+            edges: (0..count).map(edge).collect(),
+            bias: vec![0; count],
+            tables: vec![vec![0, 1]],
+        };
+        let nodes = vec![
+            rows(count, &|k| vec![term(Source::Input, k, 1)]),
+            Node::Lookup(lookup),
+            rows(1, &|_| {
+                (0..count).map(|k| term(Source::Node(1), k, 1)).collect()
+            }),
+            rows(last, &|_| vec![term(Source::Node(2), 0, 1)]),
+        ];
+        parts(count, 1, nodes).unwrap()
+    };
+    let toy = &Params::toys()[0];
+    assert!(Lowered::best(&program(3), toy, -128.0).is_ok());
+    let error = Lowered::best(&program((1 << 25) / count), toy, -128.0).unwrap_err();
+    assert!(matches!(error, LoadError::Large { node: 3, .. }), "{error}");
 }
 
 /// Two tables that change far from each other are looked up one by one, where no lookup holds both.

@@ -1,7 +1,7 @@
 //! One value on its way through folds and digits to its tables, as bootstraps in stages.
 
 use super::plan::{Fold, Plan};
-use super::{Known, Looked, Row, Wire};
+use super::{Known, Looked, Once, Row, Wire};
 
 /// Bootstraps of one node, by how many of each value's were before.
 pub(super) struct Stages {
@@ -66,31 +66,38 @@ impl Value {
     /// Subtracts what a table in halves says of `times` times the value, plus `bias` halves.
     fn subtract(
         &mut self,
-        (times, boxes, tolerance): (u64, u64, u64),
+        (times, boxes, tolerance): (u64, u64, Option<u64>),
         (table, bias): (Vec<i64>, i64),
         stages: &mut Stages,
         known: &mut Known,
     ) {
         let input = self.row.times(times, self.torus);
-        let key = (input, boxes, table);
-        let wire = if let Some(&wire) = known.get(&key) {
+        let key = Once {
+            input,
+            torus: self.torus,
+            boxes,
+            tolerance,
+            table,
+            bias,
+        };
+        let wire = if let Some(&wire) = known.wires.get(&key) {
             wire
         } else {
             let at = stages.value(self.stage, self.torus, bias);
-            let (input, boxes, table) = key.clone();
+            known.entries += key.table.len();
             stages.at(self.stage).looked.push(Looked {
-                input,
+                input: key.input.clone(),
                 torus: self.torus,
                 boxes,
                 tolerance,
                 out: self.torus,
-                tables: vec![(at, table)],
+                tables: vec![(at, key.table.clone())],
             });
             let wire = Wire {
                 step: stages.first + self.stage,
                 at,
             };
-            known.insert(key, wire);
+            known.wires.insert(key, wire);
             wire
         };
         if wire.step >= stages.first {
@@ -106,7 +113,7 @@ impl Value {
         let bias = excess[0] + excess[excess.len() - 1];
         let table = excess.iter().map(|e| 2 * e - bias).collect();
         self.row.bias -= fold.ends.0;
-        let how = (times, fold.boxes, fold.tolerance as u64 * times);
+        let how = (times, fold.boxes, Some(fold.tolerance as u64 * times));
         self.subtract(how, (table, bias), stages, known);
         self.row.bias += fold.ends.0;
     }
@@ -116,7 +123,7 @@ impl Value {
         let mut from = 0;
         for &c in digits {
             let (unit, count) = (1_i64 << from, 1_i64 << (c - 1));
-            let how = (self.torus >> (from + c), 1 << c, self.torus >> c);
+            let how = (self.torus >> (from + c), 1 << c, None);
             // The top bit, then the others.
             let top = unit * count;
             self.subtract(how, (vec![-top; count as usize], top), stages, known);
@@ -144,22 +151,21 @@ impl Value {
             input,
             torus: self.torus,
             boxes: plan.boxes,
-            tolerance: self.torus / plan.boxes,
+            tolerance: None,
             out,
             tables,
         });
     }
 
-    /// Looks what is left up in `tables`, whose entry for a box `entry` gives.
+    /// Looks what is left up in `tables`, which say what each of the plan's boxes does.
     pub(super) fn look_up(
         mut self,
         plan: &Plan,
-        entry: impl Fn(usize) -> usize,
         tables: &[(usize, Vec<i64>)],
         stages: &mut Stages,
     ) {
         let half = plan.boxes as usize / 2;
-        let f = |table: &[i64], b: usize| table[entry(b)];
+        let f = |table: &[i64], b: usize| table[b.min(plan.count - 1)];
         let block = stages.block(self.stage);
         if !plan.twice {
             let mut halves = Vec::with_capacity(tables.len());

@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 
+use crate::forest::Forest;
+
 /// Classes that are joined where a summand has sources of several of them.
 #[derive(Default)]
 pub(super) struct Classes {
-    /// A forest: the class of each summand, or one that it was joined with. Roots are their own.
-    joined: Vec<usize>,
+    /// Of summands.
+    joined: Forest,
     /// The sum of a root's deviations.
     deviations: Vec<f64>,
     of: HashMap<usize, usize>,
@@ -15,33 +17,23 @@ pub(super) struct Classes {
 impl Classes {
     /// A summand of this deviation, from these sources.
     pub(super) fn add(&mut self, deviation: f64, sources: &[usize]) {
-        let mut class = self.joined.len();
-        self.joined.push(class);
+        let mut class = self.joined.add();
         self.deviations.push(deviation);
         for &source in sources {
             let known = *self.of.entry(source).or_insert(class);
-            let other = self.root(known);
+            let other = self.joined.root(known);
             if other != class {
-                self.joined[class] = other;
+                self.joined.join(class, other);
                 self.deviations[other] += self.deviations[class];
                 class = other;
             }
         }
     }
 
-    fn root(&mut self, mut at: usize) -> usize {
-        while self.joined[at] != at {
-            // Paths are halved on the way.
-            self.joined[at] = self.joined[self.joined[at]];
-            at = self.joined[at];
-        }
-        at
-    }
-
     /// Of the sum.
     pub(super) fn variance(&self) -> f64 {
-        let roots = self.joined.iter().enumerate().filter(|(k, of)| k == *of);
-        roots.map(|(k, _)| self.deviations[k].powi(2)).sum()
+        let roots = self.joined.roots();
+        roots.map(|k| self.deviations[k].powi(2)).sum()
     }
 
     /// Of all summands, ascending.

@@ -2,7 +2,9 @@
 
 use super::values::{Noise, Noises};
 use super::{DEFAULT_LIMIT, LARGEST_LIMIT, log2_sum, log2_tail};
+use crate::LoadError;
 use crate::lower::Lowered;
+use crate::lower::profile::Profiles;
 use crate::params::Params;
 use crate::program::Program;
 
@@ -47,8 +49,16 @@ const RESULT_BITS: std::ops::RangeInclusive<u32> = 8..=40;
 
 impl NoiseReport {
     /// Of a program as it was lowered. Results keep as few bits as leave their failures at half of `limit`.
-    pub(crate) fn of(program: &Program, lowered: &Lowered, params: &Params, limit: f64) -> Self {
-        let (noises, fails) = Noises::of(program, lowered, params);
+    ///
+    /// # Errors
+    /// If that would take too much memory.
+    pub(crate) fn of(
+        program: &Program,
+        lowered: &Lowered,
+        params: &Params,
+        limit: f64,
+    ) -> Result<Self, LoadError> {
+        let (noises, fails) = Noises::of(program, lowered, params)?;
         let bootstraps = lowered.bootstraps();
         let last = noises.values.last().map_or(&[][..], Vec::as_slice);
         let packed = bootstraps > 0;
@@ -73,14 +83,14 @@ impl NoiseReport {
             .find(|&bits| results(bits) <= limit - 1.0);
         let result_bits = bits.unwrap_or(*RESULT_BITS.end());
         let results = results(result_bits);
-        Self {
+        Ok(Self {
             log2_p_fail: log2_sum(fails.iter().copied().chain([results])),
             nodes: fails,
             results,
             result_bits,
             packed,
             bootstraps,
-        }
+        })
     }
 
     /// # Errors
@@ -128,10 +138,11 @@ impl Params {
     ///
     /// # Errors
     /// If none does, what the last one lacks; or if the program's scales do not fit together.
-    pub fn choose(program: &Program, limit: f64) -> Result<&'static Self, crate::LoadError> {
+    pub fn choose(program: &Program, limit: f64) -> Result<&'static Self, LoadError> {
         let (mut chosen, mut refused) = (None, None);
+        let profiles = Profiles::of(program);
         for set in Self::catalogue() {
-            let report = Lowered::best(program, set, limit).map(|(_, report)| report);
+            let report = Lowered::best_of(program, &profiles, set, limit).map(|(_, report)| report);
             let checked = report.and_then(|report| {
                 report.check(set, limit)?;
                 Ok(report.bootstraps as f64 * set.bootstrap_seconds())
@@ -155,7 +166,7 @@ impl Params {
     ///
     /// # Errors
     /// If the program's scales do not fit together, or a value is too wide for its tables.
-    pub fn noise(&self, program: &Program) -> Result<NoiseReport, crate::LoadError> {
+    pub fn noise(&self, program: &Program) -> Result<NoiseReport, LoadError> {
         Ok(Lowered::best(program, self, DEFAULT_LIMIT)?.1)
     }
 }

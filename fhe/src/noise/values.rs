@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::classes::Classes;
 use super::mask::Mask;
 use super::{Variances, log2_sum, log2_tail};
+use crate::LoadError;
 use crate::lower::{Kind, Looked, Lowered, Row};
 use crate::params::Params;
 use crate::program::{self, Node, Program};
@@ -17,8 +18,8 @@ pub(super) struct Noise {
     pub(super) variance: f64,
     /// The rounding of scales, at most, in units of 2^-64.
     pub(super) slack: f64,
-    /// Which twins' bootstraps (or [`INPUT`]) it came from, ascending. Values without a common one are taken to be
-    /// independent.
+    /// Which twins' bootstraps (or [`INPUT`]) it came from, ascending. Noises of values without a common one are
+    /// taken to be independent, which they are but for the key that all rotations share.
     sources: Vec<usize>,
 }
 
@@ -32,17 +33,27 @@ pub(super) struct Noises {
     masks: Vec<Vec<Mask>>,
     /// The numbers of twins.
     known: HashMap<u64, usize>,
+    /// How many sources all values have.
+    sources: usize,
 }
 
 impl Noises {
     /// With it log2 of the probability that a lookup of each node is wrong.
-    pub(super) fn of(program: &Program, lowered: &Lowered, params: &Params) -> (Self, Vec<f64>) {
+    ///
+    /// # Errors
+    /// If values have more sources together than are stored.
+    pub(super) fn of(
+        program: &Program,
+        lowered: &Lowered,
+        params: &Params,
+    ) -> Result<(Self, Vec<f64>), LoadError> {
         let mut noises = Self {
             steps: params.variances(),
             size: params.polynomial_size(),
             values: Vec::new(),
             masks: Vec::new(),
             known: HashMap::new(),
+            sources: 0,
         };
         let nodes = &program.parts().nodes;
         let mut fails = vec![f64::NEG_INFINITY; nodes.len()];
@@ -53,14 +64,14 @@ impl Noises {
                         noises.inputs(&linear.rows);
                     }
                 }
-                Kind::Sums(rows) => noises.sums(rows),
+                Kind::Sums(rows) => noises.sums(step.node, rows)?,
                 Kind::Lookups(looked, bias) => {
                     let fail = noises.lookups(looked, bias.len());
                     fails[step.node] = log2_sum([fails[step.node], fail]);
                 }
             }
         }
-        (noises, fails)
+        Ok((noises, fails))
     }
 
     /// The number of the twins that a value is one of.
@@ -91,11 +102,21 @@ impl Noises {
         self.masks.push(masks);
     }
 
-    fn sums(&mut self, rows: &[Row]) {
-        let noises = rows.iter().map(|row| self.of_row(row)).collect();
+    fn sums(&mut self, node: usize, rows: &[Row]) -> Result<(), LoadError> {
+        let mut noises = Vec::with_capacity(rows.len());
+        for row in rows {
+            let noise = self.of_row(row);
+            self.sources += noise.sources.len();
+            if self.sources > MOST_SOURCES {
+                let what = "sums have more than 2^25 summands that came from lookups, counted through sums of sums";
+                return Err(LoadError::Large { node, what });
+            }
+            noises.push(noise);
+        }
         let masks = rows.iter().map(|row| self.mask(row)).collect();
         self.values.push(noises);
         self.masks.push(masks);
+        Ok(())
     }
 
     fn mask(&self, row: &Row) -> Mask {
@@ -178,12 +199,17 @@ impl Noises {
         } else {
             0.5 / positions as f64
         };
-        let allowed = looked.tolerance as f64 / looked.torus as f64 - 0.5 / boxes as f64;
+        // In the middle of a box, up to its ends.
+        let off = |tolerance: u64| tolerance as f64 / looked.torus as f64;
+        let allowed = looked.tolerance.map_or(1.0 / boxes as f64, off) - 0.5 / boxes as f64;
         let half = allowed - parted - (noise.slack + 1.0) / super::Q;
         let added = self.steps.keyswitch + self.steps.modulus_switch;
         log2_tail(half, noise.variance + added)
     }
 }
+
+/// More sources are not stored, of all values together: a quarter of a gigabyte.
+const MOST_SOURCES: usize = 1 << 25;
 
 /// The source of what comes from inputs, which no rotation has.
 const INPUT: usize = usize::MAX;
@@ -196,6 +222,6 @@ pub(super) fn variances_of(
     lowered: &Lowered,
     params: &Params,
 ) -> Vec<f64> {
-    let (noises, _) = Noises::of(program, lowered, params);
+    let (noises, _) = Noises::of(program, lowered, params).unwrap();
     rows.iter().map(|row| noises.of_row(row).variance).collect()
 }

@@ -16,7 +16,8 @@ pub struct Interval {
 /// Sums beyond this are refused: no torus holds them, and below it nothing here overflows.
 const LIMIT: i64 = 1 << 48;
 
-/// More table entries than these are not gone through when a program is checked: it would take longer than seconds.
+/// More table entries than these are not gone through when a node is checked, which takes seconds. It bounds neither the
+/// nodes together nor what planning them takes.
 const MOST_READS: u128 = 1 << 31;
 
 /// Wider differences are not gone through one by one.
