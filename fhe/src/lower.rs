@@ -283,7 +283,7 @@ struct Known {
     entries: usize,
 }
 
-/// More entries of lowered tables are not stored: half a gigabyte.
+/// More entries of lowered tables are not stored: half a gigabyte, or one where tables are shared, which are stored twice.
 const MOST_ENTRIES: usize = 1 << 26;
 
 impl Known {
