@@ -6,23 +6,28 @@
 // a segment; a block has them in shared memory, and a thread eight of them in registers, for three levels at a time. Up to
 // 2^13 one launch does all levels. More take two: their segments are columns in one, rows in the other.
 //
-// Three fields: primes below 2^62 by Shoup's products, below 2^30 the same on half the words, and below 2^47 on the units
+// Three fields: primes below 2^62 by Shoup's products, below 2^30 the same on words of half the size, and below 2^47 on the units
 // for double precision, which integer units have no part in.
 #include "device.cuh"
 
 // ---- Fields. Values between butterflies are representatives, reduced when a transform ends.
 
-struct Factor64 {
-  unsigned long long w, quotient;  // quotient = floor(w 2^64 / p)
-};
-// p < 2^62. D. Harvey, "Faster arithmetic for number-theoretic transforms", J. Symbolic Computation 2014.
-struct Prime62 {
-  typedef uint64_t Value;
-  typedef Factor64 Factor;
+// The upper half of a product.
+DEVICE uint64_t high(uint64_t a, uint64_t b) { return __umul64hi(a, b); }
+DEVICE uint32_t high(uint32_t a, uint32_t b) { return __umulhi(a, b); }
+
+// p below a quarter of R = 2^64 or 2^32, the words' number. D. Harvey, "Faster arithmetic for number-theoretic transforms",
+// J. Symbolic Computation 2014.
+template <class Word>
+struct Prime {
+  typedef Word Value;
+  struct Factor {
+    Word w, quotient;  // quotient = floor(w R / p)
+  };
   struct Constants {
-    uint64_t p, negative_inverse;  // -p^-1 mod 2^64
-    Factor64 scale;                // 2^64/N, for products leave a factor 2^-64
-    Factor64 plain_scale;          // 1/N
+    Word p, negative_inverse;  // -p^-1 mod R
+    Factor scale;              // R/N, for products leave a factor 1/R
+    Factor plain_scale;        // 1/N
   };
   Constants c;
 
@@ -40,11 +45,11 @@ struct Prime62 {
   }
   MEMBER void settle(Value&) const {}
   // Below 2p, of any y.
-  MEMBER Value times(Value y, Factor t) const { return y * t.w - __umul64hi(y, t.quotient) * c.p; }
-  // a b / 2^64 below 2p, of a, b below 2p: Montgomery, "Modular multiplication without trial division", 1985.
+  MEMBER Value times(Value y, Factor t) const { return y * t.w - high(y, t.quotient) * c.p; }
+  // a b / R below 2p, of a, b below 2p: Montgomery, "Modular multiplication without trial division", 1985.
   MEMBER Value product(Value a, Value b) const {
     const Value low = a * b, m = low * c.negative_inverse;
-    return __umul64hi(a, b) + __umul64hi(m, c.p) + (low != 0);
+    return high(a, b) + high(m, c.p) + (low != 0);
   }
   MEMBER Value scaled(Value x, bool of_product) const { return reduced(times(x, of_product ? c.scale : c.plain_scale)); }
   MEMBER Value reduced(Value x) const {
@@ -52,42 +57,8 @@ struct Prime62 {
     return x >= c.p ? x - c.p : x;
   }
 };
-
-struct Factor32 {
-  uint32_t w, quotient;  // quotient = floor(w 2^32 / p)
-};
-// p < 2^30: as above with 32 for 64.
-struct Prime30 {
-  typedef uint32_t Value;
-  typedef Factor32 Factor;
-  struct Constants {
-    uint32_t p, negative_inverse;
-    Factor32 scale, plain_scale;
-  };
-  Constants c;
-
-  MEMBER void forward(Value& x, Value& y, Factor t) const {
-    const Value u = x >= 2 * c.p ? x - 2 * c.p : x, v = times(y, t);
-    x = u + v;
-    y = u - v + 2 * c.p;
-  }
-  MEMBER void backward(Value& x, Value& y, Factor t) const {
-    const Value sum = x + y, difference = x - y + 2 * c.p;
-    x = sum >= 2 * c.p ? sum - 2 * c.p : sum;
-    y = times(difference, t);
-  }
-  MEMBER void settle(Value&) const {}
-  MEMBER Value times(Value y, Factor t) const { return y * t.w - __umulhi(y, t.quotient) * c.p; }
-  MEMBER Value product(Value a, Value b) const {
-    const Value low = a * b, m = low * c.negative_inverse;
-    return __umulhi(a, b) + __umulhi(m, c.p) + (low != 0);
-  }
-  MEMBER Value scaled(Value x, bool of_product) const { return reduced(times(x, of_product ? c.scale : c.plain_scale)); }
-  MEMBER Value reduced(Value x) const {
-    x = x >= 2 * c.p ? x - 2 * c.p : x;
-    return x >= c.p ? x - c.p : x;
-  }
-};
+typedef Prime<uint64_t> Prime62;
+typedef Prime<uint32_t> Prime30;
 
 // p < 2^47, integers in double precision. A product is exact: h = ab rounded, l = ab - h, q = h/p rounded, and h - qp and l
 // are both integers below 2^53, which fused multiply-adds give without rounding (Dekker, "A floating-point technique for

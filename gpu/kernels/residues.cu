@@ -7,9 +7,9 @@
 //
 // q comes from sums of d_m floor(2^56/m), which are off by less than 2^13 of 2^56; so |S| must be below M (1/2 - 2^-43).
 // With 18 moduli K may be 11000, with 19 moduli 2^20; accumulators of 32 bits hold 2^17 - 1 products of signed bytes.
-#include "view.cuh"
+#include "tiles.cuh"
 
-static const uint32_t ROWS = 128, COLUMNS = 128, STEP = 64, STAGES = 4, THREADS = 256;
+static const uint32_t SIDE = 128, STEP = 64;
 static const int MOST = 19;
 
 // ---- Constants of the moduli.
@@ -95,11 +95,6 @@ DEVICE uint32_t residue(uint32_t low, uint32_t high) {
   return (r >= (M + 1) / 2 ? r - M : r) & 255;
 }
 
-struct Part {
-  uint32_t row, rows, k, count;  // rows from `row` on, entries from `k` on
-  uint32_t at, length;           // to entry `at` of rows of `length` entries
-};
-
 // One modulus after the other, each known when this is compiled. LEFT: with the inverse of the cofactor.
 template <int L, int COUNT, bool LEFT>
 struct Planes {
@@ -117,60 +112,17 @@ struct Planes<COUNT, COUNT, LEFT> {
   static MEMBER void fill(const uint64_t (&)[8], uint8_t*, uint64_t) {}
 };
 
-// As limbs_pack. Grid: (rows / 32, count / 32, batch), rounded up.
+// Packs a part of a view.
 template <int COUNT, bool LEFT>
 DEVICE void pack(const View& view, const uint64_t* x, uint8_t* planes, const Part& part) {
-  __shared__ uint64_t words[32][33];
-  x += blockIdx.z * view.batch;
+  const Eight<uint64_t> mine = eight(view, x, part);
+  if (mine.row >= part.rows) return;
   const uint64_t plane = (uint64_t)part.rows * part.length;
-  planes += blockIdx.z * plane * COUNT;
-  const uint32_t row0 = blockIdx.x * 32, k0 = blockIdx.y * 32;
-  for (uint32_t i = threadIdx.x; i < 32 * 32; i += 128) {
-    const uint32_t r = view.k_outer == 1 ? i / 32 : i % 32, e = view.k_outer == 1 ? i % 32 : i / 32;
-    const bool there = row0 + r < part.rows && k0 + e < part.count;
-    words[r][e] = there ? entry(view, x, part.row + row0 + r, part.k + k0 + e) : 0;
-  }
-  __syncthreads();
-  const uint32_t r = threadIdx.x / 4, eight = threadIdx.x % 4;
-  if (row0 + r >= part.rows) return;
-  uint64_t v[8];
-#pragma unroll
-  for (int i = 0; i < 8; i++) v[i] = words[r][8 * eight + i];
-  Planes<0, COUNT, LEFT>::fill(v, planes + (uint64_t)(row0 + r) * part.length + part.at + k0 + 8 * eight, plane);
+  uint8_t* to = planes + blockIdx.z * plane * COUNT + (uint64_t)mine.row * part.length + part.at + mine.k;
+  Planes<0, COUNT, LEFT>::fill(mine.words, to, plane);
 }
 
 // ---- The products.
-
-struct Tile {
-  uint32_t row, rows, column, columns, length, accumulate;
-};
-
-// Chunk `c` (16 bytes) of row `r` of a tile, whose rows have four. Two rows fill all banks once, so pairs are turned.
-DEVICE unsigned char* chunk(unsigned char* tile, uint32_t r, uint32_t c) {
-  return tile + r * STEP + ((c ^ (r / 2 & 3)) << 4);
-}
-
-DEVICE void fetch(unsigned char* stage, const uint8_t* a, const uint8_t* b, uint32_t m0, uint32_t n0, const Tile& tile,
-                  uint32_t step) {
-#pragma unroll
-  for (uint32_t i = threadIdx.x; i < (ROWS + COLUMNS) * (STEP / 16); i += THREADS) {
-    const uint32_t r = i / (STEP / 16), c = i % (STEP / 16);
-    const bool left = r < ROWS;
-    const uint32_t row = left ? m0 + r : n0 + r - ROWS;
-    const bool there = row < (left ? tile.rows : tile.columns);
-    const uint64_t from = (uint64_t)(there ? row : 0) * tile.length + step * STEP + c * 16;
-    copy_async(chunk(stage, r, c), (left ? a : b) + from, there);
-  }
-}
-
-// Which tile a block computes: bands of eight rows of tiles, column by column.
-DEVICE void tile_of(uint32_t block, const Tile& tile, uint32_t& m0, uint32_t& n0) {
-  const uint32_t tall = (tile.rows + ROWS - 1) / ROWS, wide = (tile.columns + COLUMNS - 1) / COLUMNS;
-  const uint32_t band = block / (8 * wide), within = block % (8 * wide);
-  const uint32_t height = tall - 8 * band < 8 ? tall - 8 * band : 8;
-  m0 = (8 * band + within % height) * ROWS;
-  n0 = within / height * COLUMNS;
-}
 
 // x mod m for x below 2^32.
 DEVICE uint32_t reduce(uint32_t x, const Modulus& q) {
@@ -183,45 +135,35 @@ DEVICE uint32_t reduce(uint32_t x, const Modulus& q) {
 KERNEL void __launch_bounds__(256, 2)
     residues_product(const uint8_t* a, const uint8_t* b, uint8_t* digits, ARGUMENT Tile tile, uint32_t count) {
   DYNAMIC_SHARED(shared);
-  const uint32_t stage_bytes = (ROWS + COLUMNS) * STEP;
-  const uint32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  typedef Pipeline<SIDE, STEP, 1> Stages;
+  const uint32_t m = tile.rows, n = tile.columns;
   const uint64_t plane = (uint64_t)blockIdx.z * count + blockIdx.y;
-  uint32_t m0, n0;
-  tile_of(blockIdx.x, tile, m0, n0);
-  const uint32_t warp_m = warp / 4 * 64, warp_n = warp % 4 * 32;
-  const bool idle = m0 + warp_m >= tile.rows || n0 + warp_n >= tile.columns;
-  a += plane * tile.rows * tile.length;
-  b += plane * tile.columns * tile.length;
-  digits += plane * tile.rows * tile.columns;
-  const uint32_t steps = tile.length / STEP;
+  a += plane * m * tile.length;
+  b += plane * n * tile.length;
+  const Stages stages(shared, a, b, tile);
+  const uint32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  const uint32_t warp_m = warp / 4 * 64, warp_n = warp % 4 * 32, m0 = stages.m0, n0 = stages.n0;
+  const bool idle = m0 + warp_m >= m || n0 + warp_n >= n;
+  digits += plane * m * n;
 
   int32_t sum[4][4][4];
 #pragma unroll
   for (int i = 0; i < 64; i++) sum[i / 16][i / 4 % 4][i % 4] = 0;
 
-#pragma unroll
-  for (uint32_t s = 0; s < STAGES - 1; s++) {
-    if (s < steps) fetch(shared + s * stage_bytes, a, b, m0, n0, tile, s);
-    copy_commit();
-  }
+  stages.begin();
 #pragma unroll 1
-  for (uint32_t step = 0; step < steps; step++) {
-    copy_wait<STAGES - 2>();
-    __syncthreads();  // this step's copies of all threads are there, and nobody reads the stage that is fetched next
-    const uint32_t next = step + STAGES - 1;
-    if (next < steps) fetch(shared + next % STAGES * stage_bytes, a, b, m0, n0, tile, next);
-    copy_commit();
+  for (uint32_t step = 0; step < stages.steps(); step++) {
+    unsigned char* stage = stages.next(step);
     if (idle) continue;
-    unsigned char* stage = shared + step % STAGES * stage_bytes;
 #pragma unroll
     for (uint32_t half = 0; half < STEP / 32; half++) {
       uint32_t x[4][4], y[2][4];
 #pragma unroll
       for (int i = 0; i < 4; i++)
-        load_matrices(x[i], chunk(stage, warp_m + i * 16 + lane % 16, 2 * half + lane / 16));
+        load_matrices(x[i], Stages::chunk(stage, warp_m + i * 16 + lane % 16, 2 * half + lane / 16));
 #pragma unroll
       for (int j = 0; j < 2; j++)
-        load_matrices(y[j], chunk(stage, ROWS + warp_n + j * 16 + lane % 8 + lane / 16 * 8, 2 * half + lane / 8 % 2));
+        load_matrices(y[j], Stages::chunk(stage, SIDE + warp_n + j * 16 + lane % 8 + lane / 16 * 8, 2 * half + lane / 8 % 2));
 #pragma unroll
       for (int i = 0; i < 4; i++)
 #pragma unroll
@@ -234,8 +176,8 @@ KERNEL void __launch_bounds__(256, 2)
   for (int i = 0; i < 64; i++) {
     const int t = i / 16, u = i / 4 % 4, e = i % 4;
     const uint32_t row = m0 + warp_m + t * 16 + lane / 4 + e / 2 * 8, column = n0 + warp_n + u * 8 + lane % 4 * 2 + e % 2;
-    if (row < tile.rows && column < tile.columns)
-      digits[(uint64_t)row * tile.columns + column] = (uint8_t)reduce((uint32_t)sum[t][u][e] + q.lift, q);
+    if (row < m && column < n)
+      digits[(uint64_t)row * n + column] = (uint8_t)reduce((uint32_t)sum[t][u][e] + q.lift, q);
   }
 }
 EXPORT(residues_product)

@@ -4,11 +4,13 @@ use ndarray::{ArrayD, IxDyn};
 use tacit_mpc::{Bilinear, Error, Kernels, R64, Result, Tensor, kernels};
 
 use crate::device::{Device, DeviceError};
+use crate::limbs::Limbs;
 use crate::method::Method;
 use crate::prepared::Prepared;
+use crate::residues::Residues;
 use crate::split::Split;
 use crate::view::Product;
-use crate::{limbs, residues, words};
+use crate::{packed, words};
 
 /// What a party may decide about its device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,8 +121,11 @@ impl<D: Device> Gpu<D> {
         let best = || Method::for_shape(shape.0, shape.1, shape.2);
         match self.settings.method.unwrap_or_else(best) {
             Method::Words => words::matrices(&self.device, product, sides, to),
-            Method::Limbs => limbs::matrices(&self.device, product, sides, to, bytes),
-            Method::Residues => residues::matrices(&self.device, product, sides, to, bytes),
+            Method::Limbs => packed::matrices(&self.device, &Limbs, product, sides, to, bytes),
+            Method::Residues => {
+                let by = Residues::of(sides.len(), product.depth);
+                packed::matrices(&self.device, &by, product, sides, to, bytes)
+            }
         }
     }
 }

@@ -17,6 +17,7 @@ mod limbs;
 pub mod manifest;
 mod method;
 mod ntt;
+mod packed;
 mod parts;
 mod polynomials;
 mod prepared;

@@ -17,7 +17,7 @@ pub const SOURCES: [&str; 6] = [
 ];
 
 /// What they include, in the same folder.
-const HEADERS: [&str; 2] = ["device.cuh", "view.cuh"];
+const HEADERS: [&str; 3] = ["device.cuh", "view.cuh", "tiles.cuh"];
 
 /// The compiler's version, and where its parts are: PyPI.
 pub const COMPILER: [&str; 4] = [

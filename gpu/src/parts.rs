@@ -1,33 +1,7 @@
 //! How much of a product is packed at a time.
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::gpu::Failed;
 use crate::view::Product;
-
-/// A part of a view that is packed: `Part` of `kernels/limbs.cu` and `kernels/residues.cu`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub(crate) struct Part {
-    row: u32,
-    pub(crate) rows: u32,
-    k: u32,
-    pub(crate) count: u32,
-    at: u32,
-    length: u32,
-}
-
-/// A part of a result that is computed: `Tile` of the same files.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub(crate) struct Tile {
-    row: u32,
-    pub(crate) rows: u32,
-    column: u32,
-    pub(crate) columns: u32,
-    pub(crate) length: u32,
-    accumulate: u32,
-}
 
 /// What a packed product is made of.
 #[derive(Clone, Copy, Debug)]
@@ -100,57 +74,4 @@ impl Parts {
     pub(crate) fn length(&self, packing: &Packing, terms: usize) -> usize {
         terms * self.depth.next_multiple_of(packing.step)
     }
-}
-
-/// A walk over parts: what packs an operand, and what multiplies what is packed.
-pub(crate) trait Steps {
-    /// Packs a part of term `term`; of the operand whose rows are the result's rows if `left`.
-    fn pack(&mut self, left: bool, term: usize, part: Part) -> Result<(), Failed>;
-    /// Multiplies what was packed last.
-    fn multiply(&mut self, tile: Tile) -> Result<(), Failed>;
-}
-
-/// All parts of a product, terms side by side along k.
-pub(crate) fn walk(
-    product: &Product,
-    packing: &Packing,
-    terms: usize,
-    parts: &Parts,
-    steps: &mut impl Steps,
-) -> Result<(), Failed> {
-    let ranges = |all: usize, some: usize| {
-        (0..all)
-            .step_by(some)
-            .map(move |at| (at, some.min(all - at)))
-    };
-    for (k, count) in ranges(product.depth, parts.depth) {
-        let padded = count.next_multiple_of(packing.step);
-        let part = |(row, rows): (usize, usize), term: usize| Part {
-            row: row as u32,
-            rows: rows as u32,
-            k: k as u32,
-            count: count as u32,
-            at: (term * padded) as u32,
-            length: (terms * padded) as u32,
-        };
-        for (row, rows) in ranges(product.rows, parts.rows) {
-            for term in 0..terms {
-                steps.pack(true, term, part((row, rows), term))?;
-            }
-            for (column, columns) in ranges(product.columns, parts.columns) {
-                for term in 0..terms {
-                    steps.pack(false, term, part((column, columns), term))?;
-                }
-                steps.multiply(Tile {
-                    row: row as u32,
-                    rows: rows as u32,
-                    column: column as u32,
-                    columns: columns as u32,
-                    length: (terms * padded) as u32,
-                    accumulate: u32::from(k > 0),
-                })?;
-            }
-        }
-    }
-    Ok(())
 }

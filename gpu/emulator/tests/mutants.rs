@@ -16,10 +16,11 @@ use tacit_gpu_emulator::{Emulated, Emulator, Memory};
 use tacit_mpc::kernels::cpu;
 use tacit_mpc::{Bilinear, Kernels, Tensor};
 
-/// What is wrong: in which file, instead of what, and whether products or transforms show it.
-const MUTANTS: [(&str, &str, &str, &str); 17] = [
+/// What is wrong: of which kernels' file, in which file, instead of what. Products or transforms of these kernels show it.
+const MUTANTS: [(&str, &str, &str, &str, &str); 18] = [
     (
         "words: no barrier before reading",
+        "words.cu",
         "words.cu",
         "      }\n      __syncthreads();\n#pragma unroll\n      for (uint32_t d",
         "      }\n      for (uint32_t d",
@@ -27,35 +28,41 @@ const MUTANTS: [(&str, &str, &str, &str); 17] = [
     (
         "words: no barrier after reading",
         "words.cu",
+        "words.cu",
         "      __syncthreads();\n    }\n  }\n",
         "    }\n  }\n",
     ),
     (
         "limbs: no barrier between packing's halves",
         "limbs.cu",
+        "tiles.cuh",
         "  __syncthreads();\n  const uint32_t r = threadIdx.x / 4",
         "  const uint32_t r = threadIdx.x / 4",
     ),
     (
         "limbs: no barrier in the pipeline",
         "limbs.cu",
+        "tiles.cuh",
         "    __syncthreads();  // this step's",
         "    // this step's",
     ),
     (
         "limbs: waits for one group less",
         "limbs.cu",
+        "tiles.cuh",
         "copy_wait<STAGES - 2>",
         "copy_wait<STAGES - 1>",
     ),
     (
         "limbs: chunks stored elsewhere than read",
         "limbs.cu",
-        "copy_async(chunk<LIMBS>(stage, r, c),",
-        "copy_async(stage + r * Row<LIMBS>::BYTES + c * 16,",
+        "tiles.cuh",
+        "copy_async(chunk(stage, r, c),",
+        "copy_async(stage + r * BYTES + c * 16,",
     ),
     (
         "limbs: columns of the second half from the first",
+        "limbs.cu",
         "limbs.cu",
         "warp_n + lane % 8 + lane / 16 * 8",
         "warp_n + lane % 16",
@@ -63,11 +70,13 @@ const MUTANTS: [(&str, &str, &str, &str); 17] = [
     (
         "limbs: sums kept when they are folded",
         "limbs.cu",
+        "limbs.cu",
         "        sum[s][t][u][e] = 0;\n",
         "",
     ),
     (
         "limbs: what was folded is forgotten",
+        "limbs.cu",
         "limbs.cu",
         "    accumulate = true;\n",
         "",
@@ -75,23 +84,34 @@ const MUTANTS: [(&str, &str, &str, &str); 17] = [
     (
         "limbs: a stage too many",
         "limbs.cu",
-        "next % STAGES * stage_bytes",
-        "next % (STAGES + 1) * stage_bytes",
+        "tiles.cuh",
+        "step % STAGES * STAGE_BYTES;\n    if",
+        "step % (STAGES + 1) * STAGE_BYTES;\n    if",
     ),
     (
         "residues: no barrier in the pipeline",
         "residues.cu",
+        "tiles.cuh",
         "    __syncthreads();  // this step's",
         "    // this step's",
     ),
     (
         "residues: waits for one group less",
         "residues.cu",
+        "tiles.cuh",
         "copy_wait<STAGES - 2>",
         "copy_wait<STAGES - 1>",
     ),
     (
+        "residues: chunks stored elsewhere than read",
+        "residues.cu",
+        "tiles.cuh",
+        "copy_async(chunk(stage, r, c),",
+        "copy_async(stage + r * BYTES + c * 16,",
+    ),
+    (
         "residues: quotients are not rounded",
+        "residues.cu",
         "residues.cu",
         "(fraction + (1ull << 55)) >> 56",
         "fraction >> 56",
@@ -99,11 +119,13 @@ const MUTANTS: [(&str, &str, &str, &str); 17] = [
     (
         "residues: negative sums are not lifted",
         "residues.cu",
+        "residues.cu",
         "(uint32_t)sum[t][u][e] + q.lift",
         "(uint32_t)sum[t][u][e]",
     ),
     (
         "ntt: no barrier between passes",
+        "ntt.cu",
         "ntt.cu",
         "  __syncthreads();\n}\n",
         "}\n",
@@ -111,11 +133,13 @@ const MUTANTS: [(&str, &str, &str, &str); 17] = [
     (
         "ntt: no barrier after loading",
         "ntt.cu",
+        "ntt.cu",
         "  __syncthreads();\n\n  const uint32_t mine",
         "  const uint32_t mine",
     ),
     (
         "ntt: not all threads come to the barrier",
+        "ntt.cu",
         "ntt.cu",
         "  __syncthreads();\n}\n",
         "  if (thread != 5) __syncthreads();\n}\n",
@@ -128,15 +152,19 @@ fn folder(of: &str) -> PathBuf {
 
 /// Compiles a mutant's file.
 fn compile(at: usize, work: &Path) -> PathBuf {
-    let (what, file, right, wrong) = MUTANTS[at];
+    let (what, kernels, file, right, wrong) = MUTANTS[at];
     let source = fs::read_to_string(folder("../kernels").join(file)).unwrap();
     assert_eq!(
         source.matches(right).count(),
         1,
         "{what}: the kernel has changed"
     );
-    let (mutant, library) = (work.join(format!("{at}.cu")), work.join(format!("{at}.so")));
-    fs::write(&mutant, source.replace(right, wrong)).unwrap();
+    // A header beside the kernels is found before the one in their folder.
+    let work = work.join(at.to_string());
+    fs::create_dir(&work).unwrap();
+    let (mutant, library) = (work.join(kernels), work.join("mutant.so"));
+    fs::copy(folder("../kernels").join(kernels), &mutant).unwrap();
+    fs::write(work.join(file), source.replace(right, wrong)).unwrap();
     let compiler = env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
     let options = [
         "-std=c++17",
