@@ -13,6 +13,7 @@ fn main() {
         .flag("-fno-strict-aliasing")
         .flag("-Wno-unknown-pragmas")
         .flag("-Wno-unused-function")
+        .flag("-Wno-psabi")
         .include(kernels)
         .include(".")
         .file("fibres.cpp");

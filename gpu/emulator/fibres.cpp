@@ -24,8 +24,9 @@ struct Fibre {
   Wait at;
   int collective;
   uint32_t thread, turn;
-  std::vector<std::vector<Copy>> groups;
-  std::vector<Copy> open;
+  std::vector<Copy> copies;      // under way, oldest first
+  std::vector<uint32_t> groups;  // of them: how many copies each has
+  uint32_t open;                 // copies behind the last group
 #if defined(__x86_64__)
   void* stack;
 #else
@@ -37,6 +38,7 @@ struct Fibre {
 struct Block {
   std::vector<Fibre> fibres;
   Fibre* running = nullptr;
+  std::vector<uint32_t> arrived;  // of each warp, lanes at a collective
   std::vector<unsigned char> shared;
   std::vector<uint64_t> slots;  // warp, turn, lane, 16 words
   char* stacks = nullptr;
@@ -109,8 +111,12 @@ void go_on(Fibre& fibre) {
 }
 
 void prepare(Fibre& fibre, uint32_t thread) {
-  fibre = Fibre();
+  fibre.at = RUNNING;
+  fibre.collective = 0;
   fibre.thread = thread;
+  fibre.turn = fibre.open = 0;
+  fibre.copies.clear();
+  fibre.groups.clear();
   char* bottom = block.stacks + thread * STACK;
 #if defined(__x86_64__)
   uint64_t* top = (uint64_t*)(bottom + STACK);
@@ -140,22 +146,13 @@ const char* failed(const char* format, A... a) {
   return block.error;
 }
 
-// Lets warps go on whose lanes all wait at one collective. False if lanes wait at different ones.
-bool release_warps(bool& any) {
-  const size_t threads = block.fibres.size();
-  for (size_t first = 0; first < threads; first += WARP) {
-    const size_t end = first + WARP < threads ? first + WARP : threads;
-    size_t waiting = 0;
-    bool same = true;
-    for (size_t t = first; t < end; t++) {
-      waiting += block.fibres[t].at == AT_COLLECTIVE;
-      same &= block.fibres[t].collective == block.fibres[first].collective;
-    }
-    if (waiting != end - first) continue;
-    if (!same) return false;
-    for (size_t t = first; t < end; t++) block.fibres[t].at = RUNNING;
-    any = true;
-  }
+// Counts a lane that waits at a collective; whether it was the last of its warp. `same`: that all wait at the same one.
+bool completes_warp(const Fibre& fibre, bool& same) {
+  const size_t warp = fibre.thread / WARP, first = warp * WARP;
+  const size_t lanes = block.fibres.size() - first < WARP ? block.fibres.size() - first : WARP;
+  if (++block.arrived[warp] < lanes) return false;
+  block.arrived[warp] = 0;
+  for (size_t t = first; t < first + lanes; t++) same &= block.fibres[t].collective == fibre.collective;
   return true;
 }
 
@@ -180,28 +177,42 @@ const char* run_block(uint32_t threads, uint32_t shared, uint64_t order) {
     }
   }
   block.fibres.resize(threads);
-  std::vector<uint32_t> turn(threads);
-  for (uint32_t t = 0; t < threads; t++) {
-    prepare(block.fibres[t], t);
-    turn[t] = order == 1 ? threads - 1 - t : t;
-  }
-  uint64_t dice = order * 0x9E3779B97F4A7C15ull + 1;
-  for (;;) {
-    if (order > 1)
-      for (uint32_t i = threads - 1; i > 0; i--) std::swap(turn[i], turn[shuffled(dice) % (i + 1)]);
-    bool any = false;
-    for (uint32_t t : turn)
-      if (block.fibres[t].at == RUNNING) {
-        go_on(block.fibres[t]);
-        any = true;
-      }
-    if (!release_warps(any)) return failed("lanes of a warp wait at different collectives, block (%u, %u, %u)", blockIdx.x, blockIdx.y, blockIdx.z);
-    if (count(ENDED) == threads) break;
-    if (count(AT_BARRIER) == threads) {
-      for (Fibre& fibre : block.fibres) fibre.at = RUNNING;
-      any = true;
+  block.arrived.assign((threads + WARP - 1) / WARP, 0);
+  for (uint32_t t = 0; t < threads; t++) prepare(block.fibres[t], t);
+  // Who may run: at first and after a barrier all, after a collective its warp.
+  std::vector<uint32_t> ready, next;
+  const auto add = [&](uint32_t first, uint32_t end) {
+    for (uint32_t i = first; i < end; i++) {
+      const uint32_t t = order == 1 ? first + end - 1 - i : i;
+      block.fibres[t].at = RUNNING;
+      next.push_back(t);
     }
-    if (!any)
+  };
+  add(0, threads);
+  uint64_t dice = order * 0x9E3779B97F4A7C15ull + 1;
+  uint32_t at_barrier = 0, ended = 0;
+  while (ended < threads) {
+    ready.swap(next);
+    next.clear();
+    if (order > 1)
+      for (size_t i = ready.size() - 1; i > 0; i--) std::swap(ready[i], ready[shuffled(dice) % (i + 1)]);
+    bool same = true;
+    for (uint32_t t : ready) {
+      Fibre& fibre = block.fibres[t];
+      go_on(fibre);
+      ended += fibre.at == ENDED;
+      at_barrier += fibre.at == AT_BARRIER;
+      if (fibre.at == AT_COLLECTIVE && completes_warp(fibre, same)) {
+        const uint32_t first = t / WARP * WARP;
+        add(first, first + WARP < threads ? first + WARP : threads);
+      }
+    }
+    if (!same) return failed("lanes of a warp wait at different collectives, block (%u, %u, %u)", blockIdx.x, blockIdx.y, blockIdx.z);
+    if (at_barrier == threads) {
+      add(0, threads);
+      at_barrier = 0;
+    }
+    if (next.empty() && ended < threads)
       return failed("divergent barrier: of %u threads %zu wait at it, %zu at a collective, %zu have ended, block (%u, %u, %u)", threads,
                     count(AT_BARRIER), count(AT_COLLECTIVE), count(ENDED), blockIdx.x, blockIdx.y, blockIdx.z);
   }
@@ -230,23 +241,30 @@ uint64_t* shown(uint32_t lane) {
 
 void end_collective() { block.running->turn ^= 1; }
 
-void queue_copy(void* to, const void* from, bool valid) { block.running->open.push_back({to, from, valid}); }
+void queue_copy(void* to, const void* from, bool valid) {
+  block.running->copies.push_back({to, from, valid});
+  block.running->open++;
+}
 
 void commit_copies() {
   Fibre& me = *block.running;
-  me.groups.push_back(std::move(me.open));
-  me.open.clear();
+  me.groups.push_back(me.open);
+  me.open = 0;
 }
 
 void await_copies(uint32_t pending) {
-  auto& groups = block.running->groups;
-  while (groups.size() > pending) {
-    for (const Copy& copy : groups.front()) {
-      if (copy.valid) memcpy(copy.to, copy.from, 16);
-      else memset(copy.to, 0, 16);
-    }
-    groups.erase(groups.begin());
+  Fibre& me = *block.running;
+  if (me.groups.size() <= pending) return;
+  const size_t done = me.groups.size() - pending;
+  size_t end = 0;
+  for (size_t g = 0; g < done; g++) end += me.groups[g];
+  for (size_t i = 0; i < end; i++) {
+    const Copy& copy = me.copies[i];
+    if (copy.valid) memcpy(copy.to, copy.from, 16);
+    else memset(copy.to, 0, 16);
   }
+  me.copies.erase(me.copies.begin(), me.copies.begin() + end);
+  me.groups.erase(me.groups.begin(), me.groups.begin() + done);
 }
 
 const char* run(Body body, const uint32_t grid[3], uint32_t threads, uint32_t shared, void** arguments, uint64_t order) {

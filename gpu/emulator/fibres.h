@@ -115,27 +115,43 @@ static inline void load_matrices(uint32_t (&to)[4], const void* row) {
   fibres::end_collective();
 }
 
-// The matrices of a warp, put together from the lanes' registers; `Byte` and `Sum` are of one signedness.
+// What a lane shows of a product, and where it finds its part of the result.
+struct Fragments {
+  uint32_t a[4], b[2], d[4], done;
+};
+
+// The product of a warp's matrices, put together from what its lanes show, for all of them; bytes are of type `Byte`. Sums of
+// 32 products of bytes are below 2^24, which single precision holds without rounding, and multiplies eight at a time.
+template <class Byte>
+static inline void multiply_fragments() {
+  typedef float Columns __attribute__((vector_size(32)));
+  const auto lane = [](uint32_t l) { return (Fragments*)fibres::shown(l); };
+  Columns b[32];
+  for (uint32_t column = 0; column < 8; column++)
+    for (uint32_t k = 0; k < 32; k++)
+      b[k][column] = (float)(Byte)(lane(column * 4 + k % 16 / 4)->b[k / 16] >> 8 * (k % 4));
+  for (uint32_t row = 0; row < 16; row++) {
+    Columns sum = {};
+    for (uint32_t k = 0; k < 32; k++) {
+      const float a = (float)(Byte)(lane(row % 8 * 4 + k % 16 / 4)->a[row / 8 + k / 16 * 2] >> 8 * (k % 4));
+      sum += a * b[k];
+    }
+    for (uint32_t column = 0; column < 8; column++)
+      lane(row % 8 * 4 + column / 2)->d[row / 8 * 2 + column % 2] += (uint32_t)(int32_t)sum[column];
+  }
+}
+
+// The first lane that goes on multiplies for its warp.
 template <class Byte, class Sum>
 static inline void multiply_add_bytes(Sum (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, int collective) {
-  const uint32_t lane = fibres::lane();
-  uint32_t* mine = (uint32_t*)fibres::shown(lane);
-  for (int i = 0; i < 4; i++) mine[i] = a[i];
-  mine[4] = b0;
-  mine[5] = b1;
+  Fragments* mine = (Fragments*)fibres::shown(fibres::lane());
+  *mine = {{a[0], a[1], a[2], a[3]}, {b0, b1}, {(uint32_t)d[0], (uint32_t)d[1], (uint32_t)d[2], (uint32_t)d[3]}, 0};
   fibres::wait(fibres::AT_COLLECTIVE, collective);
-  for (uint32_t e = 0; e < 4; e++) {
-    const uint32_t row = lane / 4 + e / 2 * 8, column = lane % 4 * 2 + e % 2;
-    uint32_t sum = (uint32_t)d[e];
-    for (uint32_t four = 0; four < 8; four++) {
-      // Entries 4·four to 4·four + 3 of k: register of the lane that holds them.
-      const uint32_t t = four % 4, far = four / 4;
-      const uint32_t x = ((uint32_t*)fibres::shown(row % 8 * 4 + t))[row / 8 + 2 * far];
-      const uint32_t y = ((uint32_t*)fibres::shown(column * 4 + t))[4 + far];
-      for (int i = 0; i < 4; i++) sum += (uint32_t)((int32_t)(Byte)(x >> 8 * i) * (int32_t)(Byte)(y >> 8 * i));
-    }
-    d[e] = (Sum)sum;
+  if (!mine->done) {
+    multiply_fragments<Byte>();
+    for (uint32_t l = 0; l < 32; l++) ((Fragments*)fibres::shown(l))->done = 1;
   }
+  for (int i = 0; i < 4; i++) d[i] = (Sum)mine->d[i];
   fibres::end_collective();
 }
 static inline void multiply_add(uint32_t (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
