@@ -9,13 +9,13 @@
 
 // Tiles of 64 x 64 words, 32 entries of k a step: bytes of a row are limb by limb.
 static const uint32_t SIDE = 64, STEP = 32;
-static const uint32_t FOLD = 16384 / STEP;
+static const uint32_t FOLD = 16384 / STEP, NEVER = ~0u;
 
 // ---- Packing: planes hold, for each row and each 32 entries of k, 32 bytes of each limb.
 
 // Eight words to eight bytes of each limb: the transpose of an 8 x LIMBS matrix of bytes.
-template <int LIMBS>
-DEVICE void limbs_of(const uint64_t (&x)[8], uint2 (&limb)[LIMBS]) {
+template <int LIMBS, class Word>
+DEVICE void limbs_of(const Word (&x)[8], uint2 (&limb)[LIMBS]) {
 #pragma unroll
   for (int half = 0; half < LIMBS / 4; half++)
 #pragma unroll
@@ -33,12 +33,12 @@ DEVICE void limbs_of(const uint64_t (&x)[8], uint2 (&limb)[LIMBS]) {
 }
 
 // Packs a part of a view.
-template <int LIMBS>
-DEVICE void pack(const View& view, const uint64_t* x, uint8_t* planes, const Part& part) {
-  const Eight<uint64_t> mine = eight(view, x, part);
+template <int LIMBS, class Word>
+DEVICE void pack(const View& view, const Word* x, uint8_t* planes, const Part& part) {
+  const Eight<Word> mine = eight(view, x, part);
   if (mine.row >= part.rows) return;
   uint2 limb[LIMBS];
-  limbs_of<LIMBS>(mine.words, limb);
+  limbs_of(mine.words, limb);
   const uint64_t row = (uint64_t)blockIdx.z * part.rows + mine.row;
   uint8_t* to = planes + (row * part.length + part.at + mine.k / STEP * STEP) * LIMBS + mine.k % STEP;
 #pragma unroll
@@ -47,7 +47,7 @@ DEVICE void pack(const View& view, const uint64_t* x, uint8_t* planes, const Par
 
 // ---- The product.
 
-// Eight warps, each 32 x 16 words: as many 32-bit accumulators as limbs for each. `fold` is FOLD but in tests.
+// Eight warps, each 32 x 16 words: as many 32-bit accumulators as limbs for each. Sums are folded every `fold` steps.
 template <int LIMBS, class Word>
 DEVICE void product(const uint8_t* a, const uint8_t* b, Word* c, const Place& to, const Tile& tile, uint32_t fold) {
   DYNAMIC_SHARED(shared);
@@ -119,14 +119,26 @@ EXPORT(limbs_pack)
 
 KERNEL void __launch_bounds__(256, 1)
     limbs_product(const uint8_t* a, const uint8_t* b, uint64_t* c, ARGUMENT Place to, ARGUMENT Tile tile) {
-  product<8, uint64_t>(a, b, c, to, tile, FOLD);
+  product<8>(a, b, c, to, tile, FOLD);
 }
 EXPORT(limbs_product)
+
+// The same modulo 2^32, where no sum is ever folded.
+KERNEL void __launch_bounds__(128) limbs_pack_32(ARGUMENT View view, const uint32_t* x, uint8_t* planes, ARGUMENT Part part) {
+  pack<4>(view, x, planes, part);
+}
+EXPORT(limbs_pack_32)
+
+KERNEL void __launch_bounds__(256, 2)
+    limbs_product_32(const uint8_t* a, const uint8_t* b, uint32_t* c, ARGUMENT Place to, ARGUMENT Tile tile) {
+  product<4>(a, b, c, to, tile, NEVER);
+}
+EXPORT(limbs_product_32)
 
 #if !defined(__CUDACC__)
 // The same, folded every second step: tests of folding need not be as long as overflows are far.
 KERNEL void limbs_product_folding(const uint8_t* a, const uint8_t* b, uint64_t* c, ARGUMENT Place to, ARGUMENT Tile tile) {
-  product<8, uint64_t>(a, b, c, to, tile, 2);
+  product<8>(a, b, c, to, tile, 2);
 }
 EXPORT(limbs_product_folding)
 #endif

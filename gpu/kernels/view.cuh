@@ -35,7 +35,8 @@ DEVICE Mixed take_apart(uint32_t index, const uint32_t (&extent)[3]) {
 }
 
 // The entry at (row, k), of a tensor that begins at `x`.
-DEVICE uint64_t entry(const View& v, const uint64_t* x, uint32_t row, uint32_t k) {
+template <class Word>
+DEVICE Word entry(const View& v, const Word* x, uint32_t row, uint32_t k) {
   if (v.plain) return x[row * v.row_outer + k * v.k_outer];
   const Mixed r = take_apart(row, v.row_extent), c = take_apart(k, v.k_extent);
   int64_t at = r.outer * v.row_outer + c.outer * v.k_outer;

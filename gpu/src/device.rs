@@ -14,6 +14,14 @@ pub enum Kernel {
     LimbsPack,
     /// Matrix products of planes of limbs.
     LimbsProduct,
+    /// As `WordsProduct`, of words of 32 bits.
+    WordsProduct32,
+    /// As `WordsElementwise`, of words of 32 bits.
+    WordsElementwise32,
+    /// As `LimbsPack`, of words of 32 bits.
+    LimbsPack32,
+    /// As `LimbsProduct`, to words of 32 bits.
+    LimbsProduct32,
     /// Words to residues of 18 moduli, with the inverses of their cofactors.
     ResiduesPackLeft18,
     /// The same of 19.
@@ -65,11 +73,15 @@ pub struct Grid {
 
 impl Kernel {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 26] = [
         Self::WordsProduct,
         Self::WordsElementwise,
         Self::LimbsPack,
         Self::LimbsProduct,
+        Self::WordsProduct32,
+        Self::WordsElementwise32,
+        Self::LimbsPack32,
+        Self::LimbsProduct32,
         Self::ResiduesPackLeft18,
         Self::ResiduesPackLeft19,
         Self::ResiduesPackRight18,
@@ -98,6 +110,10 @@ impl Kernel {
             Self::WordsElementwise => "words_elementwise",
             Self::LimbsPack => "limbs_pack",
             Self::LimbsProduct => "limbs_product",
+            Self::WordsProduct32 => "words_product_32",
+            Self::WordsElementwise32 => "words_elementwise_32",
+            Self::LimbsPack32 => "limbs_pack_32",
+            Self::LimbsProduct32 => "limbs_product_32",
             Self::ResiduesPackLeft18 => "residues_pack_left_18",
             Self::ResiduesPackLeft19 => "residues_pack_left_19",
             Self::ResiduesPackRight18 => "residues_pack_right_18",
@@ -124,6 +140,7 @@ impl Kernel {
     pub fn grid(self, blocks: [u32; 3]) -> Grid {
         let threads = match self {
             Self::LimbsPack
+            | Self::LimbsPack32
             | Self::ResiduesPackLeft18
             | Self::ResiduesPackLeft19
             | Self::ResiduesPackRight18
@@ -133,6 +150,7 @@ impl Kernel {
         let shared = match self {
             // Four stages of both operands.
             Self::LimbsProduct => 4 * (64 + 64) * 256,
+            Self::LimbsProduct32 => 4 * (64 + 64) * 128,
             Self::ResiduesProduct => 4 * (128 + 128) * 64,
             _ => 0,
         };

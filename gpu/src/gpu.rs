@@ -1,15 +1,18 @@
 //! Bilinear maps on a device.
 
+use std::num::Wrapping;
+
 use ndarray::{ArrayD, IxDyn};
-use tacit_mpc::{Bilinear, Error, Kernels, R64, Result, Tensor, kernels};
+use tacit_mpc::{Bilinear, Error, Kernels, Result, Tensor, kernels};
 
 use crate::device::{Device, DeviceError};
 use crate::limbs::Limbs;
 use crate::method::Method;
 use crate::prepared::Prepared;
 use crate::residues::Residues;
-use crate::split::Split;
+use crate::split::{Split, sum};
 use crate::view::Product;
+use crate::word::{OfWords, TensorOf, Word};
 use crate::{packed, words};
 
 /// What a party may decide about its device.
@@ -62,11 +65,11 @@ impl<D: Device> Gpu<D> {
     ///
     /// # Errors
     /// If operands do not fit, or the device fails.
-    pub fn prepare(
+    pub fn prepare<W: Word>(
         &self,
         f: Bilinear,
-        terms: &[(&Tensor, &Tensor)],
-    ) -> Result<Option<Prepared<'_, D>>> {
+        terms: &[(&TensorOf<W>, &TensorOf<W>)],
+    ) -> Result<Option<Prepared<'_, D, W>>> {
         let Some(shape) = f.sum_shape(terms)? else {
             return Ok(None);
         };
@@ -82,7 +85,7 @@ impl<D: Device> Gpu<D> {
     ///
     /// # Errors
     /// If the device refuses or fails.
-    pub fn run(&self, prepared: &Prepared<'_, D>) -> Result<()> {
+    pub fn run<W: Word>(&self, prepared: &Prepared<'_, D, W>) -> Result<()> {
         prepared.run().map_err(|failed| self.told(failed))
     }
 
@@ -90,8 +93,23 @@ impl<D: Device> Gpu<D> {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn read(&self, prepared: &Prepared<'_, D>) -> Result<Tensor> {
+    pub fn read<W: Word>(&self, prepared: &Prepared<'_, D, W>) -> Result<TensorOf<W>> {
         prepared.read().map_err(|failed| self.told(failed))
+    }
+
+    /// Σ f(xᵢ, yᵢ) modulo 2^32, as [`Kernels::bilinear`] is modulo 2^64.
+    ///
+    /// By words or by limbs, of which 10 products are needed. There are no residues for these words: a sum of K products is up
+    /// to K·2^62 large, which 8 moduli do not determine; the 9 or 10 that do are as many products as those of limbs.
+    ///
+    /// # Errors
+    /// As [`Kernels::bilinear`].
+    pub fn bilinear_32(
+        &self,
+        f: Bilinear,
+        terms: &[(&TensorOf<u32>, &TensorOf<u32>)],
+    ) -> Result<TensorOf<u32>> {
+        self.map(f, terms)
     }
 
     fn told(&self, failed: Failed) -> Error {
@@ -111,6 +129,7 @@ impl<D: Device> Gpu<D> {
 
     pub(crate) fn matrices(
         &self,
+        words: &OfWords,
         product: &Product,
         sides: &[(u64, u64)],
         to: u64,
@@ -120,11 +139,13 @@ impl<D: Device> Gpu<D> {
         let bytes = self.settings.memory / 2;
         let best = || Method::for_shape(shape.0, shape.1, shape.2);
         match self.settings.method.unwrap_or_else(best) {
-            Method::Words => words::matrices(&self.device, product, sides, to),
-            Method::Limbs => packed::matrices(&self.device, &Limbs, product, sides, to, bytes),
-            Method::Residues => {
+            Method::Words => words::matrices(&self.device, words, product, sides, to),
+            Method::Residues if words.bytes == 8 => {
                 let by = Residues::of(sides.len(), product.depth);
                 packed::matrices(&self.device, &by, product, sides, to, bytes)
+            }
+            Method::Limbs | Method::Residues => {
+                packed::matrices(&self.device, &Limbs(*words), product, sides, to, bytes)
             }
         }
     }
@@ -133,6 +154,10 @@ impl<D: Device> Gpu<D> {
 /// As many blocks as `count` things take, `each` at a time.
 pub(crate) fn blocks(count: usize, each: usize) -> std::result::Result<u32, Failed> {
     u32::try_from(count.div_ceil(each)).map_err(|_| Failed::TooLarge)
+}
+
+fn zeros<W: Word>(shape: &[usize]) -> TensorOf<W> {
+    ArrayD::from_elem(IxDyn(shape), Wrapping(W::zeroed()))
 }
 
 /// Why a product was not computed.
@@ -156,29 +181,39 @@ impl<D: Device> Kernels for Gpu<D> {
     }
 
     fn bilinear(&self, f: Bilinear, terms: &[(&Tensor, &Tensor)]) -> Result<Tensor> {
-        let Some(shape) = f.sum_shape(terms)? else {
-            return Ok(ArrayD::from_elem(IxDyn(&[]), R64::default()));
-        };
-        if self.is_small(f, terms, &shape) {
-            return self.cpu.bilinear(f, terms);
-        }
-        self.on_device(f, terms, &shape)
+        self.map(f, terms)
     }
 }
 
 impl<D: Device> Gpu<D> {
-    fn on_device(
+    fn map<W: Word>(
         &self,
         f: Bilinear,
-        terms: &[(&Tensor, &Tensor)],
+        terms: &[(&TensorOf<W>, &TensorOf<W>)],
+    ) -> Result<TensorOf<W>> {
+        let Some(shape) = f.sum_shape(terms)? else {
+            return Ok(zeros(&[]));
+        };
+        if self.is_small(f, terms, &shape) {
+            return W::bilinear(&*self.cpu, f, terms);
+        }
+        self.on_device(f, terms, &shape)
+    }
+
+    fn on_device<W: Word>(
+        &self,
+        f: Bilinear,
+        terms: &[(&TensorOf<W>, &TensorOf<W>)],
         shape: &[usize],
-    ) -> Result<Tensor> {
+    ) -> Result<TensorOf<W>> {
         let operands = terms.iter().map(|(x, y)| x.len() + y.len()).sum::<usize>();
-        if 8 * (operands + shape.iter().product::<usize>()) > self.settings.memory / 2 {
+        if W::KERNELS.bytes * (operands + shape.iter().product::<usize>())
+            > self.settings.memory / 2
+        {
             return self.in_halves(f, terms);
         }
         match self.prepare(f, terms)? {
-            None => Ok(ArrayD::from_elem(IxDyn(shape), R64::default())),
+            None => Ok(zeros(shape)),
             Some(prepared) => {
                 self.run(&prepared)?;
                 self.read(&prepared)
@@ -187,7 +222,12 @@ impl<D: Device> Gpu<D> {
     }
 
     /// Whether the processor is faster than copies would be.
-    fn is_small(&self, f: Bilinear, terms: &[(&Tensor, &Tensor)], shape: &[usize]) -> bool {
+    fn is_small<W: Word>(
+        &self,
+        f: Bilinear,
+        terms: &[(&TensorOf<W>, &TensorOf<W>)],
+        shape: &[usize],
+    ) -> bool {
         let products = terms.iter().map(|(x, y)| f.depth(x.shape(), y.shape()));
         let products = products
             .sum::<usize>()
@@ -195,8 +235,12 @@ impl<D: Device> Gpu<D> {
         self.settings.least > 0 && (f == Bilinear::Mul || products < self.settings.least)
     }
 
-    fn in_halves(&self, f: Bilinear, terms: &[(&Tensor, &Tensor)]) -> Result<Tensor> {
-        let one = |x: &Tensor, y: &Tensor| {
+    fn in_halves<W: Word>(
+        &self,
+        f: Bilinear,
+        terms: &[(&TensorOf<W>, &TensorOf<W>)],
+    ) -> Result<TensorOf<W>> {
+        let one = |x: &TensorOf<W>, y: &TensorOf<W>| {
             let shape = f.sum_shape(&[(x, y)])?.unwrap_or_default();
             self.on_device(f, &[(x, y)], &shape)
         };
@@ -205,11 +249,10 @@ impl<D: Device> Gpu<D> {
         };
         if !others.is_empty() {
             // Terms one by one first: their operands are different ones.
-            let mut sum = one(x, y)?;
-            for (x, y) in others {
-                sum.zip_mut_with(&one(x, y)?, |a, b| *a += b);
-            }
-            return Ok(sum);
+            let first = one(x, y)?;
+            return others
+                .iter()
+                .try_fold(first, |all, (x, y)| Ok(sum(all, &one(x, y)?)));
         }
         let split = Split::of(f, x.shape(), y.shape());
         let split = split.ok_or_else(|| self.told(Failed::Setting))?;

@@ -1,4 +1,4 @@
-//! Bilinear maps over Z_2^64 on NVIDIA devices, bit for bit those of the CPU.
+//! Bilinear maps over Z_2^64 and Z_2^32 on NVIDIA devices, bit for bit those of the CPU.
 //!
 //! | module | what it is for |
 //! |---|---|
@@ -25,6 +25,7 @@ mod primes;
 mod residues;
 mod split;
 mod view;
+mod word;
 mod words;
 
 pub use device::{Arguments, Device, DeviceError, Grid, Kernel};
@@ -34,3 +35,4 @@ pub use ntt::{Field, NttError, Transforms};
 pub use polynomials::Polynomials;
 pub use prepared::Prepared;
 pub use primes::primes;
+pub use word::{TensorOf, Word};

@@ -4,31 +4,32 @@ use crate::device::{Arguments, Device, Kernel};
 use crate::gpu::Failed;
 use crate::packed::{Launch, Packed};
 use crate::parts::Packing;
+use crate::word::OfWords;
 
-/// Eight limbs of a word.
+/// As many limbs as words have bytes.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limbs;
+pub(crate) struct Limbs(pub(crate) OfWords);
 
 impl Packed for Limbs {
     fn packing(&self) -> Packing {
         Packing {
             tile: 64,
             step: 32,
-            entry: 8,
+            entry: self.0.bytes,
             result: 0,
             most: 1 << 30,
         }
     }
 
     fn kernel(&self, _left: bool) -> Kernel {
-        Kernel::LimbsPack
+        self.0.limbs_pack
     }
 
     fn multiply<D: Device>(&self, device: &D, launch: &Launch) -> Result<(), Failed> {
         let arguments = Arguments::default().with(launch.left).with(launch.right);
         let arguments = arguments.with(launch.to).with(launch.place);
         let arguments = arguments.with(launch.tile);
-        let kernel = Kernel::LimbsProduct;
+        let kernel = self.0.limbs_product;
         let grid = kernel.grid(launch.blocks(self.packing().tile, 1)?);
         // SAFETY: the kernel's arguments; planes hold the tile's rows and columns, places lead to words of the result.
         unsafe { device.launch(kernel, grid, arguments) }.map_err(Failed::from)

@@ -1,7 +1,9 @@
 //! Maps whose operands do not fit into a device's memory, in halves.
 
 use ndarray::Axis;
-use tacit_mpc::{Bilinear, Tensor};
+use tacit_mpc::Bilinear;
+
+use crate::word::{TensorOf, Word};
 
 /// How a map is the map of two halves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,17 +72,17 @@ impl Split {
     }
 
     /// The two halves of a term.
-    pub(crate) fn halves(&self, (x, y): (&Tensor, &Tensor)) -> [(Tensor, Tensor); 2] {
+    pub(crate) fn halves<W: Word>(
+        &self,
+        (x, y): (&TensorOf<W>, &TensorOf<W>),
+    ) -> [(TensorOf<W>, TensorOf<W>); 2] {
         [false, true].map(|second| (half(x, self.x, second), half(y, self.y, second)))
     }
 
     /// The result of both halves.
-    pub(crate) fn join(&self, mut first: Tensor, second: Tensor) -> Tensor {
+    pub(crate) fn join<W: Word>(&self, first: TensorOf<W>, second: TensorOf<W>) -> TensorOf<W> {
         match self.join {
-            None => {
-                first.zip_mut_with(&second, |a, b| *a += b);
-                first
-            }
+            None => sum(first, &second),
             Some(axis) => ndarray::concatenate(Axis(axis), &[first.view(), second.view()])
                 .unwrap_or_else(|_| unreachable!("halves differ along the axis that was cut")),
         }
@@ -103,7 +105,13 @@ fn one_first(
     }
 }
 
-fn half(x: &Tensor, axis: Option<usize>, second: bool) -> Tensor {
+/// The sum of two results of one shape.
+pub(crate) fn sum<W: Word>(mut x: TensorOf<W>, y: &TensorOf<W>) -> TensorOf<W> {
+    x.zip_mut_with(y, |a, b| a.0 = a.0.plus(b.0));
+    x
+}
+
+fn half<W: Word>(x: &TensorOf<W>, axis: Option<usize>, second: bool) -> TensorOf<W> {
     let Some(axis) = axis else { return x.clone() };
     let (first, rest) = x.view().split_at(Axis(axis), x.shape()[axis].div_ceil(2));
     if second {

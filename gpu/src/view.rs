@@ -118,9 +118,9 @@ impl Product {
         small(&sizes).then_some(product)
     }
 
-    /// Bytes from the beginnings of operands and result to those of their `first` batch.
-    pub(crate) fn batch_at(&self, first: usize) -> (u64, u64, u64) {
-        let at = |words: i64| 8 * first as u64 * words as u64;
+    /// Bytes, of words of so many, from the beginnings of operands and result to those of their `first` batch.
+    pub(crate) fn batch_at(&self, first: usize, bytes: usize) -> (u64, u64, u64) {
+        let at = |words: i64| (bytes * first) as u64 * words as u64;
         (
             at(self.left.batch),
             at(self.right.batch),

@@ -2,9 +2,10 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::device::{Arguments, Device, Kernel};
+use crate::device::{Arguments, Device};
 use crate::gpu::{Failed, blocks};
 use crate::view::Product;
+use crate::word::OfWords;
 
 /// Terms of one launch: `Terms` of `kernels/words.cu`.
 #[repr(C)]
@@ -34,6 +35,7 @@ fn launches(operands: &[(u64, u64)]) -> impl Iterator<Item = (Terms, u32)> {
 /// Matrix products; operands and result by their addresses.
 pub(crate) fn matrices<D: Device>(
     device: &D,
+    words: &OfWords,
     product: &Product,
     operands: &[(u64, u64)],
     to: u64,
@@ -56,13 +58,7 @@ pub(crate) fn matrices<D: Device>(
             .with(accumulate);
         // SAFETY: the kernel's arguments; views lead to words of the operands alone, places to those of the result, for
         // `Product::of` made them for these shapes.
-        unsafe {
-            device.launch(
-                Kernel::WordsProduct,
-                Kernel::WordsProduct.grid(grid),
-                arguments,
-            )?
-        };
+        unsafe { device.launch(words.product, words.product.grid(grid), arguments)? };
     }
     Ok(())
 }
@@ -70,11 +66,12 @@ pub(crate) fn matrices<D: Device>(
 /// Products of `count` entries, one by one.
 pub(crate) fn elementwise<D: Device>(
     device: &D,
+    words: &OfWords,
     operands: &[(u64, u64)],
     to: u64,
     count: usize,
 ) -> Result<(), Failed> {
-    let kernel = Kernel::WordsElementwise;
+    let kernel = words.elementwise;
     let grid = [blocks(count, 256)?, 1, 1];
     for (terms, accumulate) in launches(operands) {
         let arguments = Arguments::default().with(terms).with(to);

@@ -6,7 +6,7 @@ use std::ops::{Add, AddAssign, Mul};
 use ndarray::{ArrayD, ArrayView2, IxDyn, LinalgScalar};
 
 use crate::conv::Conv;
-use crate::{Error, Result, Tensor};
+use crate::{Error, Result};
 
 /// A bilinear map f(x, y) of two tensors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -63,7 +63,7 @@ impl Bilinear {
     ///
     /// # Errors
     /// [`Error::Shape`] where the operands of a term do not fit, or terms have different shapes.
-    pub fn sum_shape(self, terms: &[(&Tensor, &Tensor)]) -> Result<Option<Vec<usize>>> {
+    pub fn sum_shape<T>(self, terms: &[(&ArrayD<T>, &ArrayD<T>)]) -> Result<Option<Vec<usize>>> {
         let mut shape = None;
         for (x, y) in terms {
             let misfit = || Error::Shape {

@@ -10,7 +10,7 @@ pub type Tensor = ndarray::ArrayD<R64>;
 
 /// The entries in row-major order, copied only where they lie otherwise.
 #[must_use]
-pub fn row_major(x: &Tensor) -> std::borrow::Cow<'_, [R64]> {
+pub fn row_major<T: Copy>(x: &ndarray::ArrayD<T>) -> std::borrow::Cow<'_, [T]> {
     x.as_slice()
         .map_or_else(|| x.iter().copied().collect(), std::borrow::Cow::Borrowed)
 }

@@ -9,7 +9,7 @@ use tacit_mpc::kernels::cpu;
 use tacit_mpc::{Bilinear, Conv, Kernels, Tensor};
 
 use crate::Result;
-use crate::random;
+use crate::random::{self, narrow};
 
 /// Counts what is right, and tells what is not.
 #[derive(Default)]
@@ -32,6 +32,7 @@ impl Tally {
 pub(crate) fn all(device: &Cuda) -> Result<bool> {
     let mut tally = Tally::default();
     products(device, &mut tally)?;
+    products_32(device, &mut tally)?;
     transforms(device, &mut tally)?;
     println!(
         "{} checks against the processor are right, {} wrong\n",
@@ -40,12 +41,16 @@ pub(crate) fn all(device: &Cuda) -> Result<bool> {
     Ok(tally.wrong == 0)
 }
 
-fn products(device: &Cuda, tally: &mut Tally) -> Result<()> {
-    let with = |method| Settings {
+/// All of it on the device, by this method.
+fn with(method: Method) -> Settings {
+    Settings {
         method: Some(method),
         least: 0,
         ..Settings::default()
-    };
+    }
+}
+
+fn products(device: &Cuda, tally: &mut Tally) -> Result<()> {
     let mut cases: Vec<(Bilinear, Vec<(Tensor, Tensor)>)> = Vec::new();
     let shapes = [
         (1, 1, 1),
@@ -112,6 +117,41 @@ fn products(device: &Cuda, tally: &mut Tally) -> Result<()> {
             let (x, y) = terms[0];
             tally.note(found == wanted, || {
                 format!("{f} {:?} {:?} by {method:?}", x.shape(), y.shape())
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Modulo 2^32, against the processor modulo 2^64.
+fn products_32(device: &Cuda, tally: &mut Tally) -> Result<()> {
+    let plain = Conv {
+        pad_begin: [1, 1, 0],
+        pad_end: [1, 1, 0],
+        ..Conv::new(&[14, 14], &[3, 3])
+    };
+    let cases = [
+        (Bilinear::MatMul, vec![65, 33], vec![33, 70]),
+        (Bilinear::MatMul, vec![129, 4097], vec![4097, 131]),
+        (Bilinear::MatMul, vec![5, 40, 90], vec![5, 90, 50]),
+        (Bilinear::Mul, vec![1_000_001], vec![1_000_001]),
+        (Bilinear::Conv(plain), vec![3, 8, 14, 14], vec![12, 8, 3, 3]),
+    ];
+    for (f, x, y) in cases {
+        let operands: Vec<_> = (0..2)
+            .map(|_| (random::tensor(&x), random::tensor(&y)))
+            .collect();
+        let wanted: Vec<_> = operands.iter().map(|(x, y)| (x, y)).collect();
+        let wanted = narrow(&cpu().bilinear(f, &wanted)?);
+        let operands: Vec<_> = operands
+            .iter()
+            .map(|(x, y)| (narrow(x), narrow(y)))
+            .collect();
+        let terms: Vec<_> = operands.iter().map(|(x, y)| (x, y)).collect();
+        for method in [Method::Words, Method::Limbs] {
+            let found = Gpu::new(device, with(method)).bilinear_32(f, &terms)?;
+            tally.note(found == wanted, || {
+                format!("{f} {x:?} {y:?} modulo 2^32 by {method:?}")
             });
         }
     }

@@ -4,6 +4,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::num::Wrapping;
 
 use ndarray::{ArrayD, IxDyn};
+use tacit_gpu::TensorOf;
 use tacit_mpc::Tensor;
 
 /// Numbers that a run has not had before: nothing here is secret.
@@ -23,4 +24,9 @@ pub(crate) fn words(count: usize) -> Vec<u64> {
 pub(crate) fn tensor(shape: &[usize]) -> Tensor {
     let mut all = words(shape.iter().product()).into_iter();
     ArrayD::from_shape_fn(IxDyn(shape), |_| Wrapping(all.next().unwrap_or_default()))
+}
+
+/// Modulo 2^32.
+pub(crate) fn narrow(x: &Tensor) -> TensorOf<u32> {
+    x.mapv(|word| Wrapping(word.0 as u32))
 }
