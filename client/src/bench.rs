@@ -46,6 +46,9 @@ pub struct Args {
     /// memory and over simulated networks
     #[arg(long, value_name = "DIR")]
     circuits: Option<PathBuf>,
+    /// The shipped model of --protocol tfhe, or several; all of them where none is named
+    #[arg(long, value_name = "NAME")]
+    model: Vec<String>,
     /// Number of values, side of square matrices or images, or batch of a network; several may be named
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     size: Vec<u32>,
@@ -97,6 +100,10 @@ pub fn run(args: &Args) -> Result<()> {
     if args.protocol == [Protocol::Tfhe] {
         return on_ciphertexts(args);
     }
+    ensure!(
+        args.model.is_empty(),
+        "--model is for --protocol tfhe alone: name an operation by --op"
+    );
     for protocol in &args.protocol {
         protocol.available()?;
         ensure!(
@@ -173,7 +180,11 @@ fn on_ciphertexts(args: &Args) -> Result<()> {
             && args.against.is_none(),
         "--protocol tfhe measures the shipped models: leave --op, --circuits, --html and --against out"
     );
-    let entries = bench::run(args.runs.into())?;
+    ensure!(
+        args.model.is_empty() || args.update.is_none(),
+        "--update writes the table of all models: leave --model out"
+    );
+    let entries = bench::run(&args.model, args.runs.into())?;
     if let Some(path) = &args.update {
         let shown = || path.display().to_string();
         let page = std::fs::read_to_string(path).with_context(shown)?;

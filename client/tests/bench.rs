@@ -118,6 +118,38 @@ fn without_an_operation_all_are_measured() {
     }
 }
 
+#[cfg(feature = "tfhe")]
+#[test]
+fn a_shipped_model_is_measured_on_ciphertexts() {
+    let tfhe = ["--protocol", "tfhe", "--model", "digits-8"];
+    let [digits] = &bench(&tfhe)[..] else {
+        panic!("one model")
+    };
+    assert_eq!(digits["op"], "digits-8");
+    assert_eq!(digits["bootstraps"], 8);
+    assert_eq!(digits["wrong"], 0);
+    assert!(digits["accuracy"].as_f64().unwrap() > 0.88, "{digits}");
+    assert!(
+        digits["key_bytes"].as_u64().unwrap() < 40_000_000,
+        "{digits}"
+    );
+    for (args, why) in [
+        (
+            &["--protocol", "tfhe", "--model", "digits-7"][..],
+            "there are breast-cancer, digits-8,",
+        ),
+        (
+            &["--model", "digits-8"],
+            "--model is for --protocol tfhe alone",
+        ),
+    ] {
+        let mut bench = Command::new(env!("CARGO_BIN_EXE_tacit"));
+        let output = bench.arg("bench").args(args).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && said.contains(why), "{said}");
+    }
+}
+
 #[test]
 fn wrong_usage_is_status_2() {
     for args in [["--op", "telepathy"], ["--size", "0"], ["--runs", "0"]] {

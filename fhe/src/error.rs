@@ -162,6 +162,17 @@ pub enum LoadError {
         /// and of what.
         what: &'static str,
     },
+    /// Computing it would take too much memory.
+    #[error(
+        "it would take {} MiB of memory, and a program is given {}: let it compute fewer values at a time, or split it",
+        needed.div_ceil(1 << 20), most >> 20
+    )]
+    Memory {
+        /// How many bytes,
+        needed: u64,
+        /// and how many a program may take ([`Memory`](crate::Memory)).
+        most: u64,
+    },
     /// Tables that change, and for which there is no plan: an error of the planning, told instead of computing wrongly.
     #[error(
         "node {node}: table {table}, which value {value} goes through, changes where no lookup of it was planned"

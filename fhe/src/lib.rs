@@ -7,7 +7,7 @@
 //! | [`Params`], [`noise`] | parameter sets, and how likely a program goes wrong on one |
 //! | [`ClientKey`], [`EvaluationKey`], [`ServerKey`] | the keys: what decrypts, what travels, what computes |
 //! | [`Client`], [`Request`], [`Response`] | a client's side: inputs encrypted, results decrypted |
-//! | [`Model`], [`Run`] | the server's side: a program run on ciphertexts |
+//! | [`Model`], [`Run`], [`Memory`] | the server's side: a program run on ciphertexts, and what that takes |
 //! | [`quantize`] | makes programs of ONNX models |
 //! | [`train`] | makes programs that take few bootstraps, from rows in the clear |
 
@@ -21,6 +21,7 @@ mod keys;
 mod keyswitch;
 mod lookup;
 mod lower;
+mod memory;
 pub mod noise;
 mod packed;
 mod packing;
@@ -39,6 +40,7 @@ mod wire;
 pub use client::{Client, Interface};
 pub use error::{Error, LoadError};
 pub use keys::{ClientKey, EvaluationKey, ServerKey};
+pub use memory::Memory;
 pub use packed::Request;
 pub use params::{Gadget, Params};
 pub use result::Response;

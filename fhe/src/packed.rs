@@ -22,7 +22,7 @@ use crate::Error;
 use crate::bits::{pack, packed_len, unpack};
 use crate::keys::ClientKey;
 use crate::params::Params;
-use crate::program::{Linear, Source};
+use crate::program::{Linear, Row, Source};
 use crate::random::OsSeeder;
 use crate::ring::{Ring, Spectrum, add_monomial, extract_constant};
 use crate::scale::encode;
@@ -230,13 +230,8 @@ const MANY: usize = 8;
 impl Weights {
     /// Of a node whose terms are all of the input, on a torus of `torus` units.
     pub(crate) fn new(linear: &Linear, torus: u64, ring: &Ring, size: usize) -> Self {
-        let row = |row: &crate::program::Row| {
-            let mut terms: Vec<(usize, i64)> = Vec::with_capacity(row.terms.len());
-            for term in &row.terms {
-                debug_assert_eq!(term.source, Source::Input);
-                terms.push((term.index, i64::from(term.weight)));
-            }
-            terms.sort_unstable();
+        let row = |row: &Row| {
+            let terms = terms(row);
             let parts = terms.chunk_by(|a, b| a.0 / size == b.0 / size);
             let part = |terms: &[(usize, i64)]| {
                 let ciphertext = terms[0].0 / size;
@@ -268,6 +263,16 @@ impl Weights {
                 .map(|row| encode(row.bias, torus))
                 .collect(),
         }
+    }
+
+    /// How many polynomials of a node are transformed.
+    pub(crate) fn spectra(linear: &Linear, size: usize) -> usize {
+        let of_row = |row: &Row| {
+            let terms = terms(row);
+            let parts = terms.chunk_by(|a, b| a.0 / size == b.0 / size);
+            parts.filter(|part| part.len() >= MANY).count()
+        };
+        linear.rows.iter().map(of_row).sum()
     }
 
     /// The sums, k·N + 1 words each.
@@ -302,6 +307,15 @@ impl Weights {
         };
         self.rows.iter().zip(&self.bias).map(row).collect()
     }
+}
+
+/// A row's terms, all of them of the input, in the order of what they weigh.
+fn terms(row: &Row) -> Vec<(usize, i64)> {
+    debug_assert!(row.terms.iter().all(|term| term.source == Source::Input));
+    let terms = row.terms.iter();
+    let mut terms: Vec<_> = terms.map(|t| (t.index, i64::from(t.weight))).collect();
+    terms.sort_unstable();
+    terms
 }
 
 /// X^-index = sign · X^power.

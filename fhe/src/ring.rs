@@ -18,6 +18,9 @@ enum Plan {
     Narrow(Box<Plan32>),
 }
 
+/// Bytes of a transformed polynomial for each of its coefficients, at most.
+pub(crate) const SPECTRUM: u64 = 24;
+
 /// A polynomial, transformed.
 #[derive(Debug)]
 pub(crate) enum Spectrum {

@@ -7,6 +7,7 @@ use crate::client::Interface;
 use crate::keys::ServerKey;
 use crate::lookup::{Lookups, Sum};
 use crate::lower::{self, Kind, Lowered};
+use crate::memory::Memory;
 use crate::noise::{DEFAULT_LIMIT, NoiseReport};
 use crate::packed::{Packed, Request, Weights};
 use crate::params::Params;
@@ -21,6 +22,7 @@ pub struct Model {
     program: Program,
     params: &'static Params,
     noise: NoiseReport,
+    memory: Memory,
     ring: Ring,
     /// T of the input, and of the result.
     tori: (u64, u64),
@@ -102,7 +104,8 @@ impl Model {
     /// Prepares a program, if it fails with probability at most 2^-128.
     ///
     /// # Errors
-    /// If it would fail more often, or if its values cannot stand on the torus as they are needed.
+    /// If it would fail more often, if its values cannot stand on the torus as they are needed, or if it would take more
+    /// than 4 GiB of memory.
     pub fn load(program: Program, params: &'static Params) -> Result<Self, LoadError> {
         Self::load_within(program, params, DEFAULT_LIMIT)
     }
@@ -118,17 +121,17 @@ impl Model {
     ) -> Result<Self, LoadError> {
         let (lowered, noise) = Lowered::best(&program, params, limit)?;
         noise.check(params, limit)?;
-        Ok(Self::prepare(program, params, &lowered, noise))
+        Self::prepare(program, params, &lowered, noise)
     }
 
     /// Prepares a program however often it fails: to see that the check means something.
     ///
     /// # Errors
-    /// If its values cannot stand on the torus as they are needed.
+    /// If its values cannot stand on the torus as they are needed, or take too much memory.
     #[cfg(any(test, feature = "test-util"))]
     pub fn load_unchecked(program: Program, params: &'static Params) -> Result<Self, LoadError> {
         let (lowered, noise) = Lowered::best(&program, params, DEFAULT_LIMIT)?;
-        Ok(Self::prepare(program, params, &lowered, noise))
+        Self::prepare(program, params, &lowered, noise)
     }
 
     fn prepare(
@@ -136,7 +139,9 @@ impl Model {
         params: &'static Params,
         lowered: &Lowered,
         noise: NoiseReport,
-    ) -> Self {
+    ) -> Result<Self, LoadError> {
+        let memory = Memory::of(&program, lowered, params);
+        memory.check()?;
         let ring = Ring::new(params.polynomial_size());
         let nodes = &program.parts().nodes;
         let step = |step: &lower::Step| match (&step.kind, &nodes[step.node]) {
@@ -157,16 +162,17 @@ impl Model {
         let centre =
             |range: &crate::program::Interval| range.low + (range.high - range.low + 1) / 2;
         let centres = program.result_ranges().iter().map(centre).collect();
-        Self {
+        Ok(Self {
             program,
             params,
             noise,
+            memory,
             ring,
             tori: (lowered.input, lowered.result()),
             steps,
             last_uses: lowered.last_uses(),
             centres,
-        }
+        })
     }
 
     /// The program.
@@ -185,6 +191,12 @@ impl Model {
     #[must_use]
     pub fn noise(&self) -> &NoiseReport {
         &self.noise
+    }
+
+    /// How much memory it takes.
+    #[must_use]
+    pub fn memory(&self) -> Memory {
+        self.memory
     }
 
     /// What a client must know.
@@ -223,11 +235,11 @@ impl Model {
     ) -> Result<Response, Error> {
         let key = key.into();
         self.accepts(key, request)?;
-        let all = self.noise.bootstraps;
         let work = Work {
             run,
+            threads: self.memory.threads(run.threads),
             done: AtomicUsize::new(0),
-            all,
+            all: self.noise.bootstraps,
         };
         (run.entering)(Part::Sums);
         let input = request.expand(&self.ring);
@@ -278,10 +290,11 @@ impl Model {
     ) -> Vec<Vec<Vec<u64>>> {
         let params = key.params;
         let noise = NoiseReport::of(&program, lowered, params, DEFAULT_LIMIT).unwrap();
-        let model = Self::prepare(program, params, lowered, noise);
+        let model = Self::prepare(program, params, lowered, noise).unwrap();
         let run = Run::default();
         let work = Work {
             run: &run,
+            threads: 1,
             done: AtomicUsize::new(0),
             all: 0,
         };
@@ -361,6 +374,8 @@ impl Model {
 /// An inference under way.
 pub(crate) struct Work<'a> {
     run: &'a Run<'a>,
+    /// Of those that `run` allows, as many as there is memory for.
+    threads: usize,
     done: AtomicUsize,
     all: usize,
 }
@@ -381,7 +396,7 @@ impl Work<'_> {
         state: impl Fn() -> S + Sync,
         work: impl Fn(&mut S, &[T]) + Sync,
     ) -> Result<Vec<S>, Error> {
-        let threads = self.run.threads.clamp(1, items.len().max(1));
+        let threads = self.threads.clamp(1, items.len().max(1));
         // No thread should wait for another's last batch.
         let rounds = items.len().div_ceil(threads * BATCH).max(1);
         let batch = items.len().div_ceil(threads * rounds).max(1);

@@ -5,6 +5,8 @@
 pub mod bilinear;
 pub mod chunk;
 pub mod conv;
+#[cfg(feature = "test-util")]
+pub mod counted;
 mod error;
 pub mod hash;
 pub mod kernels;

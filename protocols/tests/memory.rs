@@ -3,46 +3,13 @@
 
 mod common;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
 use common::reals;
 use common::secure::Secure;
+use tacit_mpc::counted::{Counted, held, peak};
 use tacit_mpc::simulate::{mem, simulate_seeded};
 use tacit_mpc::{Bilinear, Conv};
 use tacit_nn::{Engine, program};
 use tacit_protocols::malicious::MaliciousEngine;
-
-/// The system's allocator, with a count for each thread: a party is one.
-struct Counted;
-
-thread_local! {
-    static NOW: Cell<isize> = const { Cell::new(0) };
-    static PEAK: Cell<isize> = const { Cell::new(0) };
-}
-
-fn count(bytes: isize) {
-    // Threads that end have no counters any more.
-    let _ = NOW.try_with(|now| {
-        now.set(now.get() + bytes);
-        PEAK.try_with(|peak| peak.set(peak.get().max(now.get())))
-    });
-}
-
-// SAFETY: every call is handed on as it came.
-unsafe impl GlobalAlloc for Counted {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size() as isize);
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, p: *mut u8, layout: Layout) {
-        count(-(layout.size() as isize));
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(p, layout) }
-    }
-}
 
 #[global_allocator]
 static COUNTED: Counted = Counted;
@@ -57,8 +24,8 @@ fn logged_bytes_are_those_that_the_allocator_gave() {
         let x = e.share(0, &reals(&[n], 1)).unwrap();
         let m = e.share(1, &reals(&[200, 200], 2)).unwrap();
         e.begin_run().unwrap();
-        let (held, logged) = (NOW.get(), e.logged_bytes());
-        assert_eq!(logged, 0);
+        let before = held();
+        assert_eq!(e.logged_bytes(), 0);
         let mut outputs = Vec::new();
         outputs.push(e.bilinear(Bilinear::Mul, &x, &x, 1.0).unwrap());
         e.begin_node(1);
@@ -67,7 +34,7 @@ fn logged_bytes_are_those_that_the_allocator_gave() {
         outputs.push(e.bilinear(Bilinear::MatMul, &m, &m, 1.0).unwrap());
         // Numbers have 16 bytes here; the operands of the matrix product are counted and were there before.
         let kept = (3 * n + n / 64) as f64 * 16.0 - (200.0 * 200.0) * 16.0;
-        let held = (NOW.get() - held) as f64 - kept;
+        let held = (held() - before) as f64 - kept;
         let said = e.logged_bytes() as f64;
         assert!(said > 1e7, "{said}");
         // Operands count for every gate that has them.
@@ -84,12 +51,12 @@ fn a_limit_bounds_what_is_held_between_proofs() {
         e.verify_every(limit);
         let x = e.share(0, &reals(&[n], 1)).unwrap();
         e.begin_run().unwrap();
-        let start = NOW.get();
+        let start = held();
         let (mut most, mut one, mut before) = (0, 0, 0);
         for node in 0..12 {
             e.begin_node(node);
             e.map(&program::relu(), &[&x]).unwrap();
-            let held = NOW.get() - start;
+            let held = held() - start;
             one = one.max(held - before);
             before = held;
             most = most.max(held);
@@ -118,10 +85,7 @@ fn groups_of_a_convolution_are_compressed_one_after_the_other() {
             let w = e.share(1, &reals(&[64, 64 / groups, 3, 3], 2)).unwrap();
             e.begin_run().unwrap();
             e.bilinear(Bilinear::Conv(c), &x, &w, 1.0).unwrap();
-            let before = NOW.get();
-            PEAK.set(before);
-            e.prove().unwrap();
-            PEAK.get() - before
+            peak(|| e.prove().unwrap()).1
         });
         peaks.into_iter().max().unwrap()
     };

@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::thread;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use tacit_examples::{Measure, PROGRAMS, Shipped, mnist};
 use tacit_fhe::program::Program;
@@ -47,18 +47,29 @@ pub struct Entry {
     wrong: usize,
 }
 
-/// Runs all shipped models on random inputs, `runs` times on one core and on all.
+/// Runs the shipped models of these names, or all where there is none, on random inputs, `runs` times on one core and on
+/// all.
 ///
 /// # Errors
-/// If there is no randomness.
-pub fn run(runs: usize) -> Result<Vec<Entry>> {
+/// If there is no such model, or no randomness.
+pub fn run(names: &[String], runs: usize) -> Result<Vec<Entry>> {
+    for name in names {
+        let known = PROGRAMS.map(|shipped| shipped.name);
+        ensure!(
+            known.contains(&name.as_str()),
+            "there is no shipped model {name}; there are {}",
+            known.join(", ")
+        );
+    }
+    let asked =
+        |shipped: &&Shipped| names.is_empty() || names.iter().any(|name| name == shipped.name);
     println!("{}", HEADING.join(" | "));
     let measure = |shipped: &Shipped| {
         let entry = measured(shipped, runs).with_context(|| shipped.name.to_owned())?;
         println!("{}", entry.cells().join(" | "));
         Ok(entry)
     };
-    PROGRAMS.iter().map(measure).collect()
+    PROGRAMS.iter().filter(asked).map(measure).collect()
 }
 
 fn measured(shipped: &Shipped, runs: usize) -> Result<Entry> {

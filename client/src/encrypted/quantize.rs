@@ -3,14 +3,13 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::json;
 use tacit_fhe::program::Program;
 use tacit_fhe::quantize::{Cost, Quantized, Request, Source, Target, Trial};
 
 use super::rows;
 use crate::local::parsed;
-use crate::npy;
 
 /// What `tacit quantize` is asked for.
 #[derive(clap::Args, Clone, Debug)]
@@ -210,16 +209,7 @@ pub fn check(model: &Path, sample: Option<&Path>, json: bool) -> Result<()> {
 
 /// The classes in a file.
 fn labels(path: &Path) -> Result<Vec<usize>> {
-    let shown = path.display();
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {shown}"))?;
-    let mut arrays = npy::read(&bytes).with_context(|| format!("{shown} is not taken"))?;
-    ensure!(
-        arrays.len() == 1,
-        "{shown} holds {} arrays, not one",
-        arrays.len()
-    );
-    let numbers = arrays.remove(0).1.numbers();
-    let numbers = numbers.with_context(|| format!("{shown} holds no numbers"))?;
+    let (shown, numbers) = (path.display(), rows::numbers(path)?);
     let class = |&x: &f64| {
         let class = x.round();
         ensure!(

@@ -38,6 +38,20 @@ pub fn read(files: &[PathBuf]) -> Result<Array2<f32>> {
 /// # Errors
 /// As [`read`].
 pub fn shaped(path: &Path) -> Result<(Array2<f32>, Vec<usize>)> {
+    let (shown, numbers) = (path.display(), numbers(path)?);
+    let rows = numbers.shape().first().copied().unwrap_or(0);
+    ensure!(rows > 0, "{shown} holds no rows");
+    let width = numbers.len() / rows;
+    let shape = numbers.shape()[1..].to_vec();
+    let numbers = numbers.as_standard_layout().mapv(|x| x as f32);
+    Ok((numbers.into_shape_with_order((rows, width))?, shape))
+}
+
+/// The one array of numbers in a file.
+///
+/// # Errors
+/// As [`read`].
+pub fn numbers(path: &Path) -> Result<ArrayD<f64>> {
     let shown = path.display();
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {shown}"))?;
     let mut arrays = npy::read(&bytes).with_context(|| format!("{shown} is not taken"))?;
@@ -47,13 +61,7 @@ pub fn shaped(path: &Path) -> Result<(Array2<f32>, Vec<usize>)> {
         arrays.len()
     );
     let numbers = arrays.remove(0).1.numbers();
-    let numbers = numbers.with_context(|| format!("{shown} holds no numbers"))?;
-    let rows = numbers.shape().first().copied().unwrap_or(0);
-    ensure!(rows > 0, "{shown} holds no rows");
-    let width = numbers.len() / rows;
-    let shape = numbers.shape()[1..].to_vec();
-    let numbers = numbers.as_standard_layout().mapv(|x| x as f32);
-    Ok((numbers.into_shape_with_order((rows, width))?, shape))
+    numbers.with_context(|| format!("{shown} holds no numbers"))
 }
 
 /// The rows as integers, each as the program's input wants them.

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
+mod random;
+
 use super::{Lowered, build::lower, plan::Reach, profile::Profiles};
 use crate::LoadError;
 use crate::params::Params;
@@ -84,16 +86,21 @@ fn lowered(program: &Program, boxes: u64, toy: usize) -> Option<Lowered> {
 /// For every input, read as badly as may be in either direction, and exactly.
 fn agree(program: &Program, lowered: &Lowered) {
     for x in 0..=program.parts().input.max {
-        let wanted = program.run(&[x]);
-        let mut turn = i64::from(x);
-        for sign in [-1, 0, 1, 2] {
-            let error = |most: i64| {
-                turn += 1;
-                let sign = if sign == 2 { (turn % 3) - 1 } else { sign };
-                sign * (most - 1)
-            };
-            assert_eq!(lowered.run(program, &[x], error), wanted, "{x} {sign}");
-        }
+        agree_on(program, lowered, &[x]);
+    }
+}
+
+fn agree_on(program: &Program, lowered: &Lowered, input: &[u16]) {
+    let wanted = program.run(input);
+    let mut turn = input.iter().map(|&x| i64::from(x)).sum::<i64>();
+    for sign in [-1, 0, 1, 2] {
+        let error = |most: i64| {
+            turn += 1;
+            let sign = if sign == 2 { (turn % 3) - 1 } else { sign };
+            sign * (most - 1)
+        };
+        let found = lowered.run(program, input, error);
+        assert_eq!(found, wanted, "{input:?} {sign}");
     }
 }
 
@@ -196,7 +203,7 @@ fn a_modulus_that_no_rotation_tells_apart_is_refused_before_its_tables_are_store
 }
 
 #[test]
-fn sums_of_sums_of_many_lookups_are_refused_before_their_sources_are_stored() {
+fn sums_of_sums_of_many_lookups_are_refused_before_their_sources_are_stored_or_gone_through() {
     let count = 1 << 12;
     let rows = |rows: usize, of: &dyn Fn(usize) -> Vec<Term>| {
         let row = |k: usize| Row {
@@ -213,7 +220,7 @@ fn sums_of_sums_of_many_lookups_are_refused_before_their_sources_are_stored() {
         table: 0,
         weight: 1,
     };
-    let program = |last: usize| {
+    let program = |last: usize, terms: usize| {
         let lookup = Lookup {
             node: 0,
             domains: vec![Domain::interval(0, 1); count],
@@ -227,14 +234,16 @@ fn sums_of_sums_of_many_lookups_are_refused_before_their_sources_are_stored() {
             rows(1, &|_| {
                 (0..count).map(|k| term(Source::Node(1), k, 1)).collect()
             }),
-            rows(last, &|_| vec![term(Source::Node(2), 0, 1)]),
+            rows(last, &|_| vec![term(Source::Node(2), 0, 1); terms]),
         ];
         parts(count, 1, nodes).unwrap()
     };
     let toy = &Params::toys()[0];
-    assert!(Lowered::best(&program(3), toy, -128.0).is_ok());
-    let error = Lowered::best(&program((1 << 25) / count), toy, -128.0).unwrap_err();
-    assert!(matches!(error, LoadError::Large { node: 3, .. }), "{error}");
+    assert!(Lowered::best(&program(3, 2), toy, -128.0).is_ok());
+    for (rows, terms) in [((1 << 25) / count, 1), (1, (1 << 27) / count)] {
+        let error = Lowered::best(&program(rows, terms), toy, -128.0).unwrap_err();
+        assert!(matches!(error, LoadError::Large { node: 3, .. }), "{error}");
+    }
 }
 
 /// Two tables that change far from each other are looked up one by one, where no lookup holds both.

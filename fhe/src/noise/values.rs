@@ -35,13 +35,15 @@ pub(super) struct Noises {
     known: HashMap<u64, usize>,
     /// How many sources all values have.
     sources: usize,
+    /// How many sources of summands were gone through.
+    visits: usize,
 }
 
 impl Noises {
     /// With it log2 of the probability that a lookup of each node is wrong.
     ///
     /// # Errors
-    /// If values have more sources together than are stored.
+    /// If values have more sources together than are stored, or sums more than are gone through.
     pub(super) fn of(
         program: &Program,
         lowered: &Lowered,
@@ -54,6 +56,7 @@ impl Noises {
             masks: Vec::new(),
             known: HashMap::new(),
             sources: 0,
+            visits: 0,
         };
         let nodes = &program.parts().nodes;
         let mut fails = vec![f64::NEG_INFINITY; nodes.len()];
@@ -66,7 +69,7 @@ impl Noises {
                 }
                 Kind::Sums(rows) => noises.sums(step.node, rows)?,
                 Kind::Lookups(looked, bias) => {
-                    let fail = noises.lookups(looked, bias.len());
+                    let fail = noises.lookups(step.node, looked, bias.len())?;
                     fails[step.node] = log2_sum([fails[step.node], fail]);
                 }
             }
@@ -105,6 +108,7 @@ impl Noises {
     fn sums(&mut self, node: usize, rows: &[Row]) -> Result<(), LoadError> {
         let mut noises = Vec::with_capacity(rows.len());
         for row in rows {
+            self.visit(node, row)?;
             let noise = self.of_row(row);
             self.sources += noise.sources.len();
             if self.sources > MOST_SOURCES {
@@ -117,6 +121,16 @@ impl Noises {
         self.values.push(noises);
         self.masks.push(masks);
         Ok(())
+    }
+
+    /// Before a sum is gone through.
+    fn visit(&mut self, node: usize, row: &Row) -> Result<(), LoadError> {
+        let terms = row.terms.iter();
+        let sources = terms.map(|(wire, _)| self.values[wire.step][wire.at].sources.len());
+        self.visits += sources.sum::<usize>();
+        let what = "sums and lookups have more than 2^27 summands, counted through sums of sums";
+        let fits = self.visits <= MOST_VISITS;
+        fits.then_some(()).ok_or(LoadError::Large { node, what })
     }
 
     fn mask(&self, row: &Row) -> Mask {
@@ -143,7 +157,7 @@ impl Noises {
 
     /// Each of `results` values is a sum over rotations, independent but for those of twins, whose deviations add up.
     /// Returns log2 of the probability that one of them reads a wrong box.
-    fn lookups(&mut self, all: &[Looked], results: usize) -> f64 {
+    fn lookups(&mut self, node: usize, all: &[Looked], results: usize) -> Result<f64, LoadError> {
         let mut deviations = vec![BTreeMap::<usize, f64>::new(); results];
         let mut slacks = vec![1.0; results];
         let mut masks = vec![Mask::default(); results];
@@ -162,6 +176,7 @@ impl Noises {
                 }
                 continue;
             }
+            self.visit(node, &looked.input)?;
             fails.push(self.fail(looked));
             for read in &rotation(looked).reads {
                 let (white, steps) = (read.white(), &self.steps);
@@ -186,7 +201,7 @@ impl Noises {
             });
         self.values.push(noises.collect());
         self.masks.push(masks);
-        log2_sum(fails)
+        Ok(log2_sum(fails))
     }
 
     /// log2 of the probability that a value is read as a box that it may not be read as.
@@ -210,6 +225,9 @@ impl Noises {
 
 /// More sources are not stored, of all values together: a quarter of a gigabyte.
 const MOST_SOURCES: usize = 1 << 25;
+
+/// More are not gone through: some seconds for each parameter set and way of lowering.
+const MOST_VISITS: usize = 1 << 27;
 
 /// The source of what comes from inputs, which no rotation has.
 const INPUT: usize = usize::MAX;

@@ -13,8 +13,8 @@ const HEADER: &[u8] = b"tacit integer program 2\n";
 /// The length of the digest.
 const DIGEST: usize = 32;
 
-/// The largest file that is read or written: a network of some million weights. What it decodes to takes at most thirty
-/// times as much memory.
+/// The largest file that is read or written: a network of some million weights. Decoded, a weight takes ten times as much
+/// memory, and an empty table, of which a file could be full, with what vectors grow by, fifty times.
 const MOST: u64 = 16 << 20;
 
 /// Why a program was not read or written.

@@ -41,6 +41,24 @@ pub(crate) fn toy(which: usize) -> &'static Keys {
     KEYS[which].get_or_init(|| Keys::new(&Params::toys()[which]))
 }
 
+/// So many sums of so many inputs, whose weights are 1 to `most` in turn.
+pub(crate) fn sums(rows: usize, inputs: usize, most: usize) -> Node {
+    let term = |row: usize| {
+        move |index: usize| Term {
+            source: Source::Input,
+            index,
+            weight: 1 + ((row + index) % most) as i32,
+        }
+    };
+    let row = |row: usize| Row {
+        bias: row as i64,
+        terms: (0..inputs).map(term(row)).collect(),
+    };
+    Node::Linear(Linear {
+        rows: (0..rows).map(row).collect(),
+    })
+}
+
 /// What a random program is made from.
 #[derive(Clone, Debug)]
 pub(crate) struct Recipe {

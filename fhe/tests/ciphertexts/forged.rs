@@ -4,31 +4,16 @@
 use std::cell::Cell;
 
 use sha2::{Digest, Sha256};
-use tacit_fhe::program::{
-    Domain, Edge, Input, Linear, Lookup, Node, Parts, Program, Row, Source, Term,
-};
+use tacit_fhe::program::{Domain, Edge, Input, Lookup, Node, Parts, Program};
 use tacit_fhe::{
     Client, ClientKey, Error, EvaluationKey, Model, Params, Request, Response, Run, ServerKey,
 };
 
-use crate::common::{Keys, toy};
+use crate::common::{Keys, sums, toy};
 
 /// Three sums of four inputs, and what a table says of each unless the sums are all.
 fn model(sums_alone: bool) -> Model {
-    let term = |row: usize| {
-        move |index: usize| Term {
-            source: Source::Input,
-            index,
-            weight: 1 + ((row + index) % 2) as i32,
-        }
-    };
-    let row = |row: usize| Row {
-        bias: row as i64,
-        terms: (0..4).map(term(row)).collect(),
-    };
-    let linear = Node::Linear(Linear {
-        rows: (0..3).map(row).collect(),
-    });
+    let linear = sums(3, 4, 2);
     let edge = |k: usize| Edge {
         from: k,
         to: k,

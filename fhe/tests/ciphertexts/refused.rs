@@ -3,10 +3,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::common::{Keys, toy};
-use tacit_fhe::program::{
-    Domain, Edge, Input, Linear, Lookup, Node, Parts, Program, Row, Source, Term,
-};
+use crate::common::{Keys, sums, toy};
+use tacit_fhe::program::{Domain, Edge, Input, Lookup, Node, Parts, Program};
 use tacit_fhe::{
     Client, ClientKey, Error, EvaluationKey, LoadError, Model, Params, Request, Response, Run,
     noise,
@@ -14,20 +12,7 @@ use tacit_fhe::{
 
 /// `hidden` sums of 6 inputs, looked up modulo `modulus`, summed to 3 results.
 fn program(hidden: usize, modulus: u32) -> Program {
-    let term = |row: usize| {
-        move |index: usize| Term {
-            source: Source::Input,
-            index,
-            weight: 1 + ((row + index) % 3) as i32,
-        }
-    };
-    let row = |row: usize| Row {
-        bias: row as i64,
-        terms: (0..6).map(term(row)).collect(),
-    };
-    let linear = Node::Linear(Linear {
-        rows: (0..hidden).map(row).collect(),
-    });
+    let linear = sums(hidden, 6, 3);
     let table = |shift: i32| {
         (0..modulus as i32 / 2)
             .map(|v| (v * (3 + shift) + shift) % 5 - 2)

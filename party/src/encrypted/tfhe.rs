@@ -30,12 +30,17 @@ pub(crate) fn load(
             path: file.file.clone(),
             reason,
         })?;
-        let noise = model.model.noise();
+        let (noise, memory) = (model.model.noise(), model.model.memory());
+        let mib = |bytes: u64| bytes.div_ceil(1 << 20);
         tracing::info!(
-            "{name}: {} bootstraps with {}, wrong with probability 2^{:.0}",
+            "{name}: {} bootstraps with {}, wrong with probability 2^{:.0}; {} MiB of memory, for each question {} MiB \
+             and {} MiB for each further thread",
             noise.bootstraps,
             model.model.params().name(),
-            noise.log2_p_fail
+            noise.log2_p_fail,
+            mib(memory.prepared),
+            mib(memory.question),
+            mib(memory.thread)
         );
         Ok((name.clone(), Arc::new(model)))
     };
