@@ -23,8 +23,8 @@
 //!   rotation that tells the upper half from the lower, P(b) = (f(b) + f(b + M/2))/2 off that of the value less half the
 //!   torus where it is in the upper half.
 //!
-//! T is chosen for all values that sums tie together, and the tools for each, so that there are as few bootstraps as
-//! possible ([`plan`]). At N = 2048, for a sum of this many bits:
+//! T is chosen for all values that sums tie together, and the tools for each, so that there are few bootstraps: each tool
+//! goes as far as it can ([`plan`]; not always the fewest there are). At N = 2048, for a sum of this many bits:
 //!
 //! | table | 6 | 8 | 10 | 12 | 14 |
 //! |---|---|---|---|---|---|

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use tacit_fhe::program::Program;
 use tacit_fhe::quantize::{Cost, Quantized, Request, Source, Target, Trial};
