@@ -9,7 +9,7 @@
 
 // Tiles of 64 x 64 words, 32 entries of k a step: bytes of a row are limb by limb.
 static const uint32_t SIDE = 64, STEP = 32;
-static const uint32_t FOLD = 16384 / STEP, NEVER = ~0u;
+static const uint32_t NEVER = ~0u;  // words of 32 bits never need it
 
 // ---- Packing: planes hold, for each row and each 32 entries of k, 32 bytes of each limb.
 
@@ -48,14 +48,16 @@ DEVICE void pack(const View& view, const Word* x, uint8_t* planes, const Part& p
 // ---- The product.
 
 // Eight warps, each 32 x 16 words: as many 32-bit accumulators as limbs for each. Sums are folded every `fold` steps.
-template <int LIMBS, class Word>
-DEVICE void product(const uint8_t* a, const uint8_t* b, Word* c, const Place& to, const Tile& tile, uint32_t fold) {
+template <int LIMBS, class Word, class Columns>
+DEVICE void product(const uint8_t* a, const uint8_t* b, Word* c, const Place& to, const Tile& tile, uint32_t fold,
+                    const Columns& columns) {
   DYNAMIC_SHARED(shared);
-  typedef Pipeline<SIDE, STEP, LIMBS> Stages;
+  typedef Bytes<STEP, LIMBS> Step;
+  typedef Pipeline<SIDE, Step, Columns> Stages;
   const uint32_t m = tile.rows, n = tile.columns;
   a += (uint64_t)blockIdx.z * m * tile.length * LIMBS;
-  b += (uint64_t)blockIdx.z * n * tile.length * LIMBS;
-  const Stages stages(shared, a, b, tile);
+  b += blockIdx.z * columns.entries(STEP) * LIMBS;
+  Stages stages(shared, a, b, tile, columns);
   const uint32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   const uint32_t warp_m = warp / 4 * 32, warp_n = warp % 4 * 16, m0 = stages.m0, n0 = stages.n0;
   const bool idle = m0 + warp_m >= m || n0 + warp_n >= n;
@@ -112,33 +114,32 @@ DEVICE void product(const uint8_t* a, const uint8_t* b, Word* c, const Place& to
   }
 }
 
+#define PRODUCTS(Word, LIMBS, FOLD, BLOCKS, product_name, convolution_name)                                             \
+  KERNEL void __launch_bounds__(256, BLOCKS)                                                                            \
+      product_name(const uint8_t* a, const uint8_t* b, Word* c, ARGUMENT Place to, ARGUMENT Tile tile) {                \
+    product<LIMBS>(a, b, c, to, tile, FOLD, Rows{tile});                                                                \
+  }                                                                                                                     \
+  EXPORT(product_name)                                                                                                  \
+  KERNEL void __launch_bounds__(256, 1)                                                                                 \
+      convolution_name(const uint8_t* a, const uint8_t* b, Word* c, ARGUMENT Place to, ARGUMENT Tile tile, ARGUMENT View view, \
+                       ARGUMENT Images images) {                                                                        \
+    product<LIMBS>(a, b, c, to, tile, FOLD, Windows(tile, view, images));                                               \
+  }                                                                                                                     \
+  EXPORT(convolution_name)
+PRODUCTS(uint64_t, 8, 16384 / STEP, 1, limbs_product, limbs_convolution)
+PRODUCTS(uint32_t, 4, NEVER, 2, limbs_product_32, limbs_convolution_32)
+
+#if !defined(__CUDACC__)
+// The same, folded every second step: tests of folding need not be as long as overflows are far.
+PRODUCTS(uint64_t, 8, 2, 1, limbs_product_folding, limbs_convolution_folding)
+#endif
+
 KERNEL void __launch_bounds__(128) limbs_pack(ARGUMENT View view, const uint64_t* x, uint8_t* planes, ARGUMENT Part part) {
   pack<8>(view, x, planes, part);
 }
 EXPORT(limbs_pack)
 
-KERNEL void __launch_bounds__(256, 1)
-    limbs_product(const uint8_t* a, const uint8_t* b, uint64_t* c, ARGUMENT Place to, ARGUMENT Tile tile) {
-  product<8>(a, b, c, to, tile, FOLD);
-}
-EXPORT(limbs_product)
-
-// The same modulo 2^32, where no sum is ever folded.
 KERNEL void __launch_bounds__(128) limbs_pack_32(ARGUMENT View view, const uint32_t* x, uint8_t* planes, ARGUMENT Part part) {
   pack<4>(view, x, planes, part);
 }
 EXPORT(limbs_pack_32)
-
-KERNEL void __launch_bounds__(256, 2)
-    limbs_product_32(const uint8_t* a, const uint8_t* b, uint32_t* c, ARGUMENT Place to, ARGUMENT Tile tile) {
-  product<4>(a, b, c, to, tile, NEVER);
-}
-EXPORT(limbs_product_32)
-
-#if !defined(__CUDACC__)
-// The same, folded every second step: tests of folding need not be as long as overflows are far.
-KERNEL void limbs_product_folding(const uint8_t* a, const uint8_t* b, uint64_t* c, ARGUMENT Place to, ARGUMENT Tile tile) {
-  product<8>(a, b, c, to, tile, 2);
-}
-EXPORT(limbs_product_folding)
-#endif

@@ -132,15 +132,15 @@ DEVICE uint32_t reduce(uint32_t x, const Modulus& q) {
 }
 
 // Digits of one modulus: block (tile, modulus, batch). Eight warps, each 64 x 32.
-KERNEL void __launch_bounds__(256, 2)
-    residues_product(const uint8_t* a, const uint8_t* b, uint8_t* digits, ARGUMENT Tile tile, uint32_t count) {
+template <class Columns>
+DEVICE void product(const uint8_t* a, const uint8_t* b, uint8_t* digits, const Tile& tile, uint32_t count, const Columns& columns) {
   DYNAMIC_SHARED(shared);
-  typedef Pipeline<SIDE, STEP, 1> Stages;
+  typedef Pipeline<SIDE, Bytes<STEP, 1>, Columns> Stages;
   const uint32_t m = tile.rows, n = tile.columns;
   const uint64_t plane = (uint64_t)blockIdx.z * count + blockIdx.y;
   a += plane * m * tile.length;
-  b += plane * n * tile.length;
-  const Stages stages(shared, a, b, tile);
+  b += plane * columns.entries(STEP);
+  Stages stages(shared, a, b, tile, columns);
   const uint32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   const uint32_t warp_m = warp / 4 * 64, warp_n = warp % 4 * 32, m0 = stages.m0, n0 = stages.n0;
   const bool idle = m0 + warp_m >= m || n0 + warp_n >= n;
@@ -180,7 +180,19 @@ KERNEL void __launch_bounds__(256, 2)
       digits[(uint64_t)row * n + column] = (uint8_t)reduce((uint32_t)sum[t][u][e] + q.lift, q);
   }
 }
+
+KERNEL void __launch_bounds__(256, 2)
+    residues_product(const uint8_t* a, const uint8_t* b, uint8_t* digits, ARGUMENT Tile tile, uint32_t count) {
+  product(a, b, digits, tile, count, Rows{tile});
+}
 EXPORT(residues_product)
+
+KERNEL void __launch_bounds__(256, 2)
+    residues_convolution(const uint8_t* a, const uint8_t* b, uint8_t* digits, ARGUMENT Tile tile, uint32_t count, ARGUMENT View view,
+                         ARGUMENT Images images) {
+  product(a, b, digits, tile, count, Windows(tile, view, images));
+}
+EXPORT(residues_convolution)
 
 // Words from digits. Grid: (rows * columns / 256, batch), rounded up.
 KERNEL void __launch_bounds__(256)

@@ -34,6 +34,12 @@ DEVICE Mixed take_apart(uint32_t index, const uint32_t (&extent)[3]) {
   return m;
 }
 
+// Where position `p` lies along axis `a`: below zero if in the padding.
+DEVICE int32_t along(const View& v, int a, int32_t p) {
+  const int32_t q = v.divisor[a] == 1 ? p : p / v.divisor[a];
+  return p < 0 || q * v.divisor[a] != p || q >= v.limit[a] ? -1 : q;
+}
+
 // The entry at (row, k), of a tensor that begins at `x`.
 template <class Word>
 DEVICE Word entry(const View& v, const Word* x, uint32_t row, uint32_t k) {
@@ -42,9 +48,8 @@ DEVICE Word entry(const View& v, const Word* x, uint32_t row, uint32_t k) {
   int64_t at = r.outer * v.row_outer + c.outer * v.k_outer;
 #pragma unroll
   for (int a = 0; a < 3; a++) {
-    const int32_t p = (int32_t)r.inner[a] * v.row_step[a] + (int32_t)c.inner[a] * v.k_step[a] + v.offset[a];
-    const int32_t q = p / v.divisor[a];
-    if (p < 0 || q * v.divisor[a] != p || q >= v.limit[a]) return 0;
+    const int32_t q = along(v, a, (int32_t)r.inner[a] * v.row_step[a] + (int32_t)c.inner[a] * v.k_step[a] + v.offset[a]);
+    if (q < 0) return 0;
     at += q * v.stride[a];
   }
   return x[at];

@@ -14,6 +14,8 @@ pub enum Kernel {
     LimbsPack,
     /// Matrix products of planes of limbs.
     LimbsProduct,
+    /// Products of planes of limbs and windows of images of them.
+    LimbsConvolution,
     /// As `WordsProduct`, of words of 32 bits.
     WordsProduct32,
     /// As `WordsElementwise`, of words of 32 bits.
@@ -22,6 +24,8 @@ pub enum Kernel {
     LimbsPack32,
     /// As `LimbsProduct`, to words of 32 bits.
     LimbsProduct32,
+    /// As `LimbsConvolution`, to words of 32 bits.
+    LimbsConvolution32,
     /// Words to residues of 18 moduli, with the inverses of their cofactors.
     ResiduesPackLeft18,
     /// The same of 19.
@@ -32,6 +36,8 @@ pub enum Kernel {
     ResiduesPackRight19,
     /// Matrix products of residues.
     ResiduesProduct,
+    /// Products of residues and windows of images of them.
+    ResiduesConvolution,
     /// Words from the digits that those leave.
     ResiduesCombine,
     /// Transforms modulo primes below 2^62,
@@ -73,7 +79,7 @@ pub struct Grid {
 
 impl Kernel {
     /// All of them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 29] = [
         Self::WordsProduct,
         Self::WordsElementwise,
         Self::LimbsPack,
@@ -82,11 +88,14 @@ impl Kernel {
         Self::WordsElementwise32,
         Self::LimbsPack32,
         Self::LimbsProduct32,
+        Self::LimbsConvolution,
+        Self::LimbsConvolution32,
         Self::ResiduesPackLeft18,
         Self::ResiduesPackLeft19,
         Self::ResiduesPackRight18,
         Self::ResiduesPackRight19,
         Self::ResiduesProduct,
+        Self::ResiduesConvolution,
         Self::ResiduesCombine,
         Self::Ntt62Forward,
         Self::Ntt62Backward,
@@ -114,11 +123,14 @@ impl Kernel {
             Self::WordsElementwise32 => "words_elementwise_32",
             Self::LimbsPack32 => "limbs_pack_32",
             Self::LimbsProduct32 => "limbs_product_32",
+            Self::LimbsConvolution => "limbs_convolution",
+            Self::LimbsConvolution32 => "limbs_convolution_32",
             Self::ResiduesPackLeft18 => "residues_pack_left_18",
             Self::ResiduesPackLeft19 => "residues_pack_left_19",
             Self::ResiduesPackRight18 => "residues_pack_right_18",
             Self::ResiduesPackRight19 => "residues_pack_right_19",
             Self::ResiduesProduct => "residues_product",
+            Self::ResiduesConvolution => "residues_convolution",
             Self::ResiduesCombine => "residues_combine",
             Self::Ntt62Forward => "ntt62_forward",
             Self::Ntt62Backward => "ntt62_backward",
@@ -149,9 +161,9 @@ impl Kernel {
         };
         let shared = match self {
             // Four stages of both operands.
-            Self::LimbsProduct => 4 * (64 + 64) * 256,
-            Self::LimbsProduct32 => 4 * (64 + 64) * 128,
-            Self::ResiduesProduct => 4 * (128 + 128) * 64,
+            Self::LimbsProduct | Self::LimbsConvolution => 4 * (64 + 64) * 256,
+            Self::LimbsProduct32 | Self::LimbsConvolution32 => 4 * (64 + 64) * 128,
+            Self::ResiduesProduct | Self::ResiduesConvolution => 4 * (128 + 128) * 64,
             _ => 0,
         };
         Grid {

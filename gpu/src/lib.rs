@@ -13,6 +13,7 @@
 pub mod cuda;
 mod device;
 mod gpu;
+mod images;
 mod limbs;
 pub mod manifest;
 mod method;

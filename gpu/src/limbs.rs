@@ -28,8 +28,8 @@ impl Packed for Limbs {
     fn multiply<D: Device>(&self, device: &D, launch: &Launch) -> Result<(), Failed> {
         let arguments = Arguments::default().with(launch.left).with(launch.right);
         let arguments = arguments.with(launch.to).with(launch.place);
-        let arguments = arguments.with(launch.tile);
-        let kernel = self.0.limbs_product;
+        let kernels = (self.0.limbs_product, self.0.limbs_convolution);
+        let (kernel, arguments) = launch.choose(kernels, arguments.with(launch.tile));
         let grid = kernel.grid(launch.blocks(self.packing().tile, 1)?);
         // SAFETY: the kernel's arguments; planes hold the tile's rows and columns, places lead to words of the result.
         unsafe { device.launch(kernel, grid, arguments) }.map_err(Failed::from)

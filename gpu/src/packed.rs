@@ -4,8 +4,9 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::device::{Arguments, Device, Kernel};
 use crate::gpu::{Failed, blocks};
+use crate::images::{self, Images};
 use crate::parts::{Packing, Parts};
-use crate::view::{Place, Product};
+use crate::view::{Place, Product, View};
 
 /// A part of a view that is packed: `Part` of `kernels/tiles.cuh`.
 #[repr(C)]
@@ -54,9 +55,23 @@ pub(crate) struct Launch {
     pub(crate) place: Place,
     pub(crate) tile: Tile,
     pub(crate) batches: u32,
+    /// Where windows of images lie, if the right operand is packed images: what kernels take besides.
+    pub(crate) images: Option<(View, images::Layout)>,
 }
 
 impl Launch {
+    /// One of two kernels, and what it takes behind the other arguments: `plain` if rows are packed one behind the other.
+    pub(crate) fn choose(
+        &self,
+        (plain, convolution): (Kernel, Kernel),
+        arguments: Arguments,
+    ) -> (Kernel, Arguments) {
+        match self.images {
+            None => (plain, arguments),
+            Some((view, images)) => (convolution, arguments.with(view).with(images)),
+        }
+    }
+
     /// A block for each tile of so many rows and columns, in each of so many planes of each batch.
     pub(crate) fn blocks(&self, side: usize, planes: u32) -> Result<[u32; 3], Failed> {
         let (rows, columns) = (self.tile.rows as usize, self.tile.columns as usize);
@@ -76,22 +91,27 @@ pub(crate) fn matrices<D: Device>(
     bytes: usize,
 ) -> Result<(), Failed> {
     let (packing, terms) = (by.packing(), operands.len());
+    if let Some(images) = product.images
+        && let Some(parts) = images::Parts::of(product, &images, &packing, terms, bytes)
+    {
+        return convolution(device, by, product, &images, operands, to, &parts);
+    }
     let parts = Parts::of(product, &packing, terms, bytes)?;
     let row = product.batches * parts.length(&packing, terms) * packing.entry;
     let left = device.allocate(row * parts.rows)?;
     let right = device.allocate(row * parts.columns)?;
     let results = product.batches * parts.rows * parts.columns * packing.result;
     let results = device.allocate(results)?;
-    let ranges = |all: usize, some: usize| {
-        (0..all)
-            .step_by(some)
-            .map(move |at| (at, some.min(all - at)))
-    };
     for (k, count) in ranges(product.depth, parts.depth) {
         let padded = count.next_multiple_of(packing.step);
         let pack = |is_left: bool, (row, rows): (usize, usize)| {
-            let memory = if is_left { &left } else { &right };
-            for (term, &operand) in operands.iter().enumerate() {
+            let (view, to) = if is_left {
+                (product.left, device.address(&left))
+            } else {
+                (product.right, device.address(&right))
+            };
+            for (term, (a, b)) in operands.iter().enumerate() {
+                let from = *if is_left { a } else { b };
                 let part = Part {
                     row: row as u32,
                     rows: rows as u32,
@@ -100,8 +120,7 @@ pub(crate) fn matrices<D: Device>(
                     at: (term * padded) as u32,
                     length: (terms * padded) as u32,
                 };
-                let to = device.address(memory);
-                pack(device, by, product, (is_left, operand), part, to)?;
+                pack(device, by, product, is_left, (view, from, to), part)?;
             }
             Ok::<_, Failed>(())
         };
@@ -125,6 +144,7 @@ pub(crate) fn matrices<D: Device>(
                     place: product.place,
                     tile,
                     batches: product.batches as u32,
+                    images: None,
                 };
                 by.multiply(device, &launch)?;
             }
@@ -133,20 +153,112 @@ pub(crate) fn matrices<D: Device>(
     Ok(())
 }
 
-/// Packs a part of one side of a term to the planes at `to`.
+/// The same for a convolution whose right operand is packed as images.
+fn convolution<D: Device>(
+    device: &D,
+    by: &impl Packed,
+    product: &Product,
+    images: &Images,
+    operands: &[(u64, u64)],
+    to: u64,
+    parts: &images::Parts,
+) -> Result<(), Failed> {
+    let (packing, terms) = (by.packing(), operands.len());
+    let padded = images.padded(&packing);
+    let (lines, depth) = (product.right.lines(), images.window * padded);
+    let columns = images.positions / lines;
+    let pixels = parts.pixels(product, images);
+    let entries = product.batches * packing.entry * terms;
+    let left = device.allocate(entries * depth * parts.rows)?;
+    let right = device.allocate(entries * padded * pixels)?;
+    let results = parts.rows * parts.samples * parts.lines * columns * packing.result;
+    let results = device.allocate(product.batches * results)?;
+    for (row, rows) in ranges(product.rows, parts.rows) {
+        for (term, &(from, _)) in operands.iter().enumerate() {
+            let part = Part {
+                row: row as u32,
+                rows: rows as u32,
+                k: 0,
+                count: depth as u32,
+                at: (term * depth) as u32,
+                length: (terms * depth) as u32,
+            };
+            let to = device.address(&left);
+            let view = images.weights(&packing);
+            pack(device, by, product, true, (view, from, to), part)?;
+        }
+        for (sample, samples) in ranges(images.samples, parts.samples) {
+            for (line, count) in ranges(lines, parts.lines) {
+                let (windows, first, end) = if count == lines {
+                    (product.right, 0, product.right.limit_lines())
+                } else {
+                    product.right.of_lines(line, count)
+                };
+                let of_line = images.pixels / product.right.limit_lines();
+                let pixels = samples * (end - first) * of_line;
+                let term_bytes = product.batches * packing.entry * pixels * padded;
+                for (term, &(_, from)) in operands.iter().enumerate() {
+                    let part = Part {
+                        row: (sample * images.pixels + first * of_line) as u32,
+                        rows: pixels as u32,
+                        k: 0,
+                        count: images.channels as u32,
+                        at: 0,
+                        length: padded as u32,
+                    };
+                    let to = device.address(&right) + (term * term_bytes) as u64;
+                    pack(device, by, product, false, (images.image, from, to), part)?;
+                }
+                let launch = Launch {
+                    left: device.address(&left),
+                    right: device.address(&right),
+                    results: device.address(&results),
+                    to,
+                    place: product.place,
+                    tile: Tile {
+                        row: row as u32,
+                        rows: rows as u32,
+                        column: (sample * images.positions + line * columns) as u32,
+                        columns: (samples * count * columns) as u32,
+                        length: (terms * depth) as u32,
+                        accumulate: 0,
+                    },
+                    batches: product.batches as u32,
+                    images: Some((
+                        windows,
+                        images::Layout {
+                            blocks: (padded / packing.step) as u32,
+                            pixels: pixels as u32,
+                            term: term_bytes as u64,
+                        },
+                    )),
+                };
+                by.multiply(device, &launch)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `all` in parts of `some`: from where, and how many.
+fn ranges(all: usize, some: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..all)
+        .step_by(some)
+        .map(move |at| (at, some.min(all - at)))
+}
+
+/// Packs a part of a view, from and to where, of the left or the right operand.
 fn pack<D: Device>(
     device: &D,
     by: &impl Packed,
     product: &Product,
-    (left, (a, b)): (bool, (u64, u64)),
+    left: bool,
+    (view, from, to): (View, u64, u64),
     part: Part,
-    to: u64,
 ) -> Result<(), Failed> {
-    let (view, from) = if left {
-        (product.left, a)
-    } else {
-        (product.right, b)
-    };
+    if part.rows == 0 {
+        return Ok(());
+    }
     // What is behind the part up to the next step is packed too, as zeros.
     let count = (part.count as usize).next_multiple_of(by.packing().step);
     let grid = [

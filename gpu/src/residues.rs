@@ -45,10 +45,11 @@ impl Packed for Residues {
         let moduli = self.0 as u32;
         let arguments = Arguments::default().with(launch.left).with(launch.right);
         let arguments = arguments.with(launch.results).with(launch.tile);
-        let kernel = Kernel::ResiduesProduct;
+        let kernels = (Kernel::ResiduesProduct, Kernel::ResiduesConvolution);
+        let (kernel, arguments) = launch.choose(kernels, arguments.with(moduli));
         let grid = kernel.grid(launch.blocks(self.packing().tile, moduli)?);
         // SAFETY: the kernel's arguments; planes hold the tile's rows and columns, the digits have room for all.
-        unsafe { device.launch(kernel, grid, arguments.with(moduli))? };
+        unsafe { device.launch(kernel, grid, arguments)? };
         let arguments = Arguments::default().with(launch.results).with(launch.to);
         let arguments = arguments.with(launch.place).with(launch.tile);
         let words = launch.tile.rows as usize * launch.tile.columns as usize;

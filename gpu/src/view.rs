@@ -7,6 +7,8 @@ use bytemuck::{Pod, Zeroable};
 use tacit_mpc::Bilinear;
 use tacit_mpc::conv::Conv;
 
+use crate::images::Images;
+
 /// Where entry (row, k) of a matrix lies in a tensor: `View` of `kernels/view.cuh`, field by field.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
@@ -50,10 +52,12 @@ pub(crate) struct Product {
     pub(crate) rows: usize,
     pub(crate) columns: usize,
     pub(crate) depth: usize,
+    /// Of a convolution or its transpose.
+    pub(crate) images: Option<Images>,
 }
 
 impl View {
-    fn matrix(row: usize, k: usize, batch: usize) -> Self {
+    pub(crate) fn matrix(row: usize, k: usize, batch: usize) -> Self {
         Self {
             row_extent: [1; 3],
             k_extent: [1; 3],
@@ -72,14 +76,59 @@ impl View {
 
     /// As a matrix, but for an index k of (outer, inner) whose inner part walks single words.
     fn split(self, inner: usize) -> Self {
+        self.padded(inner, inner, 1)
+    }
+
+    /// As a matrix, but for an index k of (outer, inner) whose inner part, below `extent`, walks `stride` words; there are
+    /// `limit` entries, and zeros behind them.
+    pub(crate) fn padded(self, extent: usize, limit: usize, stride: usize) -> Self {
         Self {
             plain: 0,
-            k_extent: [1, 1, inner as u32],
+            k_extent: [1, 1, extent as u32],
             k_step: [0, 0, 1],
-            limit: [1, 1, inner as i32],
-            stride: [0, 0, 1],
+            limit: [1, 1, limit as i32],
+            stride: [0, 0, stride as i64],
             ..self
         }
+    }
+
+    /// Rows are (sample, pixel) of so many pixels, k is the channel.
+    pub(crate) fn pixels(sample: usize, pixels: usize, batch: usize) -> Self {
+        Self {
+            plain: 0,
+            row_extent: [1, 1, pixels as u32],
+            row_step: [0, 0, 1],
+            limit: [1, 1, pixels as i32],
+            stride: [0, 0, 1],
+            ..Self::matrix(sample, pixels, batch)
+        }
+    }
+
+    /// Positions of rows along the first axis,
+    pub(crate) fn lines(&self) -> usize {
+        self.row_extent[0] as usize
+    }
+
+    /// and how many there are in the tensor.
+    pub(crate) fn limit_lines(&self) -> usize {
+        self.limit[0] as usize
+    }
+
+    /// Rows from `line` on along the first axis, so many, of a tensor that has only what they read: from which line of the
+    /// tensor, and up to which.
+    pub(crate) fn of_lines(&self, line: usize, count: usize) -> (Self, usize, usize) {
+        let (step, divisor) = (i64::from(self.row_step[0]), i64::from(self.divisor[0]));
+        let first = line as i64 * step + i64::from(self.offset[0]);
+        let last = first + (count as i64 - 1) * step;
+        let window = i64::from(self.k_step[0]) * (i64::from(self.k_extent[0]) - 1);
+        let clip = |p: i64| p.clamp(0, i64::from(self.limit[0]));
+        let from = clip((first + window.min(0)).div_euclid(divisor));
+        let to = clip((last + window.max(0)).div_euclid(divisor) + 1).max(from);
+        let mut part = *self;
+        part.row_extent[0] = count as u32;
+        part.offset[0] = (first - from * divisor) as i32;
+        part.limit[0] = (to - from) as i32;
+        (part, from as usize, to as usize)
     }
 
     /// As a matrix whose rows and k walk along spatial axes of `extent`.
@@ -115,7 +164,8 @@ impl Product {
             product.columns,
             product.depth,
         ];
-        small(&sizes).then_some(product)
+        let images = Images::of(f, x, y);
+        small(&sizes).then_some(Self { images, ..product })
     }
 
     /// Bytes, of words of so many, from the beginnings of operands and result to those of their `first` batch.
@@ -141,6 +191,7 @@ impl Product {
             rows: *m,
             columns: *n,
             depth: *k,
+            images: None,
         })
     }
 
@@ -166,6 +217,7 @@ impl Product {
             rows: kernels,
             columns: samples * outputs,
             depth,
+            images: None,
         })
     }
 
@@ -193,6 +245,7 @@ impl Product {
             rows: channels,
             columns: samples * inputs,
             depth: kernels * window,
+            images: None,
         })
     }
 
@@ -219,6 +272,7 @@ impl Product {
             rows: kernels,
             columns,
             depth: samples * outputs,
+            images: None,
         })
     }
 }

@@ -46,6 +46,7 @@ pub struct OfWords {
     pub(crate) elementwise: Kernel,
     pub(crate) limbs_pack: Kernel,
     pub(crate) limbs_product: Kernel,
+    pub(crate) limbs_convolution: Kernel,
 }
 
 impl Word for u64 {
@@ -55,6 +56,7 @@ impl Word for u64 {
         elementwise: Kernel::WordsElementwise,
         limbs_pack: Kernel::LimbsPack,
         limbs_product: Kernel::LimbsProduct,
+        limbs_convolution: Kernel::LimbsConvolution,
     };
 
     fn plus(self, other: Self) -> Self {
@@ -73,6 +75,7 @@ impl Word for u32 {
         elementwise: Kernel::WordsElementwise32,
         limbs_pack: Kernel::LimbsPack32,
         limbs_product: Kernel::LimbsProduct32,
+        limbs_convolution: Kernel::LimbsConvolution32,
     };
 
     fn plus(self, other: Self) -> Self {

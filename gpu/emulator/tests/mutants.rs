@@ -1,6 +1,7 @@
 //! Kernels with one thing wrong each are found out: what the emulator says of those without means something.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::HashSet;
 use std::num::Wrapping;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -14,10 +15,10 @@ use tacit_gpu::{
 };
 use tacit_gpu_emulator::{Emulated, Emulator, Memory};
 use tacit_mpc::kernels::cpu;
-use tacit_mpc::{Bilinear, Kernels, Tensor};
+use tacit_mpc::{Bilinear, Conv, Kernels, Tensor};
 
 /// What is wrong: of which kernels' file, in which file, instead of what. Products or transforms of these kernels show it.
-const MUTANTS: [(&str, &str, &str, &str, &str); 18] = [
+const MUTANTS: [(&str, &str, &str, &str, &str); 24] = [
     (
         "words: no barrier before reading",
         "words.cu",
@@ -58,7 +59,7 @@ const MUTANTS: [(&str, &str, &str, &str, &str); 18] = [
         "limbs.cu",
         "tiles.cuh",
         "copy_async(chunk(stage, r, c),",
-        "copy_async(stage + r * BYTES + c * 16,",
+        "copy_async(stage + r * Step::ALL + c * 16,",
     ),
     (
         "limbs: columns of the second half from the first",
@@ -107,7 +108,7 @@ const MUTANTS: [(&str, &str, &str, &str, &str); 18] = [
         "residues.cu",
         "tiles.cuh",
         "copy_async(chunk(stage, r, c),",
-        "copy_async(stage + r * BYTES + c * 16,",
+        "copy_async(stage + r * Step::ALL + c * 16,",
     ),
     (
         "residues: quotients are not rounded",
@@ -122,6 +123,48 @@ const MUTANTS: [(&str, &str, &str, &str, &str); 18] = [
         "residues.cu",
         "(uint32_t)sum[t][u][e] + q.lift",
         "(uint32_t)sum[t][u][e]",
+    ),
+    (
+        "limbs: windows go on to the wrong place",
+        "limbs.cu",
+        "tiles.cuh",
+        "if (++place[a] < view.k_extent[a]) return;",
+        "if (++place[a] <= view.k_extent[a]) return;",
+    ),
+    (
+        "limbs: padding of windows is not zero",
+        "limbs.cu",
+        "tiles.cuh",
+        "Step::ALL;\n    return there;\n  }\n};",
+        "Step::ALL;\n    return column.sample >= 0;\n  }\n};",
+    ),
+    (
+        "residues: windows go on to the wrong place",
+        "residues.cu",
+        "tiles.cuh",
+        "if (++place[a] < view.k_extent[a]) return;",
+        "if (++place[a] <= view.k_extent[a]) return;",
+    ),
+    (
+        "residues: padding of windows is not zero",
+        "residues.cu",
+        "tiles.cuh",
+        "Step::ALL;\n    return there;\n  }\n};",
+        "Step::ALL;\n    return column.sample >= 0;\n  }\n};",
+    ),
+    (
+        "limbs: no barrier before windows are read",
+        "limbs.cu",
+        "tiles.cuh",
+        "term = 0;\n    __syncthreads();",
+        "term = 0;",
+    ),
+    (
+        "limbs: windows of the second term from the first",
+        "limbs.cu",
+        "tiles.cuh",
+        "    term++;\n",
+        "",
     ),
     (
         "ntt: no barrier between passes",
@@ -165,27 +208,47 @@ fn compile(at: usize, work: &Path) -> PathBuf {
     let (mutant, library) = (work.join(kernels), work.join("mutant.so"));
     fs::copy(folder("../kernels").join(kernels), &mutant).unwrap();
     fs::write(work.join(file), source.replace(right, wrong)).unwrap();
+    cxx(
+        what,
+        &[&mutant, &work.join("../fibres.o"), &library],
+        "-shared",
+    );
+    library
+}
+
+/// Compiles what runs all mutants: once.
+fn compile_fibres(work: &Path) {
+    let files = [&folder("fibres.cpp"), &work.join("fibres.o")];
+    cxx("fibres", &files, "-c");
+}
+
+/// Runs the compiler: the last file is made of the others, the first of which is a source.
+fn cxx(what: &str, files: &[&PathBuf], make: &str) {
     let compiler = env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
     let options = [
         "-std=c++17",
         "-O1",
-        "-shared",
         "-fPIC",
         "-w",
         "-ffp-contract=off",
         "-fno-strict-aliasing",
-        "-xc++",
     ];
+    let [source, others @ .., made] = files else {
+        panic!("a source and what is made of it");
+    };
     let done = Command::new(compiler)
         .args(options)
+        .arg(make)
         .arg("-I")
         .arg(folder("../kernels"))
         .arg("-I")
         .arg(folder(""))
-        .arg(folder("fibres.cpp"))
-        .arg(&mutant)
+        .arg("-xc++")
+        .arg(source)
+        .arg("-xnone")
+        .args(others)
         .arg("-o")
-        .arg(&library)
+        .arg(made)
         .output()
         .unwrap();
     assert!(
@@ -193,7 +256,6 @@ fn compile(at: usize, work: &Path) -> PathBuf {
         "{what}: {}",
         String::from_utf8_lossy(&done.stderr)
     );
-    library
 }
 
 /// A device whose kernels of one file have something wrong.
@@ -241,7 +303,8 @@ impl Device for Mutant {
         grid: Grid,
         arguments: Arguments,
     ) -> Result<(), DeviceError> {
-        let folding = self.emulator.folding && kernel == Kernel::LimbsProduct;
+        let folds = [Kernel::LimbsProduct, Kernel::LimbsConvolution];
+        let folding = self.emulator.folding && folds.contains(&kernel);
         let name = format!(
             "emulated_{}{}",
             kernel.name(),
@@ -265,8 +328,8 @@ fn tensor(shape: &[usize], seed: u64) -> Tensor {
     })
 }
 
-/// Whether a device computes a product and a transform as it should.
-fn right<D: Device>(device: impl Fn() -> D, file: &str) -> bool {
+/// Whether a device computes a product, or a convolution, or a transform as it should.
+fn right<D: Device>(device: impl Fn() -> D, file: &str, windows: bool) -> bool {
     if file == "ntt.cu" {
         let p = primes(62, 11, 1);
         let device = device();
@@ -287,25 +350,39 @@ fn right<D: Device>(device: impl Fn() -> D, file: &str) -> bool {
         least: 0,
         ..Settings::default()
     };
-    let (x, y) = (tensor(&[20, 330], 1), tensor(&[330, 24], 2));
-    let wanted = cpu().bilinear(Bilinear::MatMul, &[(&x, &y)]).unwrap();
+    let c = Conv {
+        pad_begin: [1, 0, 0],
+        ..Conv::new(&[3, 40], &[2, 2])
+    };
+    let (f, x, y) = if windows {
+        (Bilinear::Conv(c), vec![1, 64, 3, 40], vec![20, 64, 2, 2])
+    } else {
+        (Bilinear::MatMul, vec![20, 330], vec![330, 24])
+    };
+    let operands = [1, 2].map(|seed| (tensor(&x, seed), tensor(&y, seed + 2)));
+    let terms = operands.each_ref().map(|(x, y)| (x, y));
+    let wanted = cpu().bilinear(f, &terms).unwrap();
     Gpu::new(device(), settings)
-        .bilinear(Bilinear::MatMul, &[(&x, &y)])
+        .bilinear(f, &terms)
         .is_ok_and(|found| found == wanted)
 }
 
 #[test]
 fn every_mutant_is_found_out() {
     let work = tempfile::tempdir().unwrap();
-    let mut missed = Vec::new();
+    compile_fibres(work.path());
+    let (mut missed, mut sound) = (Vec::new(), HashSet::new());
     for (at, (what, file, ..)) in MUTANTS.into_iter().enumerate() {
         let folding = what.contains("fold");
-        let healthy = |order| right(|| Emulator { order, folding }, file);
-        assert!((0..3).all(healthy), "{what}: the kernel as it is");
+        let windows = what.contains("windows");
+        if sound.insert((file, folding, windows)) {
+            let healthy = |order| right(|| Emulator { order, folding }, file, windows);
+            assert!((0..3).all(healthy), "{what}: the kernel as it is");
+        }
         let library = compile(at, work.path());
         // Memory that was written beside is told by a panic.
         let survives = |order| {
-            let run = || right(|| Mutant::new(&library, order, folding), file);
+            let run = || right(|| Mutant::new(&library, order, folding), file, windows);
             catch_unwind(AssertUnwindSafe(run)).unwrap_or(false)
         };
         if (0..3).all(survives) {

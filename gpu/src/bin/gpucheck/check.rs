@@ -93,12 +93,17 @@ fn products(device: &Cuda, tally: &mut Tally) -> Result<()> {
         pad_end: [1, 1, 0],
         ..Conv::new(&[14, 14], &[3, 3])
     };
-    for c in [odd, plain] {
+    // Few channels, whose windows are packed, and many, whose images are.
+    for (c, channels) in [(odd, 8), (plain, 8), (odd, 128), (plain, 64)] {
         let space = |extents: &[usize; 3], n: usize, channels: usize| {
             [&[n, channels], &extents[..c.rank]].concat()
         };
-        let (x, w) = (space(&c.input, 3, 8), space(&c.kernel, 12, 8 / c.groups));
-        let y = space(&c.output().unwrap_or_default(), 3, 12);
+        let kernels = channels * 3 / 2;
+        let (x, w) = (
+            space(&c.input, 3, channels),
+            space(&c.kernel, kernels, channels / c.groups),
+        );
+        let y = space(&c.output().unwrap_or_default(), 3, kernels);
         let pair = |a: &[usize], b: &[usize]| {
             vec![
                 (random::tensor(a), random::tensor(b)),
