@@ -187,7 +187,7 @@ fn random_programs_are_lowered_right() {
 }
 
 #[test]
-#[ignore = "minutes: cargo test --release -p tacit-fhe --lib random_programs -- --ignored"]
+#[ignore = "a minute: cargo test --release -p tacit-fhe --lib random_programs -- --ignored"]
 fn many_random_programs_are_lowered_right() {
     let served = run(500_000);
     println!("{served} of 500000 programs were made and lowered");
