@@ -1,14 +1,17 @@
 //! NVIDIA devices, by the driver that is found when one is asked for.
 
+mod locked;
+
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::{CudaContext, CudaStream, sys};
 
 use crate::device::{Arguments, Device, DeviceError, Grid, Kernel};
+use locked::Staging;
 
 /// Device code: `cargo xtask kernels` makes it from the sources beside it.
 static CODE: [&[u8]; 6] = [
@@ -25,9 +28,7 @@ static CODE: [&[u8]; 6] = [
 #[non_exhaustive]
 pub enum CudaError {
     /// The driver's library is missing.
-    #[error(
-        "no NVIDIA driver: libcuda.so is not found; install the driver, or compute on the processor (device = \"cpu\")"
-    )]
+    #[error("no NVIDIA driver: libcuda.so is not found; install the driver")]
     NoDriver,
     /// There is a driver, but no device of this number.
     #[error("the NVIDIA driver shows {count} devices, and device {ordinal} was asked for")]
@@ -52,12 +53,14 @@ pub enum CudaError {
     Driver(String),
 }
 
-/// A device, and a stream of it: parties that share one have a stream each.
+/// A device, and a stream of it, which is its lane: parties that share one have streams of their own.
 pub struct Cuda {
     name: String,
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
-    kernels: HashMap<Kernel, Function>,
+    kernels: Arc<HashMap<Kernel, Function>>,
+    /// Of all its lanes.
+    staging: Arc<Mutex<Staging>>,
 }
 
 /// A kernel, loaded.
@@ -133,7 +136,8 @@ impl Cuda {
             name: format!("{name} (device {ordinal})"),
             context,
             stream,
-            kernels,
+            kernels: Arc::new(kernels),
+            staging: Arc::default(),
         })
     }
 
@@ -225,6 +229,22 @@ impl Device for Cuda {
         &self.name
     }
 
+    fn lane(&self) -> Result<Self, DeviceError> {
+        let stream = self.context.new_stream();
+        Ok(Self {
+            name: self.name.clone(),
+            context: Arc::clone(&self.context),
+            stream: stream.map_err(|error| said("stream", error))?,
+            kernels: Arc::clone(&self.kernels),
+            staging: Arc::clone(&self.staging),
+        })
+    }
+
+    fn after(&self, other: &Self) -> Result<(), DeviceError> {
+        let joined = self.stream.join(&other.stream);
+        joined.map_err(|error| said("event", error))
+    }
+
     fn allocate(&self, bytes: usize) -> Result<Memory, DeviceError> {
         self.bind()?;
         // SAFETY: plain memory, freed by `Memory`.
@@ -248,6 +268,11 @@ impl Device for Cuda {
     fn write(&self, memory: &mut Memory, words: &[u64]) -> Result<(), DeviceError> {
         fits(memory, words.len())?;
         self.bind()?;
+        let mut staging = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pages) = staging.up(self) {
+            // SAFETY: there is room.
+            return unsafe { pages.upload(self, memory.address, words) };
+        }
         // SAFETY: there is room; the driver has read pageable memory when this returns.
         unsafe { result::memcpy_htod_async(memory.address, words, self.stream.cu_stream()) }
             .map_err(|error| said("copy", error))
@@ -256,6 +281,11 @@ impl Device for Cuda {
     fn read(&self, memory: &Memory, words: &mut [u64]) -> Result<(), DeviceError> {
         fits(memory, words.len())?;
         self.bind()?;
+        let mut staging = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pages) = staging.down(self) {
+            // SAFETY: there are as many words.
+            return unsafe { pages.download(self, memory.address, words) };
+        }
         // SAFETY: there are as many words; nothing looks at them before the stream is done.
         unsafe { result::memcpy_dtoh_async(words, memory.address, self.stream.cu_stream()) }
             .map_err(|error| said("copy", error))?;

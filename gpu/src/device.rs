@@ -220,15 +220,28 @@ pub enum DeviceError {
     },
 }
 
-/// A device and one of its streams: what is asked is done in order.
-pub trait Device: Send + Sync {
+/// A device and one of its lanes: what is asked of a lane is done in order, and beside what is asked of others.
+pub trait Device: Send + Sync + Sized {
     /// Memory of the device.
     type Memory: Send + Sync;
 
     /// What it is called.
     fn name(&self) -> &str;
 
-    /// Memory for so many bytes, whose contents may be anything.
+    /// Another lane of the same device. Who has one alone gives it again.
+    ///
+    /// # Errors
+    /// If the device refuses.
+    fn lane(&self) -> Result<Self, DeviceError>;
+
+    /// What is asked of this lane from now on waits for all that `other`, a lane of the same device, was asked so far. Nobody
+    /// else puts lanes in order: memory that one lane has written is used by another, or freed, behind this.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn after(&self, other: &Self) -> Result<(), DeviceError>;
+
+    /// Memory for so many bytes, freed in the order of this lane, whose contents may be anything.
     ///
     /// # Errors
     /// If there is not as much.
@@ -237,7 +250,7 @@ pub trait Device: Send + Sync {
     /// Where it begins.
     fn address(&self, memory: &Self::Memory) -> u64;
 
-    /// Copies words to its beginning.
+    /// Copies words to its beginning; they may be changed when this returns.
     ///
     /// # Errors
     /// If the device fails, or they do not fit.
@@ -264,12 +277,20 @@ pub trait Device: Send + Sync {
     ) -> Result<(), DeviceError>;
 }
 
-/// Who borrows a device has one.
+/// Who borrows a device has one, and no other lane of it.
 impl<D: Device> Device for &D {
     type Memory = D::Memory;
 
     fn name(&self) -> &str {
         (*self).name()
+    }
+
+    fn lane(&self) -> Result<Self, DeviceError> {
+        Ok(self)
+    }
+
+    fn after(&self, _other: &Self) -> Result<(), DeviceError> {
+        Ok(())
     }
 
     fn allocate(&self, bytes: usize) -> Result<Self::Memory, DeviceError> {

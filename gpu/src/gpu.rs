@@ -1,25 +1,30 @@
 //! Bilinear maps on a device.
 
 use std::num::Wrapping;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use ndarray::{ArrayD, IxDyn};
+use tacit_mpc::kernels::Resident;
+use tacit_mpc::ring::row_major;
 use tacit_mpc::{Bilinear, Error, Kernels, Result, Tensor, kernels};
 
+use crate::bands::Bands;
 use crate::device::{Device, DeviceError};
 use crate::limbs::Limbs;
 use crate::method::Method;
 use crate::prepared::Prepared;
+use crate::residents::Residents;
 use crate::residues::Residues;
 use crate::split::{Split, sum};
 use crate::view::Product;
-use crate::word::{OfWords, TensorOf, Word};
+use crate::word::{OfWords, TensorOf, Word, in_words};
 use crate::{packed, words};
 
 /// What a party may decide about its device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Bytes of the device that a product may take, with operands, result and what is packed of them; larger products are
-    /// computed in parts.
+    /// Bytes of the device that are taken at most. Tensors that are held take up to half of them; a product has the rest, for
+    /// operands, result and what is packed of them, and is computed in parts where that is too little.
     pub memory: usize,
     /// Products of fewer multiply-adds, and products entry by entry, are left to the processor: copying them would take
     /// longer. 0 computes all on the device.
@@ -39,11 +44,21 @@ impl Default for Settings {
     }
 }
 
+/// Bytes of a band: enough that launching it takes little of the time in which it is copied. A guess until it is measured.
+const BAND: usize = 32 << 20;
+
 /// The kernels of an engine, on a device.
 pub struct Gpu<D: Device> {
     device: D,
+    /// Another lane of it, for maps in bands.
+    second: OnceLock<D>,
     settings: Settings,
+    /// Bytes of a band at least.
+    band: usize,
     cpu: Box<dyn Kernels>,
+    residents: Residents<D::Memory>,
+    /// Who holds it uses the memory: products of several sessions are computed one after the other, each with all of it.
+    turn: Mutex<()>,
 }
 
 impl<D: Device> Gpu<D> {
@@ -51,14 +66,60 @@ impl<D: Device> Gpu<D> {
     pub fn new(device: D, settings: Settings) -> Self {
         Self {
             device,
+            second: OnceLock::new(),
             settings,
+            band: BAND,
             cpu: kernels::cpu(),
+            residents: Residents::default(),
+            turn: Mutex::default(),
         }
+    }
+
+    /// Cuts maps into bands of so many bytes at least: for tests and measurements.
+    #[must_use]
+    pub fn with_bands(mut self, bytes: usize) -> Self {
+        self.band = bytes;
+        self
     }
 
     /// The device.
     pub fn device(&self) -> &D {
         &self.device
+    }
+
+    /// Bytes of tensors that are held.
+    pub fn held(&self) -> usize {
+        self.residents.bytes()
+    }
+
+    /// The other lane, made when it is first asked for.
+    pub(crate) fn second_lane(&self) -> std::result::Result<&D, DeviceError> {
+        if let Some(lane) = self.second.get() {
+            return Ok(lane);
+        }
+        let lane = self.device.lane()?;
+        Ok(self.second.get_or_init(|| lane))
+    }
+
+    /// A tensor on the device: the copy that is held, or one that a lane is asked to make.
+    pub(crate) fn upload<W: Word>(
+        &self,
+        lane: &D,
+        x: &TensorOf<W>,
+    ) -> std::result::Result<Arc<D::Memory>, DeviceError> {
+        match self.residents.find(x) {
+            Some(copy) => Ok(copy),
+            None => copied(lane, x).map(Arc::new),
+        }
+    }
+
+    /// What tensors that are held leave of the memory.
+    pub(crate) fn room(&self) -> usize {
+        self.settings.memory.saturating_sub(self.residents.bytes())
+    }
+
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Uploads the operands of a map, to run it more than once; none where the result is zero for want of entries.
@@ -77,7 +138,7 @@ impl<D: Device> Gpu<D> {
         if empty || shape.contains(&0) {
             return Ok(None);
         }
-        let prepared = Prepared::new(self, f, terms, shape);
+        let prepared = Prepared::new(self, f, terms);
         prepared.map(Some).map_err(|failed| self.told(failed))
     }
 
@@ -127,28 +188,41 @@ impl<D: Device> Gpu<D> {
         }
     }
 
+    /// Matrix products on a lane; operands and result by their addresses. What is packed of them takes at most `bytes`.
     pub(crate) fn matrices(
         &self,
+        lane: &D,
         words: &OfWords,
         product: &Product,
         sides: &[(u64, u64)],
         to: u64,
+        bytes: usize,
     ) -> std::result::Result<(), Failed> {
         let shape = (product.rows, product.columns, product.depth);
-        // What operands and result leave, of which they may take half.
-        let bytes = self.settings.memory / 2;
         let best = || Method::for_shape(shape.0, shape.1, shape.2);
         match self.settings.method.unwrap_or_else(best) {
-            Method::Words => words::matrices(&self.device, words, product, sides, to),
+            Method::Words => words::matrices(lane, words, product, sides, to),
             Method::Residues if words.bytes == 8 => {
                 let by = Residues::of(sides.len(), product.depth);
-                packed::matrices(&self.device, &by, product, sides, to, bytes)
+                packed::matrices(lane, &by, product, sides, to, bytes)
             }
             Method::Limbs | Method::Residues => {
-                packed::matrices(&self.device, &Limbs(*words), product, sides, to, bytes)
+                packed::matrices(lane, &Limbs(*words), product, sides, to, bytes)
             }
         }
     }
+}
+
+/// A copy of a tensor in row-major order.
+fn copied<D: Device, W: Word>(
+    lane: &D,
+    x: &TensorOf<W>,
+) -> std::result::Result<D::Memory, DeviceError> {
+    let entries = row_major(x);
+    let words = in_words(&entries);
+    let mut memory = lane.allocate(8 * words.len())?;
+    lane.write(&mut memory, &words)?;
+    Ok(memory)
 }
 
 /// As many blocks as `count` things take, `each` at a time.
@@ -183,6 +257,30 @@ impl<D: Device> Kernels for Gpu<D> {
     fn bilinear(&self, f: Bilinear, terms: &[(&Tensor, &Tensor)]) -> Result<Tensor> {
         self.map(f, terms)
     }
+
+    /// Vectors are no operands of products that a device computes, and are not held.
+    fn hold<'a>(&'a self, x: &'a Tensor) -> Result<Resident<'a>> {
+        if x.ndim() < 2 || x.is_empty() {
+            return Ok(Resident::elsewhere());
+        }
+        let _turn = self.turn();
+        let bytes = 8 * x.len();
+        if !self.residents.join(x) {
+            if self.residents.bytes() + bytes > self.settings.memory / 2 {
+                return Ok(Resident::elsewhere());
+            }
+            match copied(&self.device, x) {
+                Ok(memory) => self.residents.insert(x, memory, bytes),
+                Err(DeviceError::Memory { .. }) => return Ok(Resident::elsewhere()),
+                Err(error) => return Err(self.told(error.into())),
+            }
+        }
+        Ok(Resident::until(|| self.residents.leave(x)))
+    }
+
+    fn holds(&self, x: &Tensor) -> bool {
+        self.residents.find(x).is_some()
+    }
 }
 
 impl<D: Device> Gpu<D> {
@@ -197,6 +295,7 @@ impl<D: Device> Gpu<D> {
         if self.is_small(f, terms, &shape) {
             return W::bilinear(&*self.cpu, f, terms);
         }
+        let _turn = self.turn();
         self.on_device(f, terms, &shape)
     }
 
@@ -206,10 +305,19 @@ impl<D: Device> Gpu<D> {
         terms: &[(&TensorOf<W>, &TensorOf<W>)],
         shape: &[usize],
     ) -> Result<TensorOf<W>> {
-        let operands = terms.iter().map(|(x, y)| x.len() + y.len()).sum::<usize>();
-        if W::KERNELS.bytes * (operands + shape.iter().product::<usize>())
-            > self.settings.memory / 2
-        {
+        let room = self.room() / 2;
+        let held = |x: &TensorOf<W>| self.residents.find(x).is_some();
+        if let Some(bands) = Bands::of(f, terms, shape, held, (self.band, room)) {
+            match self.in_bands(f, terms, shape, bands) {
+                // What is packed of two bands at a time takes more than of one map.
+                Err(Failed::Setting) => {}
+                result => return result.map_err(|failed| self.told(failed)),
+            }
+        }
+        let copied = |x: &TensorOf<W>| if held(x) { 0 } else { x.len() };
+        let operands = terms.iter().map(|(x, y)| copied(x) + copied(y));
+        let entries = operands.sum::<usize>() + shape.iter().product::<usize>();
+        if W::KERNELS.bytes * entries > room {
             return self.in_halves(f, terms);
         }
         match self.prepare(f, terms)? {
@@ -254,7 +362,12 @@ impl<D: Device> Gpu<D> {
                 .iter()
                 .try_fold(first, |all, (x, y)| Ok(sum(all, &one(x, y)?)));
         }
-        let split = Split::of(f, x.shape(), y.shape());
+        let split = Split::of(
+            f,
+            x.shape(),
+            y.shape(),
+            [x, y].map(|x| self.residents.find(x).is_some()),
+        );
         let split = split.ok_or_else(|| self.told(Failed::Setting))?;
         let [first, second] = split.halves((*x, *y));
         Ok(split.join(one(&first.0, &first.1)?, one(&second.0, &second.1)?))

@@ -3,12 +3,15 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`Gpu`] | the `Kernels` of an engine, on a device |
+//! | [`choose`] | the kernels that a user chose, on a device or the processor |
 //! | [`Device`] | what is asked of a device; CUDA and, in tests, the emulator |
 //! | [`Method`] | how a matrix product is computed, chosen by its shape |
 //! | [`Transforms`], [`Polynomials`] | number-theoretic transforms, and products of polynomials by them |
 //!
 //! Device code is in `kernels/`, one source that nvcc compiles for devices and `emulator/` for the host.
 
+mod bands;
+mod choice;
 #[cfg(feature = "cuda")]
 pub mod cuda;
 mod device;
@@ -23,12 +26,17 @@ mod parts;
 mod polynomials;
 mod prepared;
 mod primes;
+mod residents;
 mod residues;
 mod split;
+#[cfg(any(feature = "cuda", test))]
+mod staging;
+mod trial;
 mod view;
 mod word;
 mod words;
 
+pub use choice::{Choice, ChoiceError, Chosen, Unusable, choose};
 pub use device::{Arguments, Device, DeviceError, Grid, Kernel};
 pub use gpu::{Gpu, Settings};
 pub use method::Method;
@@ -36,4 +44,5 @@ pub use ntt::{Field, NttError, Transforms};
 pub use polynomials::Polynomials;
 pub use prepared::Prepared;
 pub use primes::primes;
+pub use trial::trial;
 pub use word::{TensorOf, Word};

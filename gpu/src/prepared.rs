@@ -2,28 +2,35 @@
 
 use std::marker::PhantomData;
 use std::num::Wrapping;
+use std::sync::Arc;
 
 use ndarray::{ArrayD, IxDyn};
 use tacit_mpc::Bilinear;
-use tacit_mpc::ring::row_major;
 
 use crate::device::{Device, DeviceError};
 use crate::gpu::{Failed, Gpu};
 use crate::parts::MOST_BLOCKS;
 use crate::view::Product;
-use crate::word::{TensorOf, Word, from_words, in_words};
+use crate::word::{TensorOf, Word, from_words};
 use crate::words;
 
 /// Operands of one shape, uploaded, and room for the result. What was prepared can be run again and again.
 pub struct Prepared<'a, D: Device, W = u64> {
     gpu: &'a Gpu<D>,
-    operands: Vec<(D::Memory, D::Memory)>,
+    /// Where it is computed.
+    lane: &'a D,
+    operands: Operands<D>,
     result: D::Memory,
     shape: Vec<usize>,
+    /// Bytes for what is packed of operands.
+    packed: usize,
     /// None for products entry by entry.
     product: Option<Product>,
     words: PhantomData<W>,
 }
+
+/// Of each term. Others may use the same copies.
+type Operands<D> = Vec<(Arc<<D as Device>::Memory>, Arc<<D as Device>::Memory>)>;
 
 impl<'a, D: Device, W: Word> Prepared<'a, D, W> {
     /// `f` of terms that fit, none of whose operands is empty.
@@ -31,31 +38,42 @@ impl<'a, D: Device, W: Word> Prepared<'a, D, W> {
         gpu: &'a Gpu<D>,
         f: Bilinear,
         terms: &[(&TensorOf<W>, &TensorOf<W>)],
-        shape: Vec<usize>,
     ) -> Result<Self, Failed> {
-        let product = match terms {
-            [(x, y), ..] if f != Bilinear::Mul => {
-                Some(Product::of(f, x.shape(), y.shape()).ok_or(Failed::TooLarge)?)
-            }
-            _ => None,
-        };
-        let device = gpu.device();
-        let upload = |x: &TensorOf<W>| {
-            let entries = row_major(x);
-            let words = in_words(&entries);
-            let mut memory = device.allocate(8 * words.len())?;
-            device.write(&mut memory, &words)?;
-            Ok::<_, DeviceError>(memory)
+        let lane = gpu.device();
+        let upload = |(x, y): &(&TensorOf<W>, &TensorOf<W>)| {
+            Ok((gpu.upload(lane, x)?, gpu.upload(lane, y)?))
         };
         let operands = terms
             .iter()
-            .map(|(x, y)| Ok((upload(x)?, upload(y)?)))
+            .map(upload)
             .collect::<Result<_, DeviceError>>()?;
+        let shapes = terms.first().map(|(x, y)| (x.shape(), y.shape()));
+        // What operands and result leave, of which they may take half.
+        let packed = gpu.room() / 2;
+        Self::of_operands(gpu, lane, f, shapes.unwrap_or_default(), operands, packed)
+    }
+
+    /// The same of operands of these shapes that are on the device, with so many bytes for what is packed of them.
+    pub(crate) fn of_operands(
+        gpu: &'a Gpu<D>,
+        lane: &'a D,
+        f: Bilinear,
+        (x, y): (&[usize], &[usize]),
+        operands: Operands<D>,
+        packed: usize,
+    ) -> Result<Self, Failed> {
+        let product = match f {
+            Bilinear::Mul => None,
+            f => Some(Product::of(f, x, y).ok_or(Failed::TooLarge)?),
+        };
+        let shape = f.output_shape(x, y).ok_or(Failed::TooLarge)?;
         Ok(Self {
             gpu,
+            lane,
             operands,
-            result: device.allocate(8 * words_of::<W>(&shape))?,
+            result: lane.allocate(8 * words_of::<W>(&shape))?,
             shape,
+            packed,
             product,
             words: PhantomData,
         })
@@ -63,19 +81,14 @@ impl<'a, D: Device, W: Word> Prepared<'a, D, W> {
 
     /// Asks the device for the result.
     pub(crate) fn run(&self) -> Result<(), Failed> {
-        let device = self.gpu.device();
+        let device = self.lane;
         let to = device.address(&self.result);
         let addresses = self.operands.iter();
         let addresses = addresses.map(|(x, y)| (device.address(x), device.address(y)));
         let Some(product) = self.product else {
             let count = self.shape.iter().product();
-            return words::elementwise(
-                device,
-                &W::KERNELS,
-                &addresses.collect::<Vec<_>>(),
-                to,
-                count,
-            );
+            let addresses: Vec<_> = addresses.collect();
+            return words::elementwise(device, &W::KERNELS, &addresses, to, count);
         };
         let sides: Vec<(u64, u64)> = addresses
             .map(|(x, y)| if product.swapped { (y, x) } else { (x, y) })
@@ -88,7 +101,8 @@ impl<'a, D: Device, W: Word> Prepared<'a, D, W> {
                 batches: MOST_BLOCKS.min(product.batches - first),
                 ..product
             };
-            self.gpu.matrices(&W::KERNELS, &some, &sides, to + c)?;
+            self.gpu
+                .matrices(device, &W::KERNELS, &some, &sides, to + c, self.packed)?;
         }
         Ok(())
     }
@@ -96,10 +110,15 @@ impl<'a, D: Device, W: Word> Prepared<'a, D, W> {
     /// The result, once it is there.
     pub(crate) fn read(&self) -> Result<TensorOf<W>, Failed> {
         let mut words = vec![0_u64; words_of::<W>(&self.shape)];
-        self.gpu.device().read(&self.result, &mut words)?;
+        self.read_into(&mut words)?;
         let entries: Vec<Wrapping<W>> = from_words(words, self.shape.iter().product());
         let tensor = ArrayD::from_shape_vec(IxDyn(&self.shape), entries);
         Ok(tensor.unwrap_or_else(|_| unreachable!("as many words as its shape")))
+    }
+
+    /// The same to where it belongs.
+    pub(crate) fn read_into(&self, words: &mut [u64]) -> Result<(), Failed> {
+        Ok(self.lane.read(&self.result, words)?)
     }
 }
 

@@ -1,35 +1,56 @@
-//! Maps whose operands do not fit into a device's memory, in halves.
+//! How a map is put together from the same map of parts.
 
-use ndarray::Axis;
+use std::borrow::Cow;
+use std::ops::Range;
+
+use ndarray::{Axis, Slice};
 use tacit_mpc::Bilinear;
 
 use crate::word::{TensorOf, Word};
 
-/// How a map is the map of two halves.
+/// How a map is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Split {
     /// Along which axes operands are cut: the first,
     x: Option<usize>,
-    /// and the second. What is not cut belongs to both halves.
+    /// and the second. What is not cut belongs to all parts.
     y: Option<usize>,
     /// The axis along which results are put together; none where they are added up.
     join: Option<usize>,
 }
 
 impl Split {
-    /// The best cut for operands of these shapes: of what is not used twice first, then of what is longest. None where
-    /// nothing can be cut.
-    pub(crate) fn of(f: Bilinear, x: &[usize], y: &[usize]) -> Option<Self> {
+    /// The best cut for operands of these shapes: of what is not used twice first, then of what the device holds no copy of,
+    /// then of what is longest. None where nothing can be cut.
+    pub(crate) fn of(f: Bilinear, x: &[usize], y: &[usize], held: [bool; 2]) -> Option<Self> {
+        let all = Self::all(f, x, y)?.into_iter().filter(|(n, _)| *n > 1);
+        let best = all.max_by_key(|(n, split)| (!split.cuts(held), *n));
+        best.map(|(_, split)| split)
+    }
+
+    /// The best cut into parts whose results stand side by side, and that copies nothing which the device holds.
+    pub(crate) fn beside(f: Bilinear, x: &[usize], y: &[usize], held: [bool; 2]) -> Option<Self> {
+        let all = Self::all(f, x, y)?.into_iter();
+        let all = all.filter(|(n, split)| *n > 1 && split.join.is_some() && !split.cuts(held));
+        all.max_by_key(|(n, _)| *n).map(|(_, split)| split)
+    }
+
+    fn cuts(&self, held: [bool; 2]) -> bool {
+        held[0] && self.x.is_some() || held[1] && self.y.is_some()
+    }
+
+    /// Every cut that may be the best, and how long is what it cuts.
+    fn all(f: Bilinear, x: &[usize], y: &[usize]) -> Option<Vec<(usize, Self)>> {
         let cut = |x, y, join| Self { x, y, join };
-        let all = match f {
+        Some(match f {
             Bilinear::Mul => {
                 let axis = x.iter().position(|&n| n > 1)?;
-                return Some(cut(Some(axis), Some(axis), Some(axis)));
+                vec![(x[axis], cut(Some(axis), Some(axis), Some(axis)))]
             }
             Bilinear::MatMul => {
                 let batch = x.len().checked_sub(2)?;
                 if let Some(axis) = x[..batch].iter().position(|&n| n > 1) {
-                    return Some(cut(Some(axis), Some(axis), Some(axis)));
+                    return Some(vec![(x[axis], cut(Some(axis), Some(axis), Some(axis)))]);
                 }
                 let (row, column) = (batch, batch + 1);
                 vec![
@@ -63,20 +84,45 @@ impl Split {
                 ];
                 one_first(samples, c.groups, channels)
             }
-        };
-        let longest = all
-            .into_iter()
-            .filter(|(n, _)| *n > 1)
-            .max_by_key(|(n, _)| *n);
-        longest.map(|(_, split)| split)
+        })
+    }
+
+    /// How long is what is cut, of operands of these shapes.
+    pub(crate) fn length(&self, x: &[usize], y: &[usize]) -> usize {
+        match (self.x, self.y) {
+            (Some(axis), _) => x[axis],
+            (None, Some(axis)) => y[axis],
+            (None, None) => 1,
+        }
+    }
+
+    /// Which operands are cut.
+    pub(crate) fn cut(&self) -> [bool; 2] {
+        [self.x.is_some(), self.y.is_some()]
+    }
+
+    /// The axis along which results stand side by side.
+    pub(crate) fn join_axis(&self) -> Option<Axis> {
+        self.join.map(Axis)
+    }
+
+    /// The part of a term. What is not cut is the same tensor, of which the device may have a copy.
+    pub(crate) fn part<'x, W: Word>(
+        &self,
+        (x, y): (&'x TensorOf<W>, &'x TensorOf<W>),
+        range: &Range<usize>,
+    ) -> (Cow<'x, TensorOf<W>>, Cow<'x, TensorOf<W>>) {
+        (part(x, self.x, range), part(y, self.y, range))
     }
 
     /// The two halves of a term.
-    pub(crate) fn halves<W: Word>(
+    pub(crate) fn halves<'x, W: Word>(
         &self,
-        (x, y): (&TensorOf<W>, &TensorOf<W>),
-    ) -> [(TensorOf<W>, TensorOf<W>); 2] {
-        [false, true].map(|second| (half(x, self.x, second), half(y, self.y, second)))
+        (x, y): (&'x TensorOf<W>, &'x TensorOf<W>),
+    ) -> [(Cow<'x, TensorOf<W>>, Cow<'x, TensorOf<W>>); 2] {
+        let length = self.length(x.shape(), y.shape());
+        let half = length.div_ceil(2);
+        [0..half, half..length].map(|range| self.part((x, y), &range))
     }
 
     /// The result of both halves.
@@ -111,12 +157,16 @@ pub(crate) fn sum<W: Word>(mut x: TensorOf<W>, y: &TensorOf<W>) -> TensorOf<W> {
     x
 }
 
-fn half<W: Word>(x: &TensorOf<W>, axis: Option<usize>, second: bool) -> TensorOf<W> {
-    let Some(axis) = axis else { return x.clone() };
-    let (first, rest) = x.view().split_at(Axis(axis), x.shape()[axis].div_ceil(2));
-    if second {
-        rest.to_owned()
-    } else {
-        first.to_owned()
-    }
+fn part<'x, W: Word>(
+    x: &'x TensorOf<W>,
+    axis: Option<usize>,
+    range: &Range<usize>,
+) -> Cow<'x, TensorOf<W>> {
+    let Some(axis) = axis else {
+        return Cow::Borrowed(x);
+    };
+    Cow::Owned(
+        x.slice_axis(Axis(axis), Slice::from(range.clone()))
+            .to_owned(),
+    )
 }

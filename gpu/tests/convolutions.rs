@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::num::Wrapping;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
 use tacit_gpu::{Arguments, Device, DeviceError, Gpu, Grid, Kernel, Method, Settings};
@@ -12,10 +12,10 @@ use tacit_mpc::kernels::suite::tensor;
 use tacit_mpc::{Bilinear, Conv, Kernels, Tensor};
 
 /// The emulated device, which notes what is launched.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Recorder {
     emulator: Emulator,
-    launched: Mutex<Vec<(Kernel, Grid)>>,
+    launched: Arc<Mutex<Vec<(Kernel, Grid)>>>,
 }
 
 impl Device for Recorder {
@@ -23,6 +23,14 @@ impl Device for Recorder {
 
     fn name(&self) -> &'static str {
         "recording device"
+    }
+
+    fn lane(&self) -> Result<Self, DeviceError> {
+        Ok(self.clone())
+    }
+
+    fn after(&self, _other: &Self) -> Result<(), DeviceError> {
+        Ok(())
     }
 
     fn allocate(&self, bytes: usize) -> Result<Memory, DeviceError> {

@@ -12,6 +12,7 @@ mod conv;
 mod cpu;
 mod gemm;
 mod portable;
+mod resident;
 #[cfg(any(test, feature = "test-util"))]
 pub mod suite;
 mod vector;
@@ -19,6 +20,7 @@ mod vector;
 mod x86;
 
 pub use cpu::{Cpu, cpu};
+pub use resident::Resident;
 pub use vector::vectorised;
 
 use crate::{Bilinear, Result, Tensor};
@@ -33,4 +35,19 @@ pub trait Kernels: Send + Sync {
     /// # Errors
     /// [`crate::Error::Shape`] where the operands do not fit.
     fn bilinear(&self, f: Bilinear, terms: &[(&Tensor, &Tensor)]) -> Result<Tensor>;
+
+    /// Keeps a copy of a tensor where it is computed with, until the guard is dropped: products whose operand it is need not
+    /// copy it again. The borrow proves that the tensor neither changes nor moves meanwhile; a guard must be dropped, and not
+    /// forgotten. Kernels may hold nothing, for want of memory or of use, which [`Resident::is_held`] tells.
+    ///
+    /// # Errors
+    /// The device failed. That it has no memory left is no error.
+    fn hold<'a>(&'a self, _x: &'a Tensor) -> Result<Resident<'a>> {
+        Ok(Resident::elsewhere())
+    }
+
+    /// Whether a copy of this very tensor is held.
+    fn holds(&self, _x: &Tensor) -> bool {
+        false
+    }
 }

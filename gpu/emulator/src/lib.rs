@@ -1,8 +1,12 @@
 //! The CUDA kernels of `tacit-gpu`, on the host: what tests run them on. `fibres.h` says how, and what it finds.
 
+mod recorder;
+
 use std::ffi::{CStr, c_char, c_void};
 
 use tacit_gpu::{Arguments, Device, DeviceError, Grid, Kernel};
+
+pub use recorder::{Counted, Record, Recorder};
 
 /// A device that runs kernels on the host.
 #[derive(Clone, Copy, Debug, Default)]
@@ -141,6 +145,14 @@ impl Device for Emulator {
 
     fn name(&self) -> &'static str {
         "emulated device"
+    }
+
+    fn lane(&self) -> Result<Self, DeviceError> {
+        Ok(*self)
+    }
+
+    fn after(&self, _other: &Self) -> Result<(), DeviceError> {
+        Ok(()) // what is asked is done at once
     }
 
     fn allocate(&self, bytes: usize) -> Result<Memory, DeviceError> {

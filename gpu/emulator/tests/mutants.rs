@@ -6,6 +6,7 @@ use std::num::Wrapping;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::{env, fs};
 
 use libloading::Library;
@@ -259,9 +260,10 @@ fn cxx(what: &str, files: &[&PathBuf], make: &str) {
 }
 
 /// A device whose kernels of one file have something wrong.
+#[derive(Clone)]
 struct Mutant {
     emulator: Emulator,
-    library: Library,
+    library: Arc<Library>,
 }
 
 impl Mutant {
@@ -269,7 +271,7 @@ impl Mutant {
         Self {
             emulator: Emulator { order, folding },
             // SAFETY: just made; it has no constructors but those of C++'s own library.
-            library: unsafe { Library::new(library).unwrap() },
+            library: Arc::new(unsafe { Library::new(library).unwrap() }),
         }
     }
 }
@@ -279,6 +281,14 @@ impl Device for Mutant {
 
     fn name(&self) -> &'static str {
         "mutant"
+    }
+
+    fn lane(&self) -> Result<Self, DeviceError> {
+        Ok(self.clone())
+    }
+
+    fn after(&self, _other: &Self) -> Result<(), DeviceError> {
+        Ok(())
     }
 
     fn allocate(&self, bytes: usize) -> Result<Memory, DeviceError> {

@@ -1,0 +1,137 @@
+//! The emulated device with a bound, and a record of what was asked of it.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tacit_gpu::{Arguments, Device, DeviceError, Grid, Kernel};
+
+use crate::Emulator;
+
+/// What was asked so far.
+#[derive(Debug, Default)]
+pub struct Record {
+    /// Bytes that are taken,
+    live: AtomicUsize,
+    /// and that were taken at most.
+    peak: AtomicUsize,
+    /// Words of each copy to the device.
+    written: Mutex<Vec<usize>>,
+}
+
+impl Record {
+    /// Words of the copies since the last look, in order.
+    pub fn take_written(&self) -> Vec<usize> {
+        std::mem::take(&mut self.written.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Bytes that are taken.
+    pub fn live(&self) -> usize {
+        self.live.load(Ordering::SeqCst)
+    }
+
+    /// Bytes that were taken at most.
+    pub fn peak(&self) -> usize {
+        self.peak.load(Ordering::SeqCst)
+    }
+}
+
+/// An emulated device with so many bytes.
+#[derive(Clone, Debug)]
+pub struct Recorder {
+    bytes: usize,
+    /// A bit that it changes in the last word of all that is read.
+    pub lie: u64,
+    /// What it was asked.
+    pub record: Arc<Record>,
+}
+
+impl Recorder {
+    /// With so much memory.
+    #[must_use]
+    pub fn new(bytes: usize) -> Self {
+        Self {
+            bytes,
+            lie: 0,
+            record: Arc::default(),
+        }
+    }
+}
+
+/// Memory that is counted.
+#[derive(Debug)]
+pub struct Counted {
+    memory: <Emulator as Device>::Memory,
+    bytes: usize,
+    record: Arc<Record>,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.record.live.fetch_sub(self.bytes, Ordering::SeqCst);
+    }
+}
+
+const EMULATOR: Emulator = Emulator {
+    order: 2,
+    folding: false,
+};
+
+impl Device for Recorder {
+    type Memory = Counted;
+
+    fn name(&self) -> &'static str {
+        "recording device"
+    }
+
+    fn lane(&self) -> Result<Self, DeviceError> {
+        Ok(self.clone())
+    }
+
+    fn after(&self, _other: &Self) -> Result<(), DeviceError> {
+        Ok(())
+    }
+
+    fn allocate(&self, bytes: usize) -> Result<Counted, DeviceError> {
+        let live = self.record.live.fetch_add(bytes, Ordering::SeqCst) + bytes;
+        if live > self.bytes {
+            self.record.live.fetch_sub(bytes, Ordering::SeqCst);
+            return Err(DeviceError::Memory { bytes });
+        }
+        self.record.peak.fetch_max(live, Ordering::SeqCst);
+        Ok(Counted {
+            memory: EMULATOR.allocate(bytes)?,
+            bytes,
+            record: Arc::clone(&self.record),
+        })
+    }
+
+    fn address(&self, memory: &Counted) -> u64 {
+        EMULATOR.address(&memory.memory)
+    }
+
+    fn write(&self, memory: &mut Counted, words: &[u64]) -> Result<(), DeviceError> {
+        let written = self.record.written.lock();
+        written
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(words.len());
+        EMULATOR.write(&mut memory.memory, words)
+    }
+
+    fn read(&self, memory: &Counted, words: &mut [u64]) -> Result<(), DeviceError> {
+        EMULATOR.read(&memory.memory, words)?;
+        if let Some(word) = words.last_mut() {
+            *word ^= self.lie;
+        }
+        Ok(())
+    }
+
+    unsafe fn launch(
+        &self,
+        kernel: Kernel,
+        grid: Grid,
+        arguments: Arguments,
+    ) -> Result<(), DeviceError> {
+        // SAFETY: the caller's.
+        unsafe { EMULATOR.launch(kernel, grid, arguments) }
+    }
+}
