@@ -6,7 +6,7 @@
 
 #include <vector>
 
-thread_local Dim3 threadIdx, blockIdx, blockDim, gridDim;
+__thread Dim3 threadIdx, blockIdx, blockDim, gridDim;
 
 namespace fibres {
 namespace {
@@ -55,7 +55,7 @@ struct Block {
     if (stacks) munmap(stacks, stack_count * STACK);
   }
 };
-thread_local Block block;
+__thread Block* block;
 
 #if defined(__x86_64__)
 // Saves what a call must keep on this stack, and goes on with the other. An order of magnitude faster than swapcontext,
@@ -87,26 +87,26 @@ fibres_switch:
 
 void to_scheduler() {
 #if defined(__x86_64__)
-  fibres_switch(&block.running->stack, block.scheduler);
+  fibres_switch(&block->running->stack, block->scheduler);
 #else
-  swapcontext(&block.running->context, &block.scheduler);
+  swapcontext(&block->running->context, &block->scheduler);
 #endif
 }
 
 void begin() {
-  block.body(block.arguments);
-  block.running->at = ENDED;
+  block->body(block->arguments);
+  block->running->at = ENDED;
   to_scheduler();
   abort();  // nobody goes on with a fibre that has ended
 }
 
 void go_on(Fibre& fibre) {
-  block.running = &fibre;
+  block->running = &fibre;
   threadIdx = {fibre.thread, 0, 0};
 #if defined(__x86_64__)
-  fibres_switch(&block.scheduler, fibre.stack);
+  fibres_switch(&block->scheduler, fibre.stack);
 #else
-  swapcontext(&block.scheduler, &fibre.context);
+  swapcontext(&block->scheduler, &fibre.context);
 #endif
 }
 
@@ -117,7 +117,7 @@ void prepare(Fibre& fibre, uint32_t thread) {
   fibre.turn = fibre.open = 0;
   fibre.copies.clear();
   fibre.groups.clear();
-  char* bottom = block.stacks + thread * STACK;
+  char* bottom = block->stacks + thread * STACK;
 #if defined(__x86_64__)
   uint64_t* top = (uint64_t*)(bottom + STACK);
   *--top = 0;  // where begin would return to; it also puts the stack where a call would
@@ -142,49 +142,49 @@ uint64_t shuffled(uint64_t& state) {
 
 template <class... A>
 const char* failed(const char* format, A... a) {
-  snprintf(block.error, sizeof block.error, format, a...);
-  return block.error;
+  snprintf(block->error, sizeof block->error, format, a...);
+  return block->error;
 }
 
 // Counts a lane that waits at a collective; whether it was the last of its warp. `same`: that all wait at the same one.
 bool completes_warp(const Fibre& fibre, bool& same) {
   const size_t warp = fibre.thread / WARP, first = warp * WARP;
-  const size_t lanes = block.fibres.size() - first < WARP ? block.fibres.size() - first : WARP;
-  if (++block.arrived[warp] < lanes) return false;
-  block.arrived[warp] = 0;
-  for (size_t t = first; t < first + lanes; t++) same &= block.fibres[t].collective == fibre.collective;
+  const size_t lanes = block->fibres.size() - first < WARP ? block->fibres.size() - first : WARP;
+  if (++block->arrived[warp] < lanes) return false;
+  block->arrived[warp] = 0;
+  for (size_t t = first; t < first + lanes; t++) same &= block->fibres[t].collective == fibre.collective;
   return true;
 }
 
 size_t count(Wait at) {
   size_t n = 0;
-  for (const Fibre& fibre : block.fibres) n += fibre.at == at;
+  for (const Fibre& fibre : block->fibres) n += fibre.at == at;
   return n;
 }
 
 // Order 0: ascending; 1: descending; others shuffle, anew after each rendezvous.
 const char* run_block(uint32_t threads, uint32_t shared, uint64_t order) {
-  block.slots.assign((threads + WARP - 1) / WARP * 2 * WARP * 16, 0xDEADBEEFDEADBEEFull);
-  block.shared.assign(shared + 128 + MARGIN, POISON);
-  if (block.stack_count < threads) {
-    if (block.stacks) munmap(block.stacks, block.stack_count * STACK);
-    block.stack_count = threads;
-    block.stacks = (char*)mmap(nullptr, threads * STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (block.stacks == MAP_FAILED) {
-      block.stacks = nullptr;
-      block.stack_count = 0;
+  block->slots.assign((threads + WARP - 1) / WARP * 2 * WARP * SHOWN, 0xDEADBEEFDEADBEEFull);
+  block->shared.assign(shared + 128 + MARGIN, POISON);
+  if (block->stack_count < threads) {
+    if (block->stacks) munmap(block->stacks, block->stack_count * STACK);
+    block->stack_count = threads;
+    block->stacks = (char*)mmap(nullptr, threads * STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (block->stacks == MAP_FAILED) {
+      block->stacks = nullptr;
+      block->stack_count = 0;
       return failed("no memory for the stacks of %u threads", threads);
     }
   }
-  block.fibres.resize(threads);
-  block.arrived.assign((threads + WARP - 1) / WARP, 0);
-  for (uint32_t t = 0; t < threads; t++) prepare(block.fibres[t], t);
+  block->fibres.resize(threads);
+  block->arrived.assign((threads + WARP - 1) / WARP, 0);
+  for (uint32_t t = 0; t < threads; t++) prepare(block->fibres[t], t);
   // Who may run: at first and after a barrier all, after a collective its warp.
   std::vector<uint32_t> ready, next;
   const auto add = [&](uint32_t first, uint32_t end) {
     for (uint32_t i = first; i < end; i++) {
       const uint32_t t = order == 1 ? first + end - 1 - i : i;
-      block.fibres[t].at = RUNNING;
+      block->fibres[t].at = RUNNING;
       next.push_back(t);
     }
   };
@@ -198,7 +198,7 @@ const char* run_block(uint32_t threads, uint32_t shared, uint64_t order) {
       for (size_t i = ready.size() - 1; i > 0; i--) std::swap(ready[i], ready[shuffled(dice) % (i + 1)]);
     bool same = true;
     for (uint32_t t : ready) {
-      Fibre& fibre = block.fibres[t];
+      Fibre& fibre = block->fibres[t];
       go_on(fibre);
       ended += fibre.at == ENDED;
       at_barrier += fibre.at == AT_BARRIER;
@@ -225,35 +225,35 @@ const char* run_block(uint32_t threads, uint32_t shared, uint64_t order) {
 }  // namespace
 
 void wait(Wait where, int collective) {
-  block.running->at = where;
-  block.running->collective = collective;
+  block->running->at = where;
+  block->running->collective = collective;
   to_scheduler();
 }
 
-unsigned char* dynamic_shared() { return (unsigned char*)(((uintptr_t)block.shared.data() + 127) & ~(uintptr_t)127); }
+unsigned char* dynamic_shared() { return (unsigned char*)(((uintptr_t)block->shared.data() + 127) & ~(uintptr_t)127); }
 
-uint32_t lane() { return block.running->thread % WARP; }
+uint32_t lane() { return block->running->thread % WARP; }
 
 uint64_t* shown(uint32_t lane) {
-  const Fibre& me = *block.running;
-  return &block.slots[((me.thread / WARP * 2 + me.turn) * WARP + lane) * 16];
+  const Fibre& me = *block->running;
+  return &block->slots[((me.thread / WARP * 2 + me.turn) * WARP + lane) * SHOWN];
 }
 
-void end_collective() { block.running->turn ^= 1; }
+void end_collective() { block->running->turn ^= 1; }
 
 void queue_copy(void* to, const void* from, bool valid) {
-  block.running->copies.push_back({to, from, valid});
-  block.running->open++;
+  block->running->copies.push_back({to, from, valid});
+  block->running->open++;
 }
 
 void commit_copies() {
-  Fibre& me = *block.running;
+  Fibre& me = *block->running;
   me.groups.push_back(me.open);
   me.open = 0;
 }
 
 void await_copies(uint32_t pending) {
-  Fibre& me = *block.running;
+  Fibre& me = *block->running;
   if (me.groups.size() <= pending) return;
   const size_t done = me.groups.size() - pending;
   size_t end = 0;
@@ -268,8 +268,10 @@ void await_copies(uint32_t pending) {
 }
 
 const char* run(Body body, const uint32_t grid[3], uint32_t threads, uint32_t shared, void** arguments, uint64_t order) {
-  block.body = body;
-  block.arguments = arguments;
+  thread_local Block mine;
+  block = &mine;
+  block->body = body;
+  block->arguments = arguments;
   gridDim = {grid[0], grid[1], grid[2]};
   blockDim = {threads, 1, 1};
   for (uint32_t z = 0; z < grid[2]; z++)

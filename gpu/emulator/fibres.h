@@ -42,7 +42,8 @@ struct alignas(16) ulonglong2 {
   unsigned long long x, y;
 };
 static inline uint2 make_uint2(uint32_t x, uint32_t y) { return {x, y}; }
-extern thread_local Dim3 threadIdx, blockIdx, blockDim, gridDim;
+// Not thread_local: its constructors would be asked for at every use.
+extern __thread Dim3 threadIdx, blockIdx, blockDim, gridDim;
 
 namespace fibres {
 enum Wait { RUNNING, AT_BARRIER, AT_COLLECTIVE, ENDED };
@@ -51,7 +52,8 @@ enum Wait { RUNNING, AT_BARRIER, AT_COLLECTIVE, ENDED };
 void wait(Wait where, int collective);
 unsigned char* dynamic_shared();
 uint32_t lane();
-// Sixteen words through which lane `lane` of this warp shows its operands to the others, until the second next collective.
+// SHOWN words through which lane `lane` of this warp shows its operands to the others, until the second next collective.
+const uint32_t SHOWN = 16;
 uint64_t* shown(uint32_t lane);
 void end_collective();
 void queue_copy(void* to, const void* from, bool valid);
@@ -125,7 +127,8 @@ struct Fragments {
 template <class Byte>
 static inline void multiply_fragments() {
   typedef float Columns __attribute__((vector_size(32)));
-  const auto lane = [](uint32_t l) { return (Fragments*)fibres::shown(l); };
+  uint64_t* const shown = fibres::shown(0);
+  const auto lane = [&](uint32_t l) { return (Fragments*)(shown + fibres::SHOWN * l); };
   Columns b[32];
   for (uint32_t column = 0; column < 8; column++)
     for (uint32_t k = 0; k < 32; k++)
