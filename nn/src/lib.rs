@@ -42,7 +42,7 @@ pub use optimizer::Optimizer;
 pub use plain::{Clear, Plain};
 pub use program::Program;
 pub use ring::Ring;
-pub use run::{Observer, run, run_in_order, run_observed};
+pub use run::{Observer, run, run_in_order, run_observed, run_on};
 pub use table::Table;
 pub use train::{
     Data, Recipe, Released, Split, TrainSpec, released_shapes, released_shapes_of, train,

@@ -18,6 +18,15 @@ pub fn run<E: Engine>(graph: &Graph, e: &mut E, inputs: &[E::Value]) -> Result<V
     run_in_order(graph, &order, e, inputs)
 }
 
+/// [`run`] on inputs that lie apart. They are used where they lie: kernels that hold one ([`tacit_mpc::Kernels::hold`]) find it.
+///
+/// # Errors
+/// As for [`run`].
+pub fn run_on<E: Engine>(graph: &Graph, e: &mut E, inputs: &[&E::Value]) -> Result<Vec<E::Value>> {
+    let order: Vec<usize> = (0..graph.len()).collect();
+    run_order(graph, &order, e, inputs, &mut |_, _, _, _| Ok(()))
+}
+
 /// What may look at every value of a run, as soon as it is there: the node, the port, the engine and the value.
 pub type Observer<'o, E> =
     dyn FnMut(usize, usize, &mut E, &<E as Engine>::Value) -> Result<()> + 'o;
@@ -34,7 +43,11 @@ pub fn run_observed<E: Engine>(
     observer: &mut Observer<'_, E>,
 ) -> Result<Vec<E::Value>> {
     let order: Vec<usize> = (0..graph.len()).collect();
-    run_order(graph, &order, e, inputs, observer)
+    run_order(graph, &order, e, &borrowed(inputs), observer)
+}
+
+fn borrowed<V>(inputs: &[V]) -> Vec<&V> {
+    inputs.iter().collect()
 }
 
 /// Runs the graph in any topological order. Nodes on which no output depends are skipped, a scale of a product or of another
@@ -50,14 +63,14 @@ pub fn run_in_order<E: Engine>(
     e: &mut E,
     inputs: &[E::Value],
 ) -> Result<Vec<E::Value>> {
-    run_order(graph, order, e, inputs, &mut |_, _, _, _| Ok(()))
+    run_order(graph, order, e, &borrowed(inputs), &mut |_, _, _, _| Ok(()))
 }
 
 fn run_order<E: Engine>(
     graph: &Graph,
     order: &[usize],
     e: &mut E,
-    inputs: &[E::Value],
+    inputs: &[&E::Value],
     observer: &mut Observer<'_, E>,
 ) -> Result<Vec<E::Value>> {
     check_inputs(graph, e, inputs)?;
@@ -84,11 +97,17 @@ fn run_order<E: Engine>(
         e.begin_node(node);
         let work = plan.work(graph, node);
         let operands = work.operands();
-        let results = apply(&work, &live, e, inputs, &values, &plan)?;
+        let results: Vec<Cow<'_, E::Value>> = match &work {
+            Work::Op(Op::Input(k), _) => vec![Cow::Borrowed(inputs[*k])],
+            work => {
+                let results = apply(work, &live, e, &values, &plan)?;
+                results.into_iter().map(Cow::Owned).collect()
+            }
+        };
         operands.iter().for_each(|&x| values.release(x));
         for (port, mut value) in live.into_iter().zip(results) {
             match plan.rounded[node] {
-                Rounded::Behind if port == 0 => value = e.round(value)?,
+                Rounded::Behind if port == 0 => value = Cow::Owned(e.round(value.into_owned())?),
                 _ => (),
             }
             if port > 0 || plan.rounded[node] != Rounded::Later {
@@ -104,7 +123,7 @@ fn run_order<E: Engine>(
         .collect()
 }
 
-fn check_inputs<E: Engine>(graph: &Graph, e: &E, inputs: &[E::Value]) -> Result<()> {
+fn check_inputs<E: Engine>(graph: &Graph, e: &E, inputs: &[&E::Value]) -> Result<()> {
     if inputs.len() != graph.inputs {
         return Err(Error::Invalid(format!(
             "the graph has {} inputs, {} were given",
@@ -114,12 +133,12 @@ fn check_inputs<E: Engine>(graph: &Graph, e: &E, inputs: &[E::Value]) -> Result<
     }
     for node in &graph.nodes {
         if let Op::Input(k) = node.op
-            && e.shape(&inputs[k]) != node.shape
+            && e.shape(inputs[k]) != node.shape
         {
             return Err(Error::Shape {
                 op: "input",
                 left: node.shape.clone(),
-                right: e.shape(&inputs[k]),
+                right: e.shape(inputs[k]),
             });
         }
     }
@@ -131,8 +150,7 @@ fn apply<E: Engine>(
     work: &Work<'_>,
     live: &[usize],
     e: &mut E,
-    inputs: &[E::Value],
-    values: &Values<E::Value>,
+    values: &Values<'_, E::Value>,
     plan: &Plan,
 ) -> Result<Vec<E::Value>> {
     let (op, operands) = match work {
@@ -196,7 +214,7 @@ fn apply<E: Engine>(
         .map(|&x| values.get(x))
         .collect::<Result<_>>()?;
     Ok(match op {
-        Op::Input(k) => vec![inputs[*k].clone()],
+        Op::Input(_) => unreachable!("inputs are there"),
         Op::Public(x) => vec![e.public(x)?],
         Op::Layout(layout) => vec![e.layout(layout, xs[0])?],
         Op::Concat(axis) => vec![e.concat(*axis, &xs)?],
@@ -214,12 +232,13 @@ fn apply<E: Engine>(
 }
 
 /// The values that are still to be used, and how often.
-struct Values<V> {
-    held: Vec<Vec<Option<V>>>,
+struct Values<'v, V: Clone> {
+    /// Inputs lie where the caller has them.
+    held: Vec<Vec<Option<Cow<'v, V>>>>,
     left: Vec<Vec<usize>>,
 }
 
-impl<V> Values<V> {
+impl<V: Clone> Values<'_, V> {
     fn get(&self, x: Edge) -> Result<&V> {
         let missing = || {
             Error::Invalid(format!(
@@ -227,7 +246,7 @@ impl<V> Values<V> {
                 x.node
             ))
         };
-        self.held[x.node][x.port].as_ref().ok_or_else(missing)
+        self.held[x.node][x.port].as_deref().ok_or_else(missing)
     }
 
     fn release(&mut self, x: Edge) {

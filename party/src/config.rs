@@ -7,11 +7,15 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer};
 use tacit_api::job::{default_bits, default_rows};
 use tacit_api::policy::Policy;
+use tacit_gpu::Choice;
 
 use crate::encrypted::config::EncryptedConfig;
 
 /// The file that `party init` writes beside the keys.
 pub const CONFIG_FILE: &str = "party.toml";
+
+/// MiB of a device's memory that a party must have: in less, products are computed in many small parts.
+const LEAST_DEVICE_MIB: u32 = 64;
 
 /// Why a configuration is refused.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +58,12 @@ pub struct Config {
     /// The directory for sessions in which somebody cheated: while one lies there, its three do not compute together.
     #[serde(default = "incidents")]
     pub incidents: PathBuf,
+    /// What computes the products of shares.
+    #[serde(default, deserialize_with = "device")]
+    pub device: Choice,
+    /// MiB of a device's memory that this party may take.
+    #[serde(default = "device_mib", deserialize_with = "enough_mib")]
+    pub device_mib: u32,
     /// The data sets that this party declares, by the name that jobs use.
     #[serde(default)]
     pub datasets: BTreeMap<String, DatasetFiles>,
@@ -142,6 +152,25 @@ pub(crate) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dura
     Ok(Duration::from_secs(seconds.into()))
 }
 
+fn device<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Choice, D::Error> {
+    let said = String::deserialize(deserializer)?;
+    said.parse().map_err(serde::de::Error::custom)
+}
+
+fn device_mib() -> u32 {
+    4096
+}
+
+fn enough_mib<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let mib = u32::deserialize(deserializer)?;
+    if mib < LEAST_DEVICE_MIB {
+        return Err(serde::de::Error::custom(format!(
+            "a device computes with at least {LEAST_DEVICE_MIB} MiB"
+        )));
+    }
+    Ok(mib)
+}
+
 fn evidence() -> PathBuf {
     "evidence".into()
 }
@@ -163,6 +192,8 @@ impl Config {
             journal: directory.join("jobs.journal"),
             evidence: directory.join(evidence()),
             incidents: directory.join(incidents()),
+            device: Choice::default(),
+            device_mib: device_mib(),
             datasets: BTreeMap::new(),
             models: BTreeMap::new(),
             encrypted: None,
@@ -235,6 +266,13 @@ evidence = "evidence"
 # Sessions in which a proof failed, a file each. While one lies here, jobs computed by the same three are declined: put it away
 # when you know what happened.
 incidents = "incidents"
+
+# What computes the products of shares: "cpu"; "cuda", an NVIDIA device ("cuda:1" is the second one), without which the party
+# does not start; or "auto", the first device if it works, else the processor: the log says which, and why. Only programs that
+# were built with `--features cuda` know devices.
+device = "cpu"
+# MiB of the device's memory that this party may take. Several parties may share a device.
+device_mib = 4096
 
 # The data sets of this party, by the name that jobs use. `file` is CSV whose first line names the columns.
 # `description` is TOML with the [data] table of a job file; a job file that you have reviewed will do. The rows are
@@ -380,6 +418,12 @@ mod tests {
             ("connect = 30", "connect = 0", "at least 1 second"),
             ("min_rows =", "min_row =", "min_row"),
             (
+                "device = \"cpu\"",
+                "device = \"cuda:first\"",
+                "\"cuda:first\" is no device",
+            ),
+            ("device_mib = 4096", "device_mib = 63", "at least 64 MiB"),
+            (
                 "# [datasets.breast-cancer]",
                 "[datasets.breast-cancer]\nfile = \"rows.csv\"",
                 "description",
@@ -393,5 +437,26 @@ mod tests {
                 "{error}"
             );
         }
+    }
+
+    #[test]
+    fn a_device_is_chosen_by_a_word() {
+        let template = Config::template("0.0.0.0:7001");
+        for (word, choice) in [
+            ("auto", Choice::Auto),
+            ("cuda", Choice::Cuda { ordinal: 0 }),
+            ("cuda:1", Choice::Cuda { ordinal: 1 }),
+        ] {
+            let said = format!("device = \"{word}\"");
+            let config = load(&template.replace("device = \"cpu\"", &said)).unwrap();
+            assert_eq!(config.device, choice);
+        }
+        // Older files do not have the line.
+        let old = template.replace("device = \"cpu\"", "");
+        assert_eq!(load(&old).unwrap().device, Choice::Cpu);
+        let wrong = template.replace("device = \"cpu\"", "device = \"gpu\"");
+        let line = 1 + wrong.lines().position(|l| l == "device = \"gpu\"").unwrap();
+        let error = load(&wrong).unwrap_err().to_string();
+        assert!(error.contains(&format!("line {line}")), "{error}");
     }
 }

@@ -10,6 +10,8 @@ use tacit_api::member::Role;
 use tacit_api::policy::Policy;
 use tacit_api::roster::{Roster, RosterError};
 use tacit_api::tls::TlsError;
+use tacit_gpu::Unusable;
+use tacit_mpc::Kernels;
 use tacit_protocols::malicious::Failures;
 use tokio::sync::Semaphore;
 
@@ -50,6 +52,9 @@ pub enum ServeError {
     /// Encrypted inference cannot be served.
     #[error(transparent)]
     Encrypted(#[from] crate::encrypted::EncryptedError),
+    /// The device that was asked for cannot be used.
+    #[error(transparent)]
+    Device(#[from] Unusable),
     /// The roster has this member as a client.
     #[error("{0} is a client in the roster, not a party: make new keys with `party init`")]
     NotAParty(String),
@@ -81,6 +86,8 @@ pub(crate) struct Party {
     pub(crate) evidence: PathBuf,
     pub(crate) incidents: Incidents,
     pub(crate) connector: Connector,
+    /// What computes the products of all its sessions.
+    pub(crate) kernels: Arc<dyn Kernels>,
     /// Sessions that ended in a failed proof since the party started.
     pub(crate) failures: Failures,
     /// A permit for each model that may be served at a time.
@@ -118,6 +125,12 @@ impl Party {
                 exchange: waits.exchange,
             },
         };
+        let settings = tacit_gpu::Settings {
+            memory: usize::try_from(u64::from(config.device_mib) << 20).unwrap_or(usize::MAX),
+            ..tacit_gpu::Settings::default()
+        };
+        let chosen = tacit_gpu::choose(config.device, settings)?;
+        tracing::info!("device = \"{}\": {chosen}", config.device);
         let journal = Journal::open(&config.journal)?;
         let policy = config.policy.clone();
         let services = policy.max_services.min(Semaphore::MAX_PERMITS);
@@ -143,6 +156,7 @@ impl Party {
                 evidence: config.evidence.clone(),
                 incidents: Incidents::at(&config.incidents),
                 connector,
+                kernels: chosen.kernels,
                 failures: Failures::default(),
                 services: Arc::new(Semaphore::new(services)),
                 lies: false,

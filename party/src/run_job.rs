@@ -344,6 +344,7 @@ fn attend(
                 binding: &binding,
                 terms: &terms,
                 keys: KEY_LIMITS,
+                kernels: &party.kernels,
                 failures: &party.failures,
             };
             let net: Arc<dyn Transport> = tls.clone();
@@ -384,6 +385,7 @@ fn attend(
         seats: &seats,
         policy: &party.policy,
         binding: &binding,
+        kernels: &party.kernels,
         failures: &party.failures,
         voice: Voice::new(&party.identity, &party.roster, &job.compute, session.0),
     };

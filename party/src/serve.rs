@@ -28,9 +28,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tacit_api::job::{Protocol, ProtocolSpec};
+use tacit_mpc::kernels::Resident;
 use tacit_mpc::keys::{self, Binding};
 use tacit_mpc::net::Transport;
-use tacit_mpc::{PartyId, Session, kernels, prss};
+use tacit_mpc::{Kernels, PartyId, Session, prss};
 use tacit_protocols::malicious::{Failures, MaliciousEngine};
 use tacit_protocols::release::Copies;
 use tacit_protocols::rep3::Rep3Engine;
@@ -178,6 +179,8 @@ pub(crate) struct Service<'a> {
     pub(crate) terms: &'a Terms,
     /// What keys give before they must have been renewed.
     pub(crate) keys: KeyLimits,
+    /// What computes local products.
+    pub(crate) kernels: &'a Arc<dyn Kernels>,
     /// Sessions of this party that ended in a failed proof.
     pub(crate) failures: &'a Failures,
 }
@@ -208,7 +211,7 @@ impl Service<'_> {
     ) -> Result<Tally, ServeError> {
         let mut agreed = keys::agree(&**net, self.binding)?;
         agreed.limit(self.keys.blocks);
-        let mut session = Session::new(net.clone(), agreed, Arc::from(kernels::cpu()));
+        let mut session = Session::new(net.clone(), agreed, Arc::clone(self.kernels));
         session.limit_runs(self.keys.runs);
         let (protocol, f) = (self.terms.protocol, self.terms.fraction_bits);
         match protocol.name {
@@ -236,6 +239,7 @@ impl Service<'_> {
     ) -> Result<Tally, ServeError> {
         let me = engine.session().me();
         let weights = served.share_weights(&mut engine, self.terms)?;
+        let _at_hand = self.hold(&engine, &weights)?;
         let greeting = served.greeting(self.terms);
         let longest = message_len(me, greeting.max_rows, &greeting.inputs) + 1024;
         let queue = Queue::new(Limits {
@@ -270,6 +274,24 @@ impl Service<'_> {
             let mut model = (&mut served, &weights[..]);
             self.answer(&mut engine, &mut model, &queue, &callers, observer)
         })
+    }
+
+    /// The weights stay the same as long as the service runs, and stay where products are computed.
+    fn hold<'k, E: Replicated>(
+        &'k self,
+        engine: &E,
+        weights: &'k [E::Value],
+    ) -> Result<Vec<Resident<'k>>, ServeError> {
+        let mut shares = Vec::new();
+        for weight in weights {
+            shares.extend(engine.hold(&**self.kernels, weight)?);
+        }
+        let held = shares.iter().filter(|share| share.is_held()).count();
+        if held > 0 {
+            let all = shares.len();
+            tracing::info!("of {all} shares of weights and biases, {held} stay on the device");
+        }
+        Ok(shares)
     }
 
     /// Batch after batch.

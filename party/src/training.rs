@@ -22,7 +22,7 @@ use tacit_api::job::{JobSpec, Protocol};
 use tacit_api::policy::{Policy, Refusal};
 use tacit_mpc::keys::{Binding, agree};
 use tacit_mpc::net::Transport;
-use tacit_mpc::{PartyId, Session, kernels};
+use tacit_mpc::{Kernels, PartyId, Session};
 use tacit_nn::fixed;
 use tacit_nn::train::{Data, Split};
 use tacit_protocols::Replicated;
@@ -119,6 +119,8 @@ pub(crate) struct Training<'a> {
     pub(crate) seats: &'a Seats,
     pub(crate) policy: &'a Policy,
     pub(crate) binding: &'a Binding,
+    /// What computes local products.
+    pub(crate) kernels: &'a Arc<dyn Kernels>,
     /// Sessions of this party that ended in a failed proof.
     pub(crate) failures: &'a Failures,
     /// Where this party speaks to both others.
@@ -171,7 +173,7 @@ impl Training<'_> {
         observer: &mut dyn FnMut(Epoch) -> tacit_nn::Result<()>,
     ) -> Result<Outcome, TrainError> {
         let keys = agree(&**net, self.binding)?;
-        let session = |keys| Session::new(net.clone(), keys, Arc::from(kernels::cpu()));
+        let session = |keys| Session::new(net.clone(), keys, Arc::clone(self.kernels));
         let fraction_bits = self.fraction_bits();
         match self.job.protocol.name {
             Protocol::Rep3 => {

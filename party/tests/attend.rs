@@ -344,6 +344,23 @@ async fn a_party_does_not_serve_without_sound_files() {
     let mut early = config.clone();
     early.roster = home.dir.path().join("none.toml");
     assert!(refused(early).await.contains("send the request file"));
+    let mut first_device = config.clone();
+    first_device.device = "cuda".parse().unwrap();
+    match tacit_party::serve(first_device, async {}).await {
+        Ok(()) if cfg!(feature = "cuda") => println!("SKIPPED: there is a device"),
+        Ok(()) => panic!("a program without CUDA has no device"),
+        Err(error) => {
+            let (error, missing) = (error.to_string(), ["NVIDIA driver", "--features cuda"]);
+            let missing = missing[usize::from(!cfg!(feature = "cuda"))];
+            assert!(
+                error.starts_with("device = \"cuda\" cannot be used: ") && error.contains(missing),
+                "{error}"
+            );
+        }
+    }
+    let mut any_device = config.clone();
+    any_device.device = "auto".parse().unwrap();
+    tacit_party::serve(any_device, async {}).await.unwrap();
     let text = fs::read_to_string(&config.roster)
         .unwrap()
         .replace("role = \"client\"", "role = \"party\"");

@@ -15,7 +15,7 @@
 //! it, is uniform, whatever the circuit. SECURITY.md states the functionalities and what the rounding coin gives away.
 
 mod a2b;
-mod bilinear;
+pub(crate) mod bilinear;
 pub(crate) mod bits;
 mod boolean;
 mod choice;

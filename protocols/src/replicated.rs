@@ -4,9 +4,10 @@
 use std::collections::BTreeSet;
 
 use ndarray::ArrayD;
+use tacit_mpc::kernels::Resident;
 use tacit_mpc::keys::Binding;
-use tacit_mpc::{Bilinear, Session};
-use tacit_nn::{Engine, Result};
+use tacit_mpc::{Bilinear, Kernels, Session, Tensor};
+use tacit_nn::{Engine, Error, Result};
 
 use crate::malicious::MaliciousEngine;
 use crate::release::Release;
@@ -81,6 +82,13 @@ pub trait Replicated: Engine {
     /// The sharing that somebody who does not compute sent, of which each two parties have compared what both must hold.
     fn held(&self, shares: Rep3) -> Self::Value;
 
+    /// Has kernels keep this party's shares of a value where they compute, until the guards are dropped
+    /// ([`Kernels::hold`]): for weights that stay the same from run to run.
+    ///
+    /// # Errors
+    /// As for [`Kernels::hold`].
+    fn hold<'a>(&self, kernels: &'a dyn Kernels, x: &'a Self::Value) -> Result<Vec<Resident<'a>>>;
+
     /// Renews the keys of the session, between two runs; shares stay as they are. Where a party may cheat, everything is
     /// proved before.
     ///
@@ -127,6 +135,10 @@ impl Replicated for Rep3Engine {
 
     fn held(&self, shares: Rep3) -> Self::Value {
         Self::Value::Numbers(shares)
+    }
+
+    fn hold<'a>(&self, kernels: &'a dyn Kernels, x: &'a Self::Value) -> Result<Vec<Resident<'a>>> {
+        hold(kernels, &x.tensors())
     }
 
     fn renew_keys(&mut self, binding: &Binding) -> Result<()> {
@@ -179,7 +191,18 @@ impl Replicated for MaliciousEngine {
         Self::held(self, shares)
     }
 
+    fn hold<'a>(&self, kernels: &'a dyn Kernels, x: &'a Self::Value) -> Result<Vec<Resident<'a>>> {
+        hold(kernels, &self.tensors(x)?)
+    }
+
     fn renew_keys(&mut self, binding: &Binding) -> Result<()> {
         Self::renew_keys(self, binding)
     }
+}
+
+/// Has kernels keep all of these tensors.
+fn hold<'a>(kernels: &'a dyn Kernels, tensors: &[&'a Tensor]) -> Result<Vec<Resident<'a>>> {
+    let held = tensors.iter().map(|x| kernels.hold(x));
+    held.collect::<std::result::Result<_, _>>()
+        .map_err(|e| Error::Protocol(Box::new(e)))
 }

@@ -8,7 +8,7 @@ use tacit_api::job::{Comparison, Protocol};
 use tacit_mpc::{PartyId, prss};
 use tacit_nn::onnx::{self, Dim, Feed, Lowered, Model, Options, Source, Weights};
 use tacit_nn::provenance::rows_are_apart;
-use tacit_nn::{Layout, run};
+use tacit_nn::{Layout, run_on};
 use tacit_protocols::Replicated;
 
 use super::inputs::{Kind, bounds_of};
@@ -376,8 +376,8 @@ impl Served {
             }
         };
         let inputs = self.inputs_of(engine, questions, rows)?;
-        let (mut inputs, mut weights) = (inputs.into_iter(), weights.iter().cloned());
-        let fed: Option<Vec<E::Value>> = lowered
+        let (mut inputs, mut weights) = (inputs.iter(), weights.iter());
+        let fed: Option<Vec<&E::Value>> = lowered
             .sources
             .iter()
             .map(|source| match source {
@@ -388,7 +388,7 @@ impl Served {
             .collect();
         // The same question asked again must not tell the bits that rounding dropped (requirement R9).
         engine.round_exactly(lowered.graph.last_roundings());
-        let outputs = run(&lowered.graph, engine, &fed.ok_or(ModelError::Masks)?)?;
+        let outputs = run_on(&lowered.graph, engine, &fed.ok_or(ModelError::Masks)?)?;
         let mut start = 0;
         let mut all = Vec::with_capacity(questions.len());
         for question in questions {

@@ -7,9 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use ndarray::{Array2, ArrayD, array};
 use tacit_api::job::{Comparison, Protocol, ProtocolSpec};
-use tacit_mpc::PartyId;
 use tacit_mpc::keys::Binding;
 use tacit_mpc::net::Transport;
+use tacit_mpc::{Kernels, PartyId, kernels};
 use tacit_nn::model_file::{Dense, Model as Perceptron};
 use tacit_nn::onnx::Model;
 use tacit_protocols::malicious::Failures;
@@ -22,6 +22,7 @@ use crate::net::{Peer, SessionId, TlsNet};
 
 mod attacks;
 mod cheats;
+mod device;
 pub(super) mod lies;
 mod models;
 mod onnx;
@@ -55,6 +56,8 @@ struct Setup {
     held: Held,
     terms: Terms,
     keys: KeyLimits,
+    /// What computes the products of all parties.
+    kernels: Arc<dyn Kernels>,
     /// The party whose observer panics at the first batch.
     panics: Option<PartyId>,
     /// Makes every message between the parties so late.
@@ -82,6 +85,7 @@ impl Setup {
                 bounds: Vec::new(),
             },
             keys: KEY_LIMITS,
+            kernels: Arc::from(kernels::cpu()),
             panics: None,
             delay: Duration::ZERO,
             lie: None,
@@ -103,6 +107,7 @@ impl Setup {
             held,
             terms,
             keys,
+            kernels,
             panics,
             delay,
             lie,
@@ -127,7 +132,7 @@ impl Setup {
         let serve = |(me, node): (usize, &Node)| {
             let connector = node.connector.clone();
             let others: Vec<Peer> = peers.iter().filter(|p| p.index != me).cloned().collect();
-            let (onnx, terms) = (onnx.clone(), terms.clone());
+            let (onnx, terms, kernels) = (onnx.clone(), terms.clone(), kernels.clone());
             thread::spawn(move || {
                 let net = connector.connect(links, me, &others).unwrap();
                 let lie = lie.filter(|&(liar, _)| liar == me).map(|(_, lie)| lie);
@@ -152,6 +157,7 @@ impl Setup {
                     },
                     terms: &terms,
                     keys,
+                    kernels: &kernels,
                     failures: &Failures::default(),
                 };
                 let served = Served::new(model, held, &terms).unwrap();

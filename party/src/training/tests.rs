@@ -84,6 +84,7 @@ fn session_over(
                         seats: &seats,
                         policy: &policy,
                         binding,
+                        kernels: &Arc::from(tacit_mpc::kernels::cpu()),
                         failures: &Failures::default(),
                         voice: trio.voice(index.min(2)),
                     };

@@ -17,6 +17,7 @@ use super::product::{Support, product};
 use super::shared::{Shared, put, share_chunks, shared};
 use super::tensor_gate::{Gate, Kept, Sent, send};
 use super::truncate::truncate;
+use crate::rep3::bilinear::summand;
 use crate::rep3::share::Parts;
 
 /// How a number loses its low bits.
@@ -97,14 +98,12 @@ impl<'a> Sum<'a> {
                     sum.elementwise.push((t.coefficient, x, y));
                 }
                 (Operand::Shared(x), Operand::Shared(y)) => {
-                    let both = &*y.own + &*y.next;
-                    let pairs = [(&*x.own, &both), (&*x.next, &*y.own)];
                     sum.gates.push(Gate {
                         f: t.f,
                         coefficient: t.coefficient,
                         x,
                         y,
-                        summand: s.bilinear(t.f, &pairs)?,
+                        summand: summand(s, t.f, [&x.own, &x.next], [&y.own, &y.next])?,
                     });
                 }
             }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use ndarray::ArrayD;
 use tacit_mpc::keys::Binding;
-use tacit_mpc::{Purpose, R64, Session};
+use tacit_mpc::{Purpose, R64, Session, Tensor};
 use tacit_nn::{Error, Result, fixed};
 
 use super::bilinear::Rounding;
@@ -331,6 +331,11 @@ impl MaliciousEngine {
     #[must_use]
     pub fn held(&self, x: Rep3) -> Value {
         self.id.value(Kind::Numbers(Shared::new(x.a, x.b)))
+    }
+
+    /// The tensors of numbers that a product takes of a value.
+    pub(crate) fn tensors<'a>(&self, x: &'a Value) -> Result<Vec<&'a Tensor>> {
+        x.tensors(self.id)
     }
 
     /// After a node: proves what is logged if it is too much to keep.

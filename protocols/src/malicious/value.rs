@@ -76,6 +76,15 @@ impl Value {
         }
     }
 
+    /// The tensors of numbers that a product takes of it.
+    pub(super) fn tensors(&self, engine: EngineId) -> Result<Vec<&Tensor>> {
+        Ok(match self.kind(engine)? {
+            Kind::Numbers(x) => vec![&*x.own, &*x.next],
+            Kind::Public(x) => vec![x],
+            Kind::Bits(..) => Vec::new(),
+        })
+    }
+
     pub(super) fn operand(&self, engine: EngineId) -> Result<Operand<'_>> {
         match self.kind(engine)? {
             Kind::Numbers(x) => Ok(Operand::Shared(x)),

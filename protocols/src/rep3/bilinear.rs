@@ -12,9 +12,22 @@ use super::held::{Held, Words};
 use super::rounding::Rounding;
 use super::share::{Rep3, recv_words, send_words, share_chunks};
 
-/// p_i = f(x_i, y_i + y_{i+1}) + f(x_{i+1}, y_i): what P_i can compute of f(x, y) = p_0 + p_1 + p_2.
-fn summand(s: &Session, f: Bilinear, x: &Rep3, y: &Rep3) -> Result<Tensor> {
-    s.bilinear(f, &[(&x.a, &(&y.a + &y.b)), (&x.b, &y.a)])
+/// p_i of f(x, y) = p_0 + p_1 + p_2, from the shares (i, i + 1) of each: what P_i can compute.
+///
+/// p_i = f(x_i, y_i + y_{i+1}) + f(x_{i+1}, y_i) = f(x_i + x_{i+1}, y_i) + f(x_i, y_{i+1}), for f is bilinear: the same ring
+/// element, bit for bit. The first form takes the shares of x as they are, the second those of y: a sum of shares is a tensor
+/// of its own, which no kernels hold, so the second is computed where y is held.
+pub(crate) fn summand(
+    s: &Session,
+    f: Bilinear,
+    [x0, x1]: [&Tensor; 2],
+    [y0, y1]: [&Tensor; 2],
+) -> Result<Tensor> {
+    let holds = |x| s.kernels().holds(x);
+    if holds(y0) && holds(y1) {
+        return s.bilinear(f, &[(&(x0 + x1), y0), (x0, y1)]);
+    }
+    s.bilinear(f, &[(x0, &(y0 + y1)), (x1, y0)])
 }
 
 /// This party's summands p_i of a value. Elementwise products are computed chunk by chunk, so that they need no memory of their
@@ -98,7 +111,7 @@ impl<'a> Summands<'a> {
                 products: vec![elementwise(one, x, y)],
             });
         }
-        Ok(Self::ready(summand(s, f, x, y)?))
+        Ok(Self::ready(summand(s, f, x.both(), y.both())?))
     }
 
     /// Of a chunk in rehearsal: so many elementwise products, and what is computed already where `ready`. `words` gives a
@@ -233,7 +246,8 @@ pub(crate) fn sum_of_products<'a>(s: &Session, terms: &[Term<'a>]) -> Result<Sum
                 fits(shape.get_or_insert_with(|| x.shape()), x.shape())?;
             }
             (Operand::Shared(x), Operand::Shared(y)) => {
-                add(&mut summands, scaled(summand(s, t.f, x, y)?, t))?;
+                let summand = summand(s, t.f, x.both(), y.both())?;
+                add(&mut summands, scaled(summand, t))?;
             }
         }
     }

@@ -50,6 +50,11 @@ impl Rep3 {
         }
     }
 
+    /// Both components.
+    pub(crate) fn both(&self) -> [&Tensor; 2] {
+        [&self.a, &self.b]
+    }
+
     /// The same local linear map on both components.
     pub(crate) fn each<E>(
         &self,

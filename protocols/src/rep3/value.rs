@@ -59,6 +59,15 @@ impl Value {
         }
     }
 
+    /// The tensors of numbers that a product takes of it.
+    pub(crate) fn tensors(&self) -> Vec<&Tensor> {
+        match self {
+            Self::Numbers(x) => x.both().to_vec(),
+            Self::Public(x) => vec![x],
+            Self::Bits(_) => Vec::new(),
+        }
+    }
+
     pub(super) fn operand(&self) -> Result<Operand<'_>> {
         match self {
             Self::Numbers(x) => Ok(Operand::Shared(x)),
