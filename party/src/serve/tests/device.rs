@@ -17,7 +17,7 @@ fn weights_stay_on_the_device() {
             method: Some(Method::Words),
         };
         let gpu = Arc::new(Gpu::new(device, settings));
-        let mut setup = Setup::new(Duration::from_secs(8)).by(protocol);
+        let mut setup = Setup::new(Duration::from_secs(16)).by(protocol);
         setup.held = Held::Owner(1);
         setup.kernels = gpu.clone();
         let running = setup.start();
