@@ -2,86 +2,31 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::num::Wrapping;
-use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
-use tacit_gpu::{Arguments, Device, DeviceError, Gpu, Grid, Kernel, Method, Settings};
-use tacit_gpu_emulator::{Emulator, Memory};
+use tacit_gpu::{Gpu, Kernel, Method, Settings};
+use tacit_gpu_emulator::{Emulator, Recorder};
 use tacit_mpc::kernels::cpu;
 use tacit_mpc::kernels::suite::tensor;
 use tacit_mpc::{Bilinear, Conv, Kernels, Tensor};
 
-/// The emulated device, which notes what is launched.
-#[derive(Clone, Default)]
-struct Recorder {
-    emulator: Emulator,
-    launched: Arc<Mutex<Vec<(Kernel, Grid)>>>,
+/// The emulated device, which notes what is launched, with threads in this order.
+fn recorder(order: u64) -> Recorder {
+    let folding = order == 1;
+    let mut recorder = Recorder::new(1 << 40);
+    recorder.emulator = Emulator { order, folding };
+    recorder
 }
 
-impl Device for Recorder {
-    type Memory = Memory;
-
-    fn name(&self) -> &'static str {
-        "recording device"
-    }
-
-    fn lane(&self) -> Result<Self, DeviceError> {
-        Ok(self.clone())
-    }
-
-    fn after(&self, _other: &Self) -> Result<(), DeviceError> {
-        Ok(())
-    }
-
-    fn allocate(&self, bytes: usize) -> Result<Memory, DeviceError> {
-        self.emulator.allocate(bytes)
-    }
-
-    fn address(&self, memory: &Memory) -> u64 {
-        self.emulator.address(memory)
-    }
-
-    fn write(&self, memory: &mut Memory, words: &[u64]) -> Result<(), DeviceError> {
-        self.emulator.write(memory, words)
-    }
-
-    fn read(&self, memory: &Memory, words: &mut [u64]) -> Result<(), DeviceError> {
-        self.emulator.read(memory, words)
-    }
-
-    unsafe fn launch(
-        &self,
-        kernel: Kernel,
-        grid: Grid,
-        arguments: Arguments,
-    ) -> Result<(), DeviceError> {
-        self.launched.lock().unwrap().push((kernel, grid));
-        // SAFETY: the caller's.
-        unsafe { self.emulator.launch(kernel, grid, arguments) }
-    }
+fn count(device: &Recorder, kernel: Kernel) -> usize {
+    device.record.grids(kernel).len()
 }
 
-impl Recorder {
-    fn of(order: u64) -> Self {
-        let folding = order == 1;
-        Self {
-            emulator: Emulator { order, folding },
-            ..Self::default()
-        }
-    }
-
-    fn count(&self, kernel: Kernel) -> usize {
-        let launched = self.launched.lock().unwrap();
-        launched.iter().filter(|(k, _)| *k == kernel).count()
-    }
-
-    /// Entries that were packed by this kernel: blocks pack 32 x 32.
-    fn packed(&self, by: Kernel) -> usize {
-        let launched = self.launched.lock().unwrap();
-        let blocks = launched.iter().filter(|(kernel, _)| *kernel == by);
-        let blocks = blocks.map(|(_, grid)| grid.blocks.iter().product::<u32>() as usize);
-        32 * 32 * blocks.sum::<usize>()
-    }
+/// Entries that were packed by this kernel: blocks pack 32 x 32.
+fn packed(device: &Recorder, by: Kernel) -> usize {
+    let blocks = device.record.grids(by).into_iter();
+    let blocks = blocks.map(|grid| grid.blocks.iter().product::<u32>() as usize);
+    32 * 32 * blocks.sum::<usize>()
 }
 
 /// Each method that packs, and its kernel for images.
@@ -125,14 +70,14 @@ fn same(c: Conv, shape: [usize; 3], terms: u64, order: u64, as_images: bool) {
         let terms: Vec<_> = operands.iter().map(|(x, y)| (x, y)).collect();
         let wanted = cpu().bilinear(f, &terms).unwrap();
         for (method, kernel) in METHODS {
-            let gpu = Gpu::new(Recorder::of(order), settings(method, 1 << 30));
+            let gpu = Gpu::new(recorder(order), settings(method, 1 << 30));
             assert_eq!(
                 gpu.bilinear(f, &terms).unwrap(),
                 wanted,
                 "{f} {c:?} {shape:?} {method:?}"
             );
             if as_images {
-                assert_eq!(gpu.device().count(kernel), 1, "{f} {c:?} {method:?}");
+                assert_eq!(count(gpu.device(), kernel), 1, "{f} {c:?} {method:?}");
             }
         }
     }
@@ -177,12 +122,12 @@ fn images_are_packed_once() {
         ..Conv::new(&[16, 16], &[3, 3])
     };
     let (x, w) = (tensor(&[2, 32, 16, 16], 1), tensor(&[32, 32, 3, 3], 2));
-    let gpu = Gpu::new(Recorder::of(0), settings(Method::Limbs, 1 << 30));
+    let gpu = Gpu::new(recorder(0), settings(Method::Limbs, 1 << 30));
     gpu.bilinear(Bilinear::Conv(c), &[(&x, &w)]).unwrap();
     // As many entries as operands have; windows would be nine times the input.
-    let packed = gpu.device().packed(Kernel::LimbsPack);
+    let packed = packed(gpu.device(), Kernel::LimbsPack);
     assert_eq!(packed, x.len() + w.len());
-    assert_eq!(gpu.device().count(Kernel::LimbsConvolution), 1);
+    assert_eq!(count(gpu.device(), Kernel::LimbsConvolution), 1);
 }
 
 #[test]
@@ -199,10 +144,10 @@ fn windows_are_packed_where_they_take_less() {
         );
         let wanted = cpu().bilinear(Bilinear::Conv(c), &[(&x, &w)]).unwrap();
         for (method, kernel) in METHODS {
-            let gpu = Gpu::new(Recorder::of(0), settings(method, 1 << 30));
+            let gpu = Gpu::new(recorder(0), settings(method, 1 << 30));
             let found = gpu.bilinear(Bilinear::Conv(c), &[(&x, &w)]).unwrap();
             assert_eq!(found, wanted, "{c:?} {method:?}");
-            assert_eq!(gpu.device().count(kernel), 0, "{c:?} {method:?}");
+            assert_eq!(count(gpu.device(), kernel), 0, "{c:?} {method:?}");
         }
     }
 }
@@ -225,10 +170,10 @@ fn images_that_do_not_fit_are_packed_in_parts() {
             let wanted = cpu().bilinear(*f, &[(x, y)]).unwrap();
             let all = 8 * (x.len() + y.len() + wanted.len());
             for times in [4, 3] {
-                let gpu = Gpu::new(Recorder::of(2), settings(method, all * times));
+                let gpu = Gpu::new(recorder(2), settings(method, all * times));
                 let result = gpu.bilinear(*f, &[(x, y)]).unwrap();
                 assert_eq!(result, wanted, "{f} {shape:?} {times}");
-                found.push(gpu.device().count(kernel));
+                found.push(count(gpu.device(), kernel));
             }
         }
         assert_eq!(found, launches, "{shape:?}");
@@ -252,10 +197,10 @@ fn images_of_narrow_words() {
             .map(|(x, y)| (narrow(x), narrow(y)))
             .collect();
         let terms: Vec<_> = operands.iter().map(|(x, y)| (x, y)).collect();
-        let gpu = Gpu::new(Recorder::of(3), settings(Method::Limbs, 1 << 30));
+        let gpu = Gpu::new(recorder(3), settings(Method::Limbs, 1 << 30));
         assert_eq!(gpu.bilinear_32(f, &terms).unwrap(), narrow(&wanted), "{f}");
         let images = usize::from(!matches!(f, Bilinear::ConvWeights(_)));
-        assert_eq!(gpu.device().count(Kernel::LimbsConvolution32), images);
+        assert_eq!(count(gpu.device(), Kernel::LimbsConvolution32), images);
     }
 }
 

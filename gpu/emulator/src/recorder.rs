@@ -16,12 +16,22 @@ pub struct Record {
     peak: AtomicUsize,
     /// Words of each copy to the device.
     written: Mutex<Vec<usize>>,
+    /// What was launched.
+    launched: Mutex<Vec<(Kernel, Grid)>>,
 }
 
 impl Record {
     /// Words of the copies since the last look, in order.
     pub fn take_written(&self) -> Vec<usize> {
         std::mem::take(&mut self.written.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The grids on which a kernel was launched.
+    pub fn grids(&self, of: Kernel) -> Vec<Grid> {
+        let launched = self.launched.lock();
+        let launched = launched.unwrap_or_else(PoisonError::into_inner);
+        let launched = launched.iter().filter(|(kernel, _)| *kernel == of);
+        launched.map(|(_, grid)| *grid).collect()
     }
 
     /// Bytes that are taken.
@@ -39,6 +49,8 @@ impl Record {
 #[derive(Clone, Debug)]
 pub struct Recorder {
     bytes: usize,
+    /// What computes.
+    pub emulator: Emulator,
     /// A bit that it changes in the last word of all that is read.
     pub lie: u64,
     /// What it was asked.
@@ -51,6 +63,10 @@ impl Recorder {
     pub fn new(bytes: usize) -> Self {
         Self {
             bytes,
+            emulator: Emulator {
+                order: 2,
+                folding: false,
+            },
             lie: 0,
             record: Arc::default(),
         }
@@ -70,11 +86,6 @@ impl Drop for Counted {
         self.record.live.fetch_sub(self.bytes, Ordering::SeqCst);
     }
 }
-
-const EMULATOR: Emulator = Emulator {
-    order: 2,
-    folding: false,
-};
 
 impl Device for Recorder {
     type Memory = Counted;
@@ -99,14 +110,14 @@ impl Device for Recorder {
         }
         self.record.peak.fetch_max(live, Ordering::SeqCst);
         Ok(Counted {
-            memory: EMULATOR.allocate(bytes)?,
+            memory: self.emulator.allocate(bytes)?,
             bytes,
             record: Arc::clone(&self.record),
         })
     }
 
     fn address(&self, memory: &Counted) -> u64 {
-        EMULATOR.address(&memory.memory)
+        self.emulator.address(&memory.memory)
     }
 
     fn write(&self, memory: &mut Counted, words: &[u64]) -> Result<(), DeviceError> {
@@ -114,11 +125,11 @@ impl Device for Recorder {
         written
             .unwrap_or_else(PoisonError::into_inner)
             .push(words.len());
-        EMULATOR.write(&mut memory.memory, words)
+        self.emulator.write(&mut memory.memory, words)
     }
 
     fn read(&self, memory: &Counted, words: &mut [u64]) -> Result<(), DeviceError> {
-        EMULATOR.read(&memory.memory, words)?;
+        self.emulator.read(&memory.memory, words)?;
         if let Some(word) = words.last_mut() {
             *word ^= self.lie;
         }
@@ -131,7 +142,11 @@ impl Device for Recorder {
         grid: Grid,
         arguments: Arguments,
     ) -> Result<(), DeviceError> {
+        let launched = self.record.launched.lock();
+        launched
+            .unwrap_or_else(PoisonError::into_inner)
+            .push((kernel, grid));
         // SAFETY: the caller's.
-        unsafe { EMULATOR.launch(kernel, grid, arguments) }
+        unsafe { self.emulator.launch(kernel, grid, arguments) }
     }
 }
