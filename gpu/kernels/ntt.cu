@@ -51,6 +51,8 @@ struct Prime {
     const Value low = a * b, m = low * c.negative_inverse;
     return high(a, b) + high(m, c.p) + (low != 0);
   }
+  // Of numbers below 2p, below 2p.
+  MEMBER Value sum(Value a, Value b) const { return a + b >= 2 * c.p ? a + b - 2 * c.p : a + b; }
   MEMBER Value scaled(Value x, bool of_product) const { return reduced(times(x, of_product ? c.scale : c.plain_scale)); }
   MEMBER Value reduced(Value x) const {
     x = x >= 2 * c.p ? x - 2 * c.p : x;
@@ -239,3 +241,24 @@ DEVICE void transform(typename Field::Value* x, const typename Field::Value* oth
 TRANSFORMS(Prime62, ntt62_forward, ntt62_backward)
 TRANSFORMS(Prime47, ntt47_forward, ntt47_backward)
 TRANSFORMS(Prime30, ntt30_forward, ntt30_backward)
+
+// ---- Sums of products of transforms, with the factor 1/R that a product leaves: sum i is that of pairs starts[i] to
+// starts[i + 1] - 1. A pair is the number of a polynomial of `others` and, 32 bits further, that of one of `factors`; each
+// has `count` primes.
+KERNEL void ntt62_sums(uint64_t* sums, const uint64_t* others, const uint64_t* factors, const uint64_t* pairs,
+                       const uint64_t* starts, const Prime62::Constants* constants, uint32_t count, uint32_t log_size,
+                       uint64_t all) {
+  const uint64_t i = (uint64_t)blockIdx.x * blockDim.x + threadIdx.x;
+  if (i >= all) return;
+  const uint64_t polynomial = i >> log_size, which = polynomial / count, prime = polynomial % count;
+  const uint64_t at = (prime << log_size) + (i & ((1ull << log_size) - 1));
+  Prime62 f;
+  f.c = constants[prime];
+  uint64_t sum = 0;
+  for (uint64_t k = starts[which]; k < starts[which + 1]; k++) {
+    const uint64_t other = pairs[k] & 0xFFFFFFFF, factor = pairs[k] >> 32;
+    sum = f.sum(sum, f.product(others[((other * count) << log_size) + at], factors[((factor * count) << log_size) + at]));
+  }
+  sums[i] = sum;
+}
+EXPORT(ntt62_sums)

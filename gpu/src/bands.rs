@@ -10,7 +10,8 @@ use ndarray::{ArrayD, IxDyn, Slice};
 use tacit_mpc::Bilinear;
 
 use crate::device::{Device, DeviceError};
-use crate::gpu::{Failed, Gpu};
+use crate::failed::Failed;
+use crate::gpu::Gpu;
 use crate::prepared::Prepared;
 use crate::split::Split;
 use crate::word::{TensorOf, Word};

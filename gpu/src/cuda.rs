@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::{CudaContext, CudaStream, sys};
 
-use crate::device::{Arguments, Device, DeviceError, Grid, Kernel};
+use crate::device::{Arguments, Device, DeviceError};
+use crate::kernel::{Grid, Kernel};
 use locked::Staging;
 
 /// Device code: `cargo xtask kernels` makes it from the sources beside it.
@@ -112,7 +113,7 @@ impl Cuda {
         for code in CODE {
             // SAFETY: whole images, which the driver copies.
             let module = unsafe { result::module::load_data(code.as_ptr().cast())? };
-            for kernel in Kernel::ALL {
+            for &kernel in Kernel::ALL {
                 let name = CString::new(kernel.name())
                     .map_err(|_| CudaError::Driver("a kernel's name".into()))?;
                 // SAFETY: a module that was just loaded, and stays.

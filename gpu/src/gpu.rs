@@ -1,7 +1,7 @@
 //! Bilinear maps on a device.
 
 use std::num::Wrapping;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use ndarray::{ArrayD, IxDyn};
 use tacit_mpc::kernels::Resident;
@@ -9,7 +9,10 @@ use tacit_mpc::ring::row_major;
 use tacit_mpc::{Bilinear, Error, Kernels, Result, Tensor, kernels};
 
 use crate::bands::Bands;
+use crate::budget::Budget;
 use crate::device::{Device, DeviceError};
+use crate::factors::Factors;
+use crate::failed::Failed;
 use crate::limbs::Limbs;
 use crate::method::Method;
 use crate::prepared::Prepared;
@@ -57,8 +60,7 @@ pub struct Gpu<D: Device> {
     band: usize,
     cpu: Box<dyn Kernels>,
     residents: Residents<D::Memory>,
-    /// Who holds it uses the memory: products of several sessions are computed one after the other, each with all of it.
-    turn: Mutex<()>,
+    budget: Arc<Budget>,
 }
 
 impl<D: Device> Gpu<D> {
@@ -71,7 +73,7 @@ impl<D: Device> Gpu<D> {
             band: BAND,
             cpu: kernels::cpu(),
             residents: Residents::default(),
-            turn: Mutex::default(),
+            budget: Budget::new(settings.memory),
         }
     }
 
@@ -87,9 +89,9 @@ impl<D: Device> Gpu<D> {
         &self.device
     }
 
-    /// Bytes of tensors that are held.
+    /// Bytes of what is held: tensors, and factors of polynomials' products.
     pub fn held(&self) -> usize {
-        self.residents.bytes()
+        self.budget.held()
     }
 
     /// The other lane, made when it is first asked for.
@@ -113,13 +115,9 @@ impl<D: Device> Gpu<D> {
         }
     }
 
-    /// What tensors that are held leave of the memory.
+    /// What is held leaves so much of the memory.
     pub(crate) fn room(&self) -> usize {
-        self.settings.memory.saturating_sub(self.residents.bytes())
-    }
-
-    fn turn(&self) -> MutexGuard<'_, ()> {
-        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+        self.budget.room()
     }
 
     /// Uploads the operands of a map, to run it more than once; none where the result is zero for want of entries.
@@ -174,18 +172,7 @@ impl<D: Device> Gpu<D> {
     }
 
     fn told(&self, failed: Failed) -> Error {
-        Error::Device {
-            device: self.device.name().to_owned(),
-            why: match failed {
-                Failed::Device(error) => error.to_string(),
-                Failed::TooLarge => {
-                    "a tensor has more than 2^31 entries along an index: split it".to_owned()
-                }
-                Failed::Setting => {
-                    "the device memory that is set is too little for one tile of this product: raise it".to_owned()
-                }
-            },
-        }
+        failed.of(self.device.name())
     }
 
     /// Matrix products on a lane; operands and result by their addresses. What is packed of them takes at most `bytes`.
@@ -218,11 +205,7 @@ fn copied<D: Device, W: Word>(
     lane: &D,
     x: &TensorOf<W>,
 ) -> std::result::Result<D::Memory, DeviceError> {
-    let entries = row_major(x);
-    let words = in_words(&entries);
-    let mut memory = lane.allocate(8 * words.len())?;
-    lane.write(&mut memory, &words)?;
-    Ok(memory)
+    lane.copied(&in_words(&row_major(x)))
 }
 
 /// As many blocks as `count` things take, `each` at a time.
@@ -234,22 +217,7 @@ fn zeros<W: Word>(shape: &[usize]) -> TensorOf<W> {
     ArrayD::from_elem(IxDyn(shape), Wrapping(W::zeroed()))
 }
 
-/// Why a product was not computed.
-pub(crate) enum Failed {
-    Device(DeviceError),
-    /// An index has more than 31 bits.
-    TooLarge,
-    /// Not even one tile fits into the memory that the settings allow.
-    Setting,
-}
-
-impl From<DeviceError> for Failed {
-    fn from(error: DeviceError) -> Self {
-        Self::Device(error)
-    }
-}
-
-impl<D: Device> Kernels for Gpu<D> {
+impl<D: Device + 'static> Kernels for Gpu<D> {
     fn name(&self) -> &'static str {
         "cuda"
     }
@@ -263,14 +231,13 @@ impl<D: Device> Kernels for Gpu<D> {
         if x.ndim() < 2 || x.is_empty() {
             return Ok(Resident::elsewhere());
         }
-        let _turn = self.turn();
-        let bytes = 8 * x.len();
+        let _turn = self.budget.turn();
         if !self.residents.join(x) {
-            if self.residents.bytes() + bytes > self.settings.memory / 2 {
+            let Some(held) = self.budget.hold(8 * x.len()) else {
                 return Ok(Resident::elsewhere());
-            }
+            };
             match copied(&self.device, x) {
-                Ok(memory) => self.residents.insert(x, memory, bytes),
+                Ok(memory) => self.residents.insert(x, memory, held),
                 Err(DeviceError::Memory { .. }) => return Ok(Resident::elsewhere()),
                 Err(error) => return Err(self.told(error.into())),
             }
@@ -280,6 +247,16 @@ impl<D: Device> Kernels for Gpu<D> {
 
     fn holds(&self, x: &Tensor) -> bool {
         self.residents.find(x).is_some()
+    }
+
+    fn factors(
+        &self,
+        size: usize,
+        polynomials: &[u64],
+    ) -> Result<Option<Box<dyn kernels::Factors>>> {
+        let kept = Factors::keep(&self.device, &self.budget, size, polynomials);
+        let kept = kept.map_err(|failed| self.told(failed))?;
+        Ok(kept.map(|kept| Box::new(kept) as Box<dyn kernels::Factors>))
     }
 }
 
@@ -295,7 +272,7 @@ impl<D: Device> Gpu<D> {
         if self.is_small(f, terms, &shape) {
             return W::bilinear(&*self.cpu, f, terms);
         }
-        let _turn = self.turn();
+        let _turn = self.budget.turn();
         self.on_device(f, terms, &shape)
     }
 

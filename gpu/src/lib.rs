@@ -11,12 +11,17 @@
 //! Device code is in `kernels/`, one source that nvcc compiles for devices and `emulator/` for the host.
 
 mod bands;
+mod budget;
 mod choice;
 #[cfg(feature = "cuda")]
 pub mod cuda;
 mod device;
+mod factors;
+mod failed;
+mod field;
 mod gpu;
 mod images;
+mod kernel;
 mod limbs;
 pub mod manifest;
 mod method;
@@ -37,10 +42,12 @@ mod word;
 mod words;
 
 pub use choice::{Choice, ChoiceError, Chosen, Unusable, choose};
-pub use device::{Arguments, Device, DeviceError, Grid, Kernel};
+pub use device::{Arguments, Device, DeviceError};
+pub use field::Field;
 pub use gpu::{Gpu, Settings};
+pub use kernel::{Grid, Kernel};
 pub use method::Method;
-pub use ntt::{Field, NttError, Transforms};
+pub use ntt::{NttError, Transforms};
 pub use polynomials::Polynomials;
 pub use prepared::Prepared;
 pub use primes::primes;

@@ -1,7 +1,8 @@
 //! Products by limbs on tensor cores: `kernels/limbs.cu`.
 
-use crate::device::{Arguments, Device, Kernel};
-use crate::gpu::Failed;
+use crate::device::{Arguments, Device};
+use crate::failed::Failed;
+use crate::kernel::Kernel;
 use crate::packed::{Launch, Packed};
 use crate::parts::Packing;
 use crate::word::OfWords;

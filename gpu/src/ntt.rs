@@ -2,19 +2,10 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::device::{Arguments, Device, DeviceError, Grid, Kernel};
-use crate::primes::{inverse, power, root, times};
-
-/// What values are, and which primes there are room for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Field {
-    /// Words of 64 bits, primes below 2^62.
-    Prime62,
-    /// Numbers of double precision, primes below 2^47.
-    Prime47,
-    /// Words of 32 bits, primes below 2^30.
-    Prime30,
-}
+use crate::device::{Arguments, Device, DeviceError};
+use crate::field::Field;
+use crate::kernel::{Grid, Kernel};
+use crate::primes::{inverse, root, times};
 
 /// Why there are no such transforms.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,14 +33,28 @@ pub enum NttError {
         /// and how many there should be.
         wanted: usize,
     },
+    /// A polynomial is not there.
+    #[error("polynomial {at} where there are {count}, counted from 0")]
+    Polynomial {
+        /// Which was named,
+        at: u32,
+        /// and how many there are.
+        count: usize,
+    },
+    /// A sum may become too large.
+    #[error("a sum of {found} products, and 65536 are the most: add several sums")]
+    Products {
+        /// How many products it has.
+        found: usize,
+    },
     /// The device failed.
     #[error(transparent)]
     Device(#[from] DeviceError),
 }
 
 /// Transforms of one size modulo some primes, with their factors on a device.
-pub struct Transforms<'a, D: Device> {
-    device: &'a D,
+pub struct Transforms<D: Device> {
+    device: D,
     field: Field,
     log_size: u32,
     primes: Vec<u64>,
@@ -74,123 +79,23 @@ const MOST_LEVELS: u32 = 13;
 /// Threads of a block, where segments leave the choice.
 const THREADS: u32 = 256;
 
-impl Field {
-    fn bits(self) -> u32 {
-        match self {
-            Self::Prime62 => 62,
-            Self::Prime47 => 47,
-            Self::Prime30 => 30,
-        }
-    }
-
-    /// Bytes of a value.
-    #[must_use]
-    pub fn bytes(self) -> usize {
-        match self {
-            Self::Prime62 | Self::Prime47 => 8,
-            Self::Prime30 => 4,
-        }
-    }
-
-    fn kernels(self) -> (Kernel, Kernel) {
-        match self {
-            Self::Prime62 => (Kernel::Ntt62Forward, Kernel::Ntt62Backward),
-            Self::Prime47 => (Kernel::Ntt47Forward, Kernel::Ntt47Backward),
-            Self::Prime30 => (Kernel::Ntt30Forward, Kernel::Ntt30Backward),
-        }
-    }
-
-    /// Values as the device has them.
-    fn encode(self, values: impl ExactSizeIterator<Item = u64>) -> Vec<u64> {
-        match self {
-            Self::Prime62 => values.collect(),
-            Self::Prime47 => values.map(|x| (x as f64).to_bits()).collect(),
-            Self::Prime30 => pairs(values.map(|x| x as u32)),
-        }
-    }
-
-    fn decode(self, words: &[u64], count: usize) -> Vec<u64> {
-        match self {
-            Self::Prime62 => words.to_vec(),
-            Self::Prime47 => words.iter().map(|&x| f64::from_bits(x) as u64).collect(),
-            Self::Prime30 => {
-                let halves = words.iter().flat_map(|&x| [x & 0xFFFF_FFFF, x >> 32]);
-                halves.take(count).collect()
-            }
-        }
-    }
-
-    /// A constant factor, as butterflies take it.
-    fn factor(self, w: u64, p: u64) -> Vec<u64> {
-        match self {
-            Self::Prime62 => vec![w, ((u128::from(w) << 64) / u128::from(p)) as u64],
-            // At most p/2, with its sign.
-            Self::Prime47 if w > p / 2 => vec![(-((p - w) as f64)).to_bits()],
-            Self::Prime47 => vec![(w as f64).to_bits()],
-            Self::Prime30 => vec![w | ((w << 32) / p) << 32],
-        }
-    }
-
-    /// `Constants` of a field: the last step of a product multiplies by `scale`/N.
-    fn constants(self, p: u64, log_size: u32, scale: u64) -> Vec<u64> {
-        let n = times(scale, inverse(1 << log_size, p), p);
-        // -p^-1 modulo 2^64, each step of Newton's iteration doubling the bits that are right.
-        let negative = (0..6).fold(p, |x, _| {
-            x.wrapping_mul(2_u64.wrapping_sub(p.wrapping_mul(x)))
-        });
-        let negative = negative.wrapping_neg();
-        match self {
-            Self::Prime62 => {
-                let of_product = times(n, power(2, 64, p), p);
-                [
-                    vec![p, negative],
-                    self.factor(of_product, p),
-                    self.factor(n, p),
-                ]
-                .concat()
-            }
-            Self::Prime47 => {
-                let p_bits = (p as f64).to_bits();
-                let reciprocal = (1.0 / p as f64).to_bits();
-                [vec![p_bits, reciprocal], self.factor(n, p), vec![0]].concat()
-            }
-            Self::Prime30 => {
-                let of_product = times(n, power(2, 32, p), p);
-                let head = vec![p | negative << 32];
-                [head, self.factor(of_product, p), self.factor(n, p)].concat()
-            }
-        }
-    }
-}
-
-fn pairs(values: impl ExactSizeIterator<Item = u32>) -> Vec<u64> {
-    let values: Vec<u32> = values.collect();
-    let pair = |pair: &[u32]| u64::from(pair[0]) | u64::from(*pair.get(1).unwrap_or(&0)) << 32;
-    values.chunks(2).map(pair).collect()
-}
-
 fn reversed(i: u32, bits: u32) -> u32 {
     i.reverse_bits() >> (32 - bits)
 }
 
-impl<'a, D: Device> Transforms<'a, D> {
+impl<D: Device> Transforms<D> {
     /// Of 2^`log_size` coefficients, polynomial i modulo prime i mod `primes`.
     ///
     /// # Errors
     /// For other sizes than 2^10 to 2^16, what is no prime of the field with roots of unity of order 2^(`log_size` + 1), or
     /// if the device has not enough memory.
-    pub fn new(
-        device: &'a D,
-        field: Field,
-        log_size: u32,
-        primes: &[u64],
-    ) -> Result<Self, NttError> {
+    pub fn new(device: D, field: Field, log_size: u32, primes: &[u64]) -> Result<Self, NttError> {
         Self::scaled(device, field, log_size, primes, &vec![1; primes.len()])
     }
 
     /// As [`new`](Self::new), and whatever is transformed back is multiplied by `scales`, one for each prime.
     pub(crate) fn scaled(
-        device: &'a D,
+        device: D,
         field: Field,
         log_size: u32,
         primes: &[u64],
@@ -220,20 +125,20 @@ impl<'a, D: Device> Transforms<'a, D> {
             }
             constants.extend(field.constants(p, log_size, scale));
         }
-        let upload = |words: &[u64]| {
-            let mut memory = device.allocate(8 * words.len())?;
-            device.write(&mut memory, words)?;
-            Ok::<_, DeviceError>(memory)
-        };
         Ok(Self {
-            device,
             field,
             log_size,
             primes: primes.to_vec(),
-            forward: upload(&forward)?,
-            backward: upload(&backward)?,
-            constants: upload(&constants)?,
+            forward: device.copied(&forward)?,
+            backward: device.copied(&backward)?,
+            constants: device.copied(&constants)?,
+            device,
         })
+    }
+
+    /// The device.
+    pub(crate) fn device(&self) -> &D {
+        &self.device
     }
 
     /// The primes.
@@ -248,10 +153,9 @@ impl<'a, D: Device> Transforms<'a, D> {
     /// If they are no whole polynomials, or there is not enough memory.
     pub fn upload(&self, values: &[u64]) -> Result<D::Memory, NttError> {
         self.polynomials(values.len())?;
-        let words = self.field.encode(values.iter().copied());
-        let mut memory = self.device.allocate(8 * words.len())?;
-        self.device.write(&mut memory, &words)?;
-        Ok(memory)
+        Ok(self
+            .device
+            .copied(&self.field.encode(values.iter().copied()))?)
     }
 
     /// `count` values from the device.
@@ -297,20 +201,34 @@ impl<'a, D: Device> Transforms<'a, D> {
         other: Option<&D::Memory>,
         count: usize,
     ) -> Result<(), NttError> {
+        let address = other.map_or(0, |other| self.device.address(other));
+        self.back(values, address, other.is_some(), count)
+    }
+
+    /// As [`backward`](Self::backward), of the sums that [`sums`](Self::sums) gives.
+    pub(crate) fn backward_sums(&self, sums: &mut D::Memory, count: usize) -> Result<(), NttError> {
+        self.back(sums, 0, true, count)
+    }
+
+    /// Of `values`, or of the product with what lies at `other`; `of_product`: take off the factor that products leave.
+    fn back(
+        &self,
+        values: &mut D::Memory,
+        other: u64,
+        of_product: bool,
+        count: usize,
+    ) -> Result<(), NttError> {
         let polynomials = self.polynomials(count)?;
         let x = self.device.address(values);
         for (at, (first, levels)) in self.steps().into_iter().rev().enumerate() {
             let (shape, grid) = self.launch(first, levels, polynomials);
-            let other_at = other
-                .filter(|_| at == 0)
-                .map_or(0, |m| self.device.address(m));
             let arguments = Arguments::default()
                 .with(x)
-                .with(other_at)
+                .with(if at == 0 { other } else { 0 })
                 .with(self.device.address(&self.backward))
                 .with(self.device.address(&self.constants))
                 .with(shape)
-                .with(u32::from(other.is_some()));
+                .with(u32::from(of_product));
             // SAFETY: as above; `other` has as many values.
             unsafe {
                 let kernel = self.field.kernels().1;
@@ -318,6 +236,51 @@ impl<'a, D: Device> Transforms<'a, D> {
             }
         }
         Ok(())
+    }
+
+    /// Sums of products of transforms, modulo primes below 2^62: sum i is Σ others\[o\]·factors\[f\] over its pairs (o, f). They
+    /// are brought back by [`backward_sums`](Self::backward_sums).
+    ///
+    /// # Safety
+    /// The pairs must name polynomials that are there.
+    pub(crate) unsafe fn sums(
+        &self,
+        others: &D::Memory,
+        factors: &D::Memory,
+        sums: &[Vec<(u32, u32)>],
+    ) -> Result<D::Memory, NttError> {
+        debug_assert_eq!(self.field, Field::Prime62);
+        let pairs = sums.iter().flatten();
+        let mut pairs: Vec<u64> = pairs
+            .map(|&(other, factor)| u64::from(other) | u64::from(factor) << 32)
+            .collect();
+        pairs.resize(pairs.len().max(1), 0); // no memory is empty
+        let starts: Vec<u64> = std::iter::once(0)
+            .chain(sums.iter().scan(0, |end, pairs| {
+                *end += pairs.len() as u64;
+                Some(*end)
+            }))
+            .collect();
+        let (pairs, starts) = (self.device.copied(&pairs)?, self.device.copied(&starts)?);
+        let count = (sums.len() * self.primes.len()) << self.log_size;
+        let to = self.device.allocate(8 * count)?;
+        let kernel = Kernel::Ntt62Sums;
+        let blocks = count.div_ceil(kernel.grid([1, 1, 1]).threads as usize);
+        let arguments = [&to, others, factors, &pairs, &starts, &self.constants];
+        let arguments = arguments
+            .into_iter()
+            .fold(Arguments::default(), |all, memory| {
+                all.with(self.device.address(memory))
+            })
+            .with(self.primes.len() as u32)
+            .with(self.log_size)
+            .with(count as u64);
+        // SAFETY: the kernel's arguments, and the caller's word for the pairs.
+        unsafe {
+            let grid = kernel.grid([blocks as u32, 1, 1]);
+            self.device.launch(kernel, grid, arguments)?;
+        }
+        Ok(to)
     }
 
     /// (first level, levels) of each launch.
@@ -354,7 +317,7 @@ impl<'a, D: Device> Transforms<'a, D> {
     fn polynomials(&self, count: usize) -> Result<usize, NttError> {
         let size = 1 << self.log_size;
         let of_all = size * self.primes.len();
-        if count == 0 || !count.is_multiple_of(of_all) || count > 1 << 40 {
+        if count == 0 || !count.is_multiple_of(of_all) || count > 1 << 38 {
             let wanted = count.max(1).next_multiple_of(of_all);
             return Err(NttError::Length {
                 found: count,

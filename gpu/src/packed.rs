@@ -2,9 +2,11 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::device::{Arguments, Device, Kernel};
-use crate::gpu::{Failed, blocks};
+use crate::device::{Arguments, Device};
+use crate::failed::Failed;
+use crate::gpu::blocks;
 use crate::images::{self, Images};
+use crate::kernel::Kernel;
 use crate::parts::{Packing, Parts};
 use crate::view::{Place, Product, View};
 

@@ -1,6 +1,6 @@
 //! How much of a product is packed at a time.
 
-use crate::gpu::Failed;
+use crate::failed::Failed;
 use crate::view::Product;
 
 /// What a packed product is made of.

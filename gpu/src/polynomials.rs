@@ -2,19 +2,27 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::device::{Arguments, Device, DeviceError, Kernel};
-use crate::ntt::{Field, NttError, Transforms};
+use crate::device::{Arguments, Device, DeviceError};
+use crate::field::Field;
+use crate::kernel::Kernel;
+use crate::ntt::{NttError, Transforms};
 use crate::primes::{inverse, primes, times};
 
 /// Products of polynomials of one size.
-pub struct Polynomials<'a, D: Device> {
-    device: &'a D,
+pub struct Polynomials<D: Device> {
     log_size: u32,
-    transforms: Transforms<'a, D>,
+    transforms: Transforms<D>,
     /// `Prime`s of the kernels.
     constants: D::Memory,
     /// Of all primes, modulo 2^64.
     product: u64,
+}
+
+/// Polynomials on a device, transformed.
+pub(crate) struct Spectra<M> {
+    memory: M,
+    /// How many polynomials.
+    pub(crate) count: usize,
 }
 
 /// `Prime` of `kernels/polynomials.cu`.
@@ -28,19 +36,23 @@ struct Prime {
     reciprocal: f64,
 }
 
-impl<'a, D: Device> Polynomials<'a, D> {
+/// How many primes products take whose factors' coefficients, read as signed, have `bits` bits together:
+/// |S| < 2^(bits - 2 + log N) is to be below M/4, M their product; primes are above 2^61.9.
+pub(crate) fn primes_for(log_size: u32, bits: u32) -> usize {
+    (bits + log_size).div_ceil(61) as usize
+}
+
+impl<D: Device> Polynomials<D> {
     /// Of 2^`log_size` coefficients, for factors whose coefficients, read as signed, have `bits` bits together: 128 for any
     /// words, fewer where one of them has small coefficients. Fewer bits take fewer primes.
     ///
     /// # Errors
     /// For other sizes than 2^10 to 2^16, or if the device has not enough memory.
-    pub fn new(device: &'a D, log_size: u32, bits: u32) -> Result<Self, NttError> {
+    pub fn new(device: D, log_size: u32, bits: u32) -> Result<Self, NttError> {
         if !(10..=16).contains(&log_size) {
             return Err(NttError::Size { log_size });
         }
-        // |S| < 2^(bits - 2 + log N) is to be below M/4; primes are above 2^61.9.
-        let count = (bits.min(128) + log_size).div_ceil(61) as usize;
-        let chosen = primes(62, log_size + 1, count);
+        let chosen = primes(62, log_size + 1, primes_for(log_size, bits));
         let others = |p: u64| chosen.iter().copied().filter(move |&q| q != p);
         let constants: Vec<Prime> = chosen
             .iter()
@@ -56,14 +68,10 @@ impl<'a, D: Device> Polynomials<'a, D> {
             .iter()
             .map(|&p| inverse(others(p).fold(1, |x, q| times(x, q % p, p)), p))
             .collect();
-        let words: &[u64] = bytemuck::cast_slice(&constants);
-        let mut memory = device.allocate(8 * words.len())?;
-        device.write(&mut memory, words)?;
         Ok(Self {
-            device,
             log_size,
+            constants: device.copied(bytemuck::cast_slice(&constants))?,
             transforms: Transforms::scaled(device, Field::Prime62, log_size, &chosen, &scales)?,
-            constants: memory,
             product: chosen.iter().copied().fold(1, u64::wrapping_mul),
         })
     }
@@ -73,51 +81,103 @@ impl<'a, D: Device> Polynomials<'a, D> {
     /// # Errors
     /// If they are not as many whole polynomials, or the device fails.
     pub fn multiply(&self, a: &[u64], b: &[u64]) -> Result<Vec<u64>, NttError> {
-        let size = 1 << self.log_size;
-        if a.len() != b.len() || !a.len().is_multiple_of(size) {
-            let wanted = a.len().next_multiple_of(size);
+        if a.len() != b.len() {
             return Err(NttError::Length {
                 found: b.len(),
-                wanted,
+                wanted: a.len(),
             });
         }
         if a.is_empty() {
             return Ok(Vec::new());
         }
-        let count = self.transforms.primes().len();
-        let mut transformed = [a, b]
-            .into_iter()
-            .map(|words| {
-                let mut values = self.split(words)?;
-                self.transforms.forward(&mut values, count * words.len())?;
-                Ok(values)
-            })
-            .collect::<Result<Vec<_>, NttError>>()?;
-        let other = transformed.pop();
-        let mut product = transformed.swap_remove(0);
+        let mut product = self.transformed(a)?.memory;
+        let other = self.transformed(b)?.memory;
+        let count = self.primes() * a.len();
         self.transforms
-            .backward(&mut product, other.as_ref(), count * a.len())?;
+            .backward(&mut product, Some(&other), count)?;
         self.join(&product, a.len())
     }
 
+    /// Polynomials, transformed.
+    ///
+    /// # Errors
+    /// If they are no whole polynomials, or the device fails.
+    pub(crate) fn transformed(&self, words: &[u64]) -> Result<Spectra<D::Memory>, NttError> {
+        let size = 1 << self.log_size;
+        if !words.len().is_multiple_of(size) {
+            return Err(NttError::Length {
+                found: words.len(),
+                wanted: words.len().next_multiple_of(size),
+            });
+        }
+        if words.is_empty() {
+            let memory = self.device().copied(&[0])?; // no memory is empty
+            return Ok(Spectra { memory, count: 0 });
+        }
+        let mut memory = self.split(words)?;
+        let count = self.primes() * words.len();
+        self.transforms.forward(&mut memory, count)?;
+        Ok(Spectra {
+            memory,
+            count: words.len() / size,
+        })
+    }
+
+    /// Σ others\[o\]·factors\[f\] over the pairs (o, f) of each of `sums`. The sums of |S| must be below M/4, as products.
+    ///
+    /// # Errors
+    /// If a pair names a polynomial that is not there, or the device fails.
+    pub(crate) fn sums(
+        &self,
+        others: &Spectra<D::Memory>,
+        factors: &Spectra<D::Memory>,
+        sums: &[Vec<(u32, u32)>],
+    ) -> Result<Vec<u64>, NttError> {
+        for &(other, factor) in sums.iter().flatten() {
+            for (at, among) in [(other, others), (factor, factors)] {
+                if at as usize >= among.count {
+                    let count = among.count;
+                    return Err(NttError::Polynomial { at, count });
+                }
+            }
+        }
+        let count = sums.len() << self.log_size;
+        // SAFETY: all polynomials of the pairs are there.
+        let mut digits = unsafe {
+            self.transforms
+                .sums(&others.memory, &factors.memory, sums)?
+        };
+        self.transforms
+            .backward_sums(&mut digits, self.primes() * count)?;
+        self.join(&digits, count)
+    }
+
+    fn primes(&self) -> usize {
+        self.transforms.primes().len()
+    }
+
+    fn device(&self) -> &D {
+        self.transforms.device()
+    }
+
     fn split(&self, words: &[u64]) -> Result<D::Memory, NttError> {
-        let mut from = self.device.allocate(8 * words.len())?;
-        self.device.write(&mut from, words)?;
-        let count = self.transforms.primes().len();
-        let to = self.device.allocate(8 * count * words.len())?;
+        let device = self.device();
+        let from = device.copied(words)?;
+        let to = device.allocate(8 * self.primes() * words.len())?;
         let arguments = Arguments::default()
-            .with(self.device.address(&from))
-            .with(self.device.address(&to));
-        // SAFETY: the kernel's arguments; a word becomes `count` residues.
+            .with(device.address(&from))
+            .with(device.address(&to));
+        // SAFETY: the kernel's arguments; a word becomes as many residues as there are primes.
         unsafe { self.each(Kernel::PolynomialsSplit, arguments, words.len(), None)? };
         Ok(to)
     }
 
     fn join(&self, digits: &D::Memory, count: usize) -> Result<Vec<u64>, NttError> {
-        let to = self.device.allocate(8 * count)?;
+        let device = self.device();
+        let to = device.allocate(8 * count)?;
         let arguments = Arguments::default()
-            .with(self.device.address(digits))
-            .with(self.device.address(&to));
+            .with(device.address(digits))
+            .with(device.address(&to));
         // SAFETY: the kernel's arguments; as many words as there were.
         unsafe {
             self.each(
@@ -125,10 +185,10 @@ impl<'a, D: Device> Polynomials<'a, D> {
                 arguments,
                 count,
                 Some(self.product),
-            )?
-        };
+            )?;
+        }
         let mut words = vec![0; count];
-        self.device.read(&to, &mut words)?;
+        device.read(&to, &mut words)?;
         Ok(words)
     }
 
@@ -142,8 +202,8 @@ impl<'a, D: Device> Polynomials<'a, D> {
         product: Option<u64>,
     ) -> Result<(), DeviceError> {
         let mut arguments = arguments
-            .with(self.device.address(&self.constants))
-            .with(self.transforms.primes().len() as u32)
+            .with(self.device().address(&self.constants))
+            .with(self.primes() as u32)
             .with(self.log_size);
         if let Some(product) = product {
             arguments = arguments.with(product);
@@ -151,7 +211,7 @@ impl<'a, D: Device> Polynomials<'a, D> {
         let grid = kernel.grid([words.div_ceil(256) as u32, 1, 1]);
         // SAFETY: the caller's.
         unsafe {
-            self.device
+            self.device()
                 .launch(kernel, grid, arguments.with(words as u64))
         }
     }

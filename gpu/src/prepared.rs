@@ -8,7 +8,8 @@ use ndarray::{ArrayD, IxDyn};
 use tacit_mpc::Bilinear;
 
 use crate::device::{Device, DeviceError};
-use crate::gpu::{Failed, Gpu};
+use crate::failed::Failed;
+use crate::gpu::Gpu;
 use crate::parts::MOST_BLOCKS;
 use crate::view::Product;
 use crate::word::{TensorOf, Word, from_words};

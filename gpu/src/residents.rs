@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ndarray::ArrayD;
 use tacit_mpc::Tensor;
 
+use crate::budget::Held;
+
 /// Which tensor: where its entries lie, and its shape. As long as somebody holds it, nothing else lies there.
 type Key = (usize, Vec<usize>);
 
@@ -14,7 +16,7 @@ pub(crate) struct Residents<M>(Mutex<HashMap<Key, Copied<M>>>);
 
 struct Copied<M> {
     memory: Arc<M>,
-    bytes: usize,
+    _held: Held,
     /// How many hold it.
     holders: usize,
 }
@@ -32,11 +34,6 @@ impl<M> Residents<M> {
         copies.get(&key(x)).map(|copy| Arc::clone(&copy.memory))
     }
 
-    /// Bytes of all copies.
-    pub(crate) fn bytes(&self) -> usize {
-        self.copies().values().map(|copy| copy.bytes).sum()
-    }
-
     /// One more holds a tensor of which there is a copy.
     pub(crate) fn join(&self, x: &Tensor) -> bool {
         let mut copies = self.copies();
@@ -48,10 +45,10 @@ impl<M> Residents<M> {
     }
 
     /// The first who holds it brings the copy.
-    pub(crate) fn insert(&self, x: &Tensor, memory: M, bytes: usize) {
+    pub(crate) fn insert(&self, x: &Tensor, memory: M, held: Held) {
         let copy = Copied {
             memory: Arc::new(memory),
-            bytes,
+            _held: held,
             holders: 1,
         };
         self.copies().insert(key(x), copy);

@@ -1,7 +1,9 @@
 //! Products by residues on tensor cores: `kernels/residues.cu`.
 
-use crate::device::{Arguments, Device, Kernel};
-use crate::gpu::{Failed, blocks};
+use crate::device::{Arguments, Device};
+use crate::failed::Failed;
+use crate::gpu::blocks;
+use crate::kernel::Kernel;
 use crate::packed::{Launch, Packed};
 use crate::parts::Packing;
 

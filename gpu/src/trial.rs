@@ -1,17 +1,20 @@
 //! What a device must get right before it is trusted with a party's products.
 
-use tacit_mpc::{Bilinear, Kernels, Result, Tensor, kernels};
+use std::num::Wrapping;
+
+use tacit_mpc::{Bilinear, Error, Kernels, Result, Tensor, kernels};
 
 use crate::device::Device;
+use crate::failed::Failed;
 use crate::gpu::{Gpu, Settings};
 use crate::method::Method;
 
-/// Computes small products by every method and holds them against the processor: a device that is broken, or a driver that
-/// compiles our code wrong, is found before it spoils a job. Milliseconds.
+/// Computes small products by every method, and one of polynomials, and holds them against the processor: a device that is
+/// broken, or a driver that compiles our code wrong, is found before it spoils a job. Milliseconds.
 ///
 /// # Errors
 /// The device failed, or gave something else.
-pub fn trial<D: Device>(device: &D) -> Result<()> {
+pub fn trial<D: Device + 'static>(device: &D) -> Result<()> {
     let shapes = [[70, 100], [100, 70], [70, 100], [100, 70]];
     let [a, b, c, d] = [1, 2, 3, 4].map(|k: usize| words(shapes[k - 1], k as u64));
     let terms = [(&a, &b), (&c, &d)];
@@ -22,14 +25,54 @@ pub fn trial<D: Device>(device: &D) -> Result<()> {
             method: Some(method),
             ..Settings::default()
         };
-        if Gpu::new(device, settings).bilinear(Bilinear::MatMul, &terms)? != wanted {
-            return Err(tacit_mpc::Error::Device {
-                device: device.name().to_owned(),
-                why: format!("a product by {method:?} is wrong; see what `gpucheck` says of it"),
-            });
+        let gpu = on_lane(device, settings)?;
+        if gpu.bilinear(Bilinear::MatMul, &terms)? != wanted {
+            return Err(wrong(device, &format!("a product by {method:?}")));
         }
     }
-    Ok(())
+    polynomials(device)
+}
+
+/// (x - y)·z modulo X^N + 1, as a sum of two products.
+fn polynomials<D: Device + 'static>(device: &D) -> Result<()> {
+    const SIZE: usize = 1024;
+    let [x, y, z] = [5, 6, 7].map(|seed| words([1, SIZE], seed));
+    let mut wanted = vec![Wrapping(0); SIZE];
+    for (i, &c) in z.iter().enumerate() {
+        for (j, (&a, &b)) in x.iter().zip(&y).enumerate() {
+            let product = (a - b) * c;
+            match wanted.get_mut(i + j) {
+                Some(to) => *to += product,
+                None => wanted[i + j - SIZE] -= product,
+            }
+        }
+    }
+    let plain =
+        |x: &[&Tensor]| -> Vec<u64> { x.iter().flat_map(|x| x.iter()).map(|x| x.0).collect() };
+    let gpu = on_lane(device, Settings::default())?;
+    let Some(factors) = gpu.factors(SIZE, &plain(&[&z, &z.mapv(|z| -z)]))? else {
+        return Ok(()); // nor will anything else be kept
+    };
+    let mut right = false;
+    factors.sums(&plain(&[&x, &y]), &[vec![(0, 0), (1, 1)]], &mut |_, sum| {
+        right = sum.iter().eq(wanted.iter().map(|x| &x.0));
+    })?;
+    right
+        .then_some(())
+        .ok_or_else(|| wrong(device, "a sum of products of polynomials"))
+}
+
+fn on_lane<D: Device>(device: &D, settings: Settings) -> Result<Gpu<D>> {
+    let lane = device.lane().map_err(Failed::from);
+    let lane = lane.map_err(|failed| failed.of(device.name()))?;
+    Ok(Gpu::new(lane, settings))
+}
+
+fn wrong<D: Device>(device: &D, what: &str) -> Error {
+    Error::Device {
+        device: device.name().to_owned(),
+        why: format!("{what} is wrong; see what `gpucheck` says of it"),
+    }
 }
 
 /// A matrix of words that use all their bits.
@@ -39,6 +82,6 @@ fn words(shape: [usize; 2], seed: u64) -> Tensor {
         x = x
             .wrapping_mul(0x9E37_79B9_7F4A_7C15)
             .wrapping_add(0x2545_F491_4F6C_DD1D);
-        std::num::Wrapping(x ^ x >> 29)
+        Wrapping(x ^ x >> 29)
     })
 }

@@ -7,7 +7,7 @@ use bytemuck::Pod;
 use ndarray::ArrayD;
 use tacit_mpc::{Bilinear, Kernels, Result, Tensor};
 
-use crate::device::Kernel;
+use crate::kernel::Kernel;
 
 /// A tensor over the ring of these words.
 pub type TensorOf<W> = ArrayD<Wrapping<W>>;

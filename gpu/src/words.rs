@@ -3,7 +3,8 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::device::{Arguments, Device};
-use crate::gpu::{Failed, blocks};
+use crate::failed::Failed;
+use crate::gpu::blocks;
 use crate::view::Product;
 use crate::word::OfWords;
 

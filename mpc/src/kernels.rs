@@ -50,4 +50,29 @@ pub trait Kernels: Send + Sync {
     fn holds(&self, _x: &Tensor) -> bool {
         false
     }
+
+    /// Keeps polynomials over Z_2^64 / (X^N + 1), of N = `size` coefficients one after another, as factors of products: for
+    /// computation on ciphertexts of rings. None where there is no device for them, or no memory.
+    ///
+    /// # Errors
+    /// The device failed.
+    fn factors(&self, _size: usize, _polynomials: &[u64]) -> Result<Option<Box<dyn Factors>>> {
+        Ok(None)
+    }
+}
+
+/// Polynomials over Z_2^64 / (X^N + 1) that are kept where products with them are computed.
+pub trait Factors: Send + Sync {
+    /// Sums of products, exact modulo 2^64: sum i is Σ others\[o\]·factors\[f\] over the pairs (o, f) of `sums[i]`. Each is
+    /// told with its number, in order; its N coefficients are gone when `each` returns. `others` are polynomials one after
+    /// another.
+    ///
+    /// # Errors
+    /// The device failed, a pair names a polynomial that is not there, or a sum has more than 2^16 products.
+    fn sums(
+        &self,
+        others: &[u64],
+        sums: &[Vec<(u32, u32)>],
+        each: &mut dyn FnMut(usize, &[u64]),
+    ) -> Result<()>;
 }

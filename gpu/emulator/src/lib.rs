@@ -73,6 +73,7 @@ kernels!(
     emulated_ntt47_backward,
     emulated_ntt30_forward,
     emulated_ntt30_backward,
+    emulated_ntt62_sums,
     emulated_polynomials_split,
     emulated_polynomials_join,
 );
@@ -105,6 +106,7 @@ impl Emulator {
             Kernel::Ntt47Backward => emulated_ntt47_backward,
             Kernel::Ntt30Forward => emulated_ntt30_forward,
             Kernel::Ntt30Backward => emulated_ntt30_backward,
+            Kernel::Ntt62Sums => emulated_ntt62_sums,
             Kernel::PolynomialsSplit => emulated_polynomials_split,
             Kernel::PolynomialsJoin => emulated_polynomials_join,
             _ => return None,

@@ -339,7 +339,7 @@ fn tensor(shape: &[usize], seed: u64) -> Tensor {
 }
 
 /// Whether a device computes a product, or a convolution, or a transform as it should.
-fn right<D: Device>(device: impl Fn() -> D, file: &str, windows: bool) -> bool {
+fn right<D: Device + 'static>(device: impl Fn() -> D, file: &str, windows: bool) -> bool {
     if file == "ntt.cu" {
         let p = primes(62, 11, 1);
         let device = device();

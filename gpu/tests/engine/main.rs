@@ -1,6 +1,7 @@
 //! What an engine has of a device: which is trusted, what stays there, how much of it is taken.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod factors;
 mod lanes;
 mod lazy;
 mod memory;

@@ -4,7 +4,7 @@ use std::num::Wrapping;
 
 use ndarray::{ArrayD, IxDyn};
 use tacit_gpu::cuda::Cuda;
-use tacit_gpu::{Field, Gpu, Method, Polynomials, Settings, Transforms, primes};
+use tacit_gpu::{Device, Field, Gpu, Method, Polynomials, Settings, Transforms, primes};
 use tacit_mpc::kernels::cpu;
 use tacit_mpc::{Bilinear, Conv, Kernels, Tensor};
 
@@ -118,7 +118,7 @@ fn products(device: &Cuda, tally: &mut Tally) -> Result<()> {
         let terms: Vec<_> = operands.iter().map(|(x, y)| (x, y)).collect();
         let wanted = cpu().bilinear(*f, &terms)?;
         for method in [Method::Words, Method::Limbs, Method::Residues] {
-            let found = Gpu::new(device, with(method)).bilinear(*f, &terms)?;
+            let found = Gpu::new(device.lane()?, with(method)).bilinear(*f, &terms)?;
             let (x, y) = terms[0];
             tally.note(found == wanted, || {
                 format!("{f} {:?} {:?} by {method:?}", x.shape(), y.shape())
@@ -154,7 +154,7 @@ fn products_32(device: &Cuda, tally: &mut Tally) -> Result<()> {
             .collect();
         let terms: Vec<_> = operands.iter().map(|(x, y)| (x, y)).collect();
         for method in [Method::Words, Method::Limbs] {
-            let found = Gpu::new(device, with(method)).bilinear_32(f, &terms)?;
+            let found = Gpu::new(device.lane()?, with(method)).bilinear_32(f, &terms)?;
             tally.note(found == wanted, || {
                 format!("{f} {x:?} {y:?} modulo 2^32 by {method:?}")
             });
@@ -226,6 +226,21 @@ fn transforms(device: &Cuda, tally: &mut Tally) -> Result<()> {
         tally.note(polynomials.multiply(&a, &b)? == wanted, || {
             format!("polynomials of 2^{log_size}")
         });
+        let gpu = Gpu::new(device.lane()?, Settings::default());
+        if let Some(factors) = gpu.factors(n, &b)? {
+            // Twice the same, and nothing.
+            let doubled: Vec<u64> = wanted.iter().map(|x| x.wrapping_mul(2)).collect();
+            factors.sums(&a, &[vec![(0, 0); 2], vec![]], &mut |i, sum| {
+                let right = if i == 0 {
+                    sum == doubled
+                } else {
+                    sum.iter().all(|&x| x == 0)
+                };
+                tally.note(right, || {
+                    format!("sum {i} of products of polynomials of 2^{log_size}")
+                });
+            })?;
+        }
     }
     Ok(())
 }
