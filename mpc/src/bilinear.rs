@@ -59,24 +59,28 @@ impl Bilinear {
         }
     }
 
-    /// The shape that f has of every one of these terms; `None` where there is none.
+    /// The shape that f has of every one of these terms; `None` where there is none. Kernels read all terms as they read the
+    /// first: operands of other shapes are refused even where results would be of one.
     ///
     /// # Errors
     /// [`Error::Shape`] where the operands of a term do not fit, or terms have different shapes.
     pub fn sum_shape<T>(self, terms: &[(&ArrayD<T>, &ArrayD<T>)]) -> Result<Option<Vec<usize>>> {
-        let mut shape = None;
-        for (x, y) in terms {
-            let misfit = || Error::Shape {
-                op: "bilinear map",
-                left: x.shape().to_vec(),
-                right: y.shape().to_vec(),
-            };
-            let s = self.output_shape(x.shape(), y.shape()).ok_or_else(misfit)?;
-            if shape.get_or_insert_with(|| s.clone()) != &s {
-                return Err(misfit());
-            }
+        let misfit = |x: &ArrayD<T>, y: &ArrayD<T>| Error::Shape {
+            op: "bilinear map",
+            left: x.shape().to_vec(),
+            right: y.shape().to_vec(),
+        };
+        let Some((x, y)) = terms.first() else {
+            return Ok(None);
+        };
+        let shape = self.output_shape(x.shape(), y.shape());
+        let shape = shape.ok_or_else(|| misfit(x, y))?;
+        let differs =
+            |(a, b): &&(&ArrayD<T>, &ArrayD<T>)| a.shape() != x.shape() || b.shape() != y.shape();
+        match terms.iter().find(differs) {
+            Some((a, b)) => Err(misfit(a, b)),
+            None => Ok(Some(shape)),
         }
-        Ok(shape)
     }
 
     /// How many products are added up in one entry of the result.

@@ -201,10 +201,23 @@ pub fn nothing_at_all(kernels: &dyn Kernels) {
 /// Operands that do not fit, and terms of different shapes.
 pub fn misfits_are_refused(kernels: &dyn Kernels) {
     let (x, y) = (tensor(&[2, 3], 1), tensor(&[4, 5], 2));
+    let (long, tall, flat) = (
+        tensor(&[2, 900], 3),
+        tensor(&[900, 5], 4),
+        tensor(&[3, 5], 5),
+    );
+    let (deep, wide) = (tensor(&[1, 90, 4], 6), tensor(&[2, 90, 3], 7));
+    let (thin, narrow) = (tensor(&[1, 1, 4], 8), tensor(&[2, 1, 3], 9));
     for (f, terms) in [
         (Bilinear::MatMul, vec![(&x, &y)]),
         (Bilinear::Mul, vec![(&x, &y)]),
         (Bilinear::Mul, vec![(&x, &x), (&y, &y)]),
+        // Results of one shape, but operands of two.
+        (Bilinear::MatMul, vec![(&long, &tall), (&x, &flat)]),
+        (
+            Bilinear::Conv(Conv::new(&[4], &[3])),
+            vec![(&deep, &wide), (&thin, &narrow)],
+        ),
         (Bilinear::Conv(Conv::new(&[2], &[2])), vec![(&x, &y)]),
     ] {
         let found = kernels.bilinear(f, &terms);
