@@ -41,6 +41,8 @@ struct Block {
   std::vector<uint32_t> arrived;  // of each warp, lanes at a collective
   std::vector<unsigned char> shared;
   std::vector<uint64_t> slots;  // warp, turn, lane, 16 words
+  uint64_t dice;                // which copies are early; 0 if none
+  const char* fault;            // what a fibre did wrong
   char* stacks = nullptr;
   size_t stack_count = 0;
   Body body = nullptr;
@@ -162,7 +164,12 @@ size_t count(Wait at) {
   return n;
 }
 
-// Order 0: ascending; 1: descending; others shuffle, anew after each rendezvous.
+void carry_out(const Copy& copy) {
+  if (copy.valid) memcpy(copy.to, copy.from, 16);
+  else memset(copy.to, 0, 16);
+}
+
+// Order 0: ascending; 1: descending; others shuffle, anew after each rendezvous, and do half of the copies early.
 const char* run_block(uint32_t threads, uint32_t shared, uint64_t order) {
   block->slots.assign((threads + WARP - 1) / WARP * 2 * WARP * SHOWN, 0xDEADBEEFDEADBEEFull);
   block->shared.assign(shared + 128 + MARGIN, POISON);
@@ -190,6 +197,8 @@ const char* run_block(uint32_t threads, uint32_t shared, uint64_t order) {
   };
   add(0, threads);
   uint64_t dice = order * 0x9E3779B97F4A7C15ull + 1;
+  block->dice = order > 1 ? dice : 0;
+  block->fault = nullptr;
   uint32_t at_barrier = 0, ended = 0;
   while (ended < threads) {
     ready.swap(next);
@@ -207,6 +216,7 @@ const char* run_block(uint32_t threads, uint32_t shared, uint64_t order) {
         add(first, first + WARP < threads ? first + WARP : threads);
       }
     }
+    if (block->fault) return failed("%s, block (%u, %u, %u)", block->fault, blockIdx.x, blockIdx.y, blockIdx.z);
     if (!same) return failed("lanes of a warp wait at different collectives, block (%u, %u, %u)", blockIdx.x, blockIdx.y, blockIdx.z);
     if (at_barrier == threads) {
       add(0, threads);
@@ -241,8 +251,16 @@ uint64_t* shown(uint32_t lane) {
 
 void end_collective() { block->running->turn ^= 1; }
 
+void must_be_aligned(const void* p, const char* otherwise) {
+  if ((uintptr_t)p % 16 != 0) block->fault = otherwise;
+}
+
 void queue_copy(void* to, const void* from, bool valid) {
-  block->running->copies.push_back({to, from, valid});
+  must_be_aligned(to, "asynchronous copy to an address that is no multiple of 16");
+  must_be_aligned(from, "asynchronous copy from an address that is no multiple of 16");
+  const Copy copy = {to, from, valid};
+  if (block->dice && shuffled(block->dice) % 2) carry_out(copy);
+  block->running->copies.push_back(copy);
   block->running->open++;
 }
 
@@ -258,11 +276,7 @@ void await_copies(uint32_t pending) {
   const size_t done = me.groups.size() - pending;
   size_t end = 0;
   for (size_t g = 0; g < done; g++) end += me.groups[g];
-  for (size_t i = 0; i < end; i++) {
-    const Copy& copy = me.copies[i];
-    if (copy.valid) memcpy(copy.to, copy.from, 16);
-    else memset(copy.to, 0, 16);
-  }
+  for (size_t i = 0; i < end; i++) carry_out(me.copies[i]);
   me.copies.erase(me.copies.begin(), me.copies.begin() + end);
   me.groups.erase(me.groups.begin(), me.groups.begin() + done);
 }

@@ -4,7 +4,9 @@
 //
 // What goes wrong on a device shows here:
 //     asynchronous copies happen at the wait for them and no earlier, so a wait that is missing or too short reads what was
-//     there before; shared memory is poisoned before each block, and so is a margin behind it, which is looked at after;
+//     there before; where the order is shuffled, half of them happen at once, so what is still read when they begin is lost;
+//     addresses that must be multiples of 16 are held to that; shared memory is poisoned before each block, and so is a
+//     margin behind it, which is looked at after;
 //     between rendezvous fibres run one after the other, in an order that `order` turns or shuffles, so what lacks a barrier
 //     depends on it; barriers and collectives that not all reach are reported, with who waits where.
 #pragma once
@@ -56,6 +58,8 @@ uint32_t lane();
 const uint32_t SHOWN = 16;
 uint64_t* shown(uint32_t lane);
 void end_collective();
+// Reports an address that is no multiple of 16.
+void must_be_aligned(const void* p, const char* otherwise);
 void queue_copy(void* to, const void* from, bool valid);
 void commit_copies();
 void await_copies(uint32_t pending);
@@ -108,6 +112,7 @@ static inline void copy_wait() {
 }
 
 static inline void load_matrices(uint32_t (&to)[4], const void* row) {
+  fibres::must_be_aligned(row, "ldmatrix of a row that does not begin at a multiple of 16");
   fibres::shown(fibres::lane())[0] = (uint64_t)(uintptr_t)row;
   fibres::wait(fibres::AT_COLLECTIVE, 2);
   for (uint32_t i = 0; i < 4; i++) {

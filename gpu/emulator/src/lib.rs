@@ -11,7 +11,7 @@ pub use recorder::{Counted, Record, Recorder};
 /// A device that runs kernels on the host.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Emulator {
-    /// In which order threads run between rendezvous: 0 ascending, 1 descending, others shuffled.
+    /// In which order threads run between rendezvous: 0 ascending, 1 descending, others shuffled, half of the copies early.
     pub order: u64,
     /// Folds sums of limbs every second step instead of every 512th.
     pub folding: bool,
@@ -20,15 +20,23 @@ pub struct Emulator {
 /// Memory with a margin on both sides.
 #[derive(Debug)]
 pub struct Memory {
-    words: Box<[std::cell::UnsafeCell<u64>]>,
+    lines: Box<[Line]>,
     bytes: usize,
 }
+
+/// Words that lie as the beginning of a device's memory does: at a multiple of 256 bytes.
+#[derive(Debug)]
+#[repr(C, align(256))]
+struct Line([std::cell::UnsafeCell<u64>; LINE]);
+
+/// Words of a line.
+const LINE: usize = 32;
 
 // SAFETY: kernels that write to it run one at a time, behind `Device::launch`, which is unsafe to call.
 unsafe impl Sync for Memory {}
 
-/// Words of a margin, and what stands there, and in fresh memory.
-const MARGIN: usize = 64;
+/// Words of a margin, which are whole lines, and what stands there, and in fresh memory.
+const MARGIN: usize = 2 * LINE;
 const POISON: u64 = 0xDEAD_BEEF_0BAD_F00D;
 
 /// An emulated kernel: null, or what went wrong.
@@ -116,7 +124,7 @@ impl Emulator {
 
 impl Memory {
     fn word(&self, at: usize) -> *mut u64 {
-        self.words[at].get()
+        self.lines[at / LINE].0[at % LINE].get()
     }
 
     /// Whether nothing wrote beside it.
@@ -158,11 +166,10 @@ impl Device for Emulator {
     }
 
     fn allocate(&self, bytes: usize) -> Result<Memory, DeviceError> {
-        let words = bytes.div_ceil(8) + 2 * MARGIN;
+        let lines = (bytes.div_ceil(8) + 2 * MARGIN).div_ceil(LINE);
+        let line = |_| Line([(); LINE].map(|()| std::cell::UnsafeCell::new(POISON)));
         Ok(Memory {
-            words: (0..words)
-                .map(|_| std::cell::UnsafeCell::new(POISON))
-                .collect(),
+            lines: (0..lines).map(line).collect(),
             bytes,
         })
     }
@@ -177,7 +184,8 @@ impl Device for Emulator {
             "more words than there is memory"
         );
         for (at, &word) in words.iter().enumerate() {
-            *memory.words[MARGIN + at].get_mut() = word;
+            let at = MARGIN + at;
+            *memory.lines[at / LINE].0[at % LINE].get_mut() = word;
         }
         Ok(())
     }
@@ -225,6 +233,11 @@ impl Emulator {
         grid: Grid,
         mut arguments: Arguments,
     ) -> Result<(), DeviceError> {
+        if !possible(&grid) {
+            let why = format!("no device runs {grid:?}");
+            let kernel = kernel.name();
+            return Err(DeviceError::Launch { kernel, why });
+        }
         let mut pointers = arguments.pointers();
         let blocks = grid.blocks.as_ptr();
         // SAFETY: the caller's.
@@ -247,4 +260,15 @@ impl Emulator {
             why: why.to_string_lossy().into_owned(),
         })
     }
+}
+
+/// What every device since compute capability 8.0 takes (CUDA C++ Programming Guide, "Technical Specifications per Compute
+/// Capability"), but for shared memory, of which that of 9.0 has most.
+fn possible(grid: &Grid) -> bool {
+    let [x, y, z] = grid.blocks;
+    (1..=i32::MAX.unsigned_abs()).contains(&x)
+        && (1..=65_535).contains(&y)
+        && (1..=65_535).contains(&z)
+        && (1..=1024).contains(&grid.threads)
+        && grid.shared <= 227 << 10
 }

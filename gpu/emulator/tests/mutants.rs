@@ -19,7 +19,7 @@ use tacit_mpc::kernels::cpu;
 use tacit_mpc::{Bilinear, Conv, Kernels, Tensor};
 
 /// What is wrong: of which kernels' file, in which file, instead of what. Products or transforms of these kernels show it.
-const MUTANTS: [(&str, &str, &str, &str, &str); 24] = [
+const MUTANTS: [(&str, &str, &str, &str, &str); 26] = [
     (
         "words: no barrier before reading",
         "words.cu",
@@ -54,6 +54,13 @@ const MUTANTS: [(&str, &str, &str, &str, &str); 24] = [
         "tiles.cuh",
         "copy_wait<STAGES - 2>",
         "copy_wait<STAGES - 1>",
+    ),
+    (
+        "limbs: fetches over what others still read",
+        "limbs.cu",
+        "tiles.cuh",
+        "    __syncthreads();  // this step's copies of all threads are there, and nobody reads the stage that is fetched next\n    fetch(step + STAGES - 1);\n",
+        "    fetch(step + STAGES - 1);\n    __syncthreads();\n",
     ),
     (
         "limbs: chunks stored elsewhere than read",
@@ -103,6 +110,13 @@ const MUTANTS: [(&str, &str, &str, &str, &str); 24] = [
         "tiles.cuh",
         "copy_wait<STAGES - 2>",
         "copy_wait<STAGES - 1>",
+    ),
+    (
+        "residues: fetches over what others still read",
+        "residues.cu",
+        "tiles.cuh",
+        "    __syncthreads();  // this step's copies of all threads are there, and nobody reads the stage that is fetched next\n    fetch(step + STAGES - 1);\n",
+        "    fetch(step + STAGES - 1);\n    __syncthreads();\n",
     ),
     (
         "residues: chunks stored elsewhere than read",
