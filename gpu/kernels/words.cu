@@ -18,7 +18,7 @@ DEVICE void product(const Terms<Word>& terms, const View& left, const View& righ
   // One more word a row: threads that store a column would meet in one bank otherwise.
   __shared__ Word as[DEPTH][TILE + 1], bs[DEPTH][TILE + 1];
   const uint32_t tx = threadIdx.x % 16, ty = threadIdx.x / 16;
-  const uint32_t m0 = blockIdx.y * TILE, n0 = blockIdx.x * TILE;
+  const uint32_t wide = (n + TILE - 1) / TILE, m0 = blockIdx.x / wide * TILE, n0 = blockIdx.x % wide * TILE;
   Word sum[4][4];
 #pragma unroll
   for (int i = 0; i < 4; i++)

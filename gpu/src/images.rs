@@ -7,7 +7,7 @@
 use bytemuck::{Pod, Zeroable};
 use tacit_mpc::Bilinear;
 
-use crate::parts::Packing;
+use crate::parts::{MOST_BLOCKS, PATCH, Packing};
 use crate::view::{Product, View};
 
 /// What a convolution's product knows of its images.
@@ -74,7 +74,7 @@ impl Images {
             .padded(self.padded(packing), self.channels, self.stride)
     }
 
-    /// Whether images take less than windows do, and padding at most a quarter more products.
+    /// Whether images take less than windows do, padding at most a quarter more products, and a kernel one launch to pack.
     pub(crate) fn worth(&self, product: &Product, packing: &Packing, terms: usize) -> bool {
         let padded = self.padded(packing);
         let images = self.samples * self.pixels * padded;
@@ -83,6 +83,7 @@ impl Images {
             && images < windows
             && i32::try_from(images).is_ok()
             && terms * self.window * padded <= packing.most
+            && self.window * padded <= PATCH * MOST_BLOCKS
     }
 }
 

@@ -7,7 +7,7 @@ use crate::failed::Failed;
 use crate::gpu::blocks;
 use crate::images::{self, Images};
 use crate::kernel::Kernel;
-use crate::parts::{Packing, Parts};
+use crate::parts::{PATCH, Packing, Parts};
 use crate::view::{Place, Product, View};
 
 /// A part of a view that is packed: `Part` of `kernels/tiles.cuh`.
@@ -273,6 +273,3 @@ fn pack<D: Device>(
     // SAFETY: the kernel's arguments; the view leads to words of its operand, the planes have room for the part.
     unsafe { device.launch(kernel, kernel.grid(grid), arguments.with(part)) }.map_err(Failed::from)
 }
-
-/// Rows and entries that a block packs.
-const PATCH: usize = 32;

@@ -26,8 +26,10 @@ pub(crate) struct Parts {
     pub(crate) depth: usize,
 }
 
-/// The second axis of a grid.
+/// Blocks along the second and the third axis of a grid, at most.
 pub(crate) const MOST_BLOCKS: usize = 65_535;
+/// Rows and entries that a block packs.
+pub(crate) const PATCH: usize = 32;
 
 impl Parts {
     /// The largest that take at most `bytes`: halves k while it is long, then the longer side.
@@ -37,7 +39,7 @@ impl Parts {
         terms: usize,
         bytes: usize,
     ) -> Result<Self, Failed> {
-        let most = (packing.most / terms).min(32 * MOST_BLOCKS) / packing.step * packing.step;
+        let most = (packing.most / terms).min(PATCH * MOST_BLOCKS) / packing.step * packing.step;
         let mut parts = Self {
             rows: product.rows,
             columns: product.columns,

@@ -41,11 +41,9 @@ pub(crate) fn matrices<D: Device>(
     operands: &[(u64, u64)],
     to: u64,
 ) -> Result<(), Failed> {
-    let grid = [
-        blocks(product.columns, TILE)?,
-        blocks(product.rows, TILE)?,
-        product.batches as u32,
-    ];
+    // Along the one axis of a grid that has room for all tiles.
+    let tiles = product.rows.div_ceil(TILE) * product.columns.div_ceil(TILE);
+    let grid = [blocks(tiles, 1)?, 1, product.batches as u32];
     for (terms, accumulate) in launches(operands) {
         let arguments = Arguments::default()
             .with(terms)

@@ -262,9 +262,10 @@ impl Emulator {
     }
 }
 
-/// What every device since compute capability 8.0 takes (CUDA C++ Programming Guide, "Technical Specifications per Compute
-/// Capability"), but for shared memory, of which that of 9.0 has most.
-fn possible(grid: &Grid) -> bool {
+/// Whether a grid is what devices since compute capability 8.0 take (CUDA C++ Programming Guide, "Technical Specifications per
+/// Compute Capability"); of shared memory, those that have most: 9.0.
+#[must_use]
+pub fn possible(grid: &Grid) -> bool {
     let [x, y, z] = grid.blocks;
     (1..=i32::MAX.unsigned_abs()).contains(&x)
         && (1..=65_535).contains(&y)

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tacit_gpu::{Arguments, Device, DeviceError, Grid, Kernel};
-use tacit_gpu_emulator::Emulator;
+use tacit_gpu_emulator::{Emulator, possible};
 
 type Words = <Emulator as Device>::Memory;
 
@@ -201,6 +201,7 @@ impl Device for Lazy {
         grid: Grid,
         arguments: Arguments,
     ) -> Result<(), DeviceError> {
+        assert!(possible(&grid), "{kernel:?} on {grid:?}");
         let mut state = self.state();
         if state.refuses == Some(0) {
             let why = "as the test wants it".to_owned();

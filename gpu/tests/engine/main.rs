@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod factors;
+mod grids;
 mod lanes;
 mod lazy;
 mod memory;
