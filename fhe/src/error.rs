@@ -101,6 +101,9 @@ pub enum Error {
     /// Nobody wants the key any longer that was being expanded.
     #[error("the expansion of an evaluation key was stopped")]
     Interrupted,
+    /// The device that multiplies polynomials failed.
+    #[error("multiplying polynomials: {0}")]
+    Device(String),
     /// The operating system gives no threads.
     #[error("the operating system gives no threads: {0}")]
     Threads(String),
@@ -173,6 +176,9 @@ pub enum LoadError {
         /// and how many a program may take ([`Memory`](crate::Memory)).
         most: u64,
     },
+    /// The device that is to multiply its polynomials failed.
+    #[error("multiplying polynomials: {0}")]
+    Device(String),
     /// Tables that change, and for which there is no plan: an error of the planning, told instead of computing wrongly.
     #[error(
         "node {node}: table {table}, which value {value} goes through, changes where no lookup of it was planned"
@@ -185,4 +191,16 @@ pub enum LoadError {
         /// and the table.
         table: usize,
     },
+}
+
+impl From<tacit_mpc::Error> for Error {
+    fn from(error: tacit_mpc::Error) -> Self {
+        Self::Device(error.to_string())
+    }
+}
+
+impl From<tacit_mpc::Error> for LoadError {
+    fn from(error: tacit_mpc::Error) -> Self {
+        Self::Device(error.to_string())
+    }
 }

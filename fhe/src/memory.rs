@@ -7,6 +7,7 @@
 use crate::LoadError;
 use crate::lower::{Kind, Lowered, Step};
 use crate::packed::Weights;
+use crate::packing;
 use crate::params::Params;
 use crate::program::{Node, Program};
 use crate::ring::SPECTRUM;
@@ -14,8 +15,10 @@ use crate::ring::SPECTRUM;
 /// The memory of a program that is served, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
-    /// Once, whoever asks.
+    /// Once, whoever asks; what a device keeps of it is not counted apart.
     pub prepared: u64,
+    /// Besides, while it is prepared.
+    pub loading: u64,
     /// For each question under way, by one thread.
     pub question: u64,
     /// For each further thread of a question.
@@ -30,7 +33,7 @@ const WORD: u64 = 8;
 /// A factor and its power.
 const TAP: u64 = 16;
 /// The vectors of a row over the input, at least.
-const ROW: u64 = 640;
+const ROW: u64 = 320;
 
 impl Memory {
     /// Of a program as it was lowered.
@@ -59,8 +62,13 @@ impl Memory {
             .steps
             .last()
             .map_or(0, |step| step.tori.len() as u64);
+        let loading = lowered.steps.iter().map(|step| match step.kind {
+            Kind::Input => polynomials(&nodes[step.node], params) * WORD,
+            _ => 0,
+        });
         Self {
             prepared: prepared.sum(),
+            loading: loading.max().unwrap_or(0),
             question: input(program, params)
                 + steps.max(leaving(results, lowered.bootstraps() > 0, params)),
             thread,
@@ -81,7 +89,9 @@ impl Memory {
     /// # Errors
     /// If it is more than a program may take.
     pub(crate) fn check(self) -> Result<(), LoadError> {
-        let needed = self.prepared.saturating_add(self.question);
+        let needed = self
+            .prepared
+            .saturating_add(self.question.max(self.loading));
         let fits = needed <= MOST;
         fits.then_some(())
             .ok_or(LoadError::Memory { needed, most: MOST })
@@ -92,8 +102,7 @@ fn prepared(step: &Step, nodes: &[Node], params: &Params) -> u64 {
     let size = params.polynomial_size() as u64;
     match (&step.kind, &nodes[step.node]) {
         (Kind::Input, Node::Linear(linear)) => {
-            let spectra = Weights::spectra(linear, params.polynomial_size()) as u64;
-            spectra * size * SPECTRUM + linear.rows.len() as u64 * ROW
+            polynomials(&nodes[step.node], params) * SPECTRUM + linear.rows.len() as u64 * ROW
         }
         (Kind::Lookups(all, _), _) => {
             let entries = all.iter().flat_map(|looked| &looked.tables);
@@ -104,6 +113,15 @@ fn prepared(step: &Step, nodes: &[Node], params: &Params) -> u64 {
     }
 }
 
+/// Coefficients of all weights of the input that are polynomials.
+fn polynomials(node: &Node, params: &Params) -> u64 {
+    let size = params.polynomial_size();
+    match node {
+        Node::Linear(linear) => (Weights::spectra(linear, size) * size) as u64,
+        Node::Lookup(_) => 0,
+    }
+}
+
 /// A question: masks, expanded, and their transforms.
 fn input(program: &Program, params: &Params) -> u64 {
     let (size, k) = (
@@ -111,17 +129,20 @@ fn input(program: &Program, params: &Params) -> u64 {
         params.glwe_dimension() as u64,
     );
     let ciphertexts = (program.parts().input.len as u64).div_ceil(size);
-    ciphertexts * size * (WORD * (2 * k + 2) + k * SPECTRUM)
+    ciphertexts * size * (WORD * (2 * k + 3) + k * SPECTRUM)
 }
 
 /// Results that leave: themselves, and once more as they leave, or as polynomials that are packed.
 fn leaving(results: u64, packed: bool, params: &Params) -> u64 {
     let value = (params.long_dimension() as u64 + 1) * WORD;
     let polynomials = (params.long_dimension() + params.polynomial_size()) as u64 * WORD;
-    let together = results.min(params.polynomial_size() as u64) + 2;
+    let together = results.min(params.polynomial_size() as u64);
+    // Of half of them a copy; digits and their transforms of some at a time.
+    let digits = u64::from(packing::GADGET.levels) * params.long_dimension() as u64;
+    let images = together.min(packing::TOGETHER as u64) * digits * (WORD + SPECTRUM);
     results * value
         + if packed {
-            together * polynomials
+            (together + together / 2 + 2) * polynomials + images
         } else {
             results * value
         }

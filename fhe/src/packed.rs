@@ -2,7 +2,7 @@
 //!
 //! Value j of a ciphertext is coefficient j. A row of weights is the polynomial Σ_j w_j·X^-j: the constant coefficient
 //! of the product with it is Σ_j w_j·x_j, and sample extraction makes that an LWE ciphertext. Products are exact (see
-//! [`Ring`]), so a row multiplies the noise's variance by Σ w_j² and adds nothing else.
+//! `ring.rs`), so a row multiplies the noise's variance by Σ w_j² and adds nothing else.
 //!
 //! One product serves one row. Several could share one (rows at different powers of X), but then coefficients beyond the
 //! input would have to be encryptions of zero, and their bodies would have to travel: 6 KB more a ciphertext, to save
@@ -16,6 +16,8 @@ use tfhe::core_crypto::prelude::{
     encrypt_seeded_glwe_ciphertext_list,
 };
 
+use tacit_mpc::Kernels;
+use tacit_mpc::kernels::Factors;
 use zeroize::Zeroizing;
 
 use crate::Error;
@@ -24,7 +26,7 @@ use crate::keys::ClientKey;
 use crate::params::Params;
 use crate::program::{Linear, Row, Source};
 use crate::random::OsSeeder;
-use crate::ring::{Ring, Spectrum, add_monomial, extract_constant};
+use crate::ring::{add, add_monomial, extract_constant, factors};
 use crate::scale::encode;
 use crate::wire::{KeyId, Kind};
 
@@ -151,8 +153,8 @@ impl Request {
         COUNT + SEED + packed_len(count, params.input_bits())
     }
 
-    /// The ciphertexts, each with its masks transformed and its bodies as sent.
-    pub(crate) fn expand(&self, ring: &Ring) -> Vec<Packed> {
+    /// The ciphertexts.
+    pub(crate) fn expand(&self) -> Packed {
         let (size, k) = (self.params.polynomial_size(), self.params.glwe_dimension());
         let ciphertexts = self.count.div_ceil(size);
         let seeded = list(self.params, Seed(self.seed), vec![0; ciphertexts * size]);
@@ -166,19 +168,14 @@ impl Request {
         decompress_seeded_glwe_ciphertext_list::<_, _, _, DefaultRandomGenerator>(
             &mut full, &seeded,
         );
-        let ciphertexts = full
-            .as_ref()
-            .chunks_exact((k + 1) * size)
-            .zip(self.bodies.chunks(size));
-        let packed = ciphertexts.map(|(glwe, bodies)| Packed {
-            masks: glwe[..k * size].to_vec(),
-            spectra: glwe[..k * size]
-                .chunks_exact(size)
-                .map(|mask| ring.forward(mask))
+        let ciphertexts = full.as_ref().chunks_exact((k + 1) * size);
+        Packed {
+            masks: ciphertexts
+                .flat_map(|glwe| &glwe[..k * size])
+                .copied()
                 .collect(),
-            bodies: bodies.to_vec(),
-        });
-        packed.collect()
+            bodies: self.bodies.clone(),
+        }
     }
 }
 
@@ -201,13 +198,11 @@ pub(crate) fn list(
     )
 }
 
-/// One ciphertext of an input.
+/// The ciphertexts of an input.
 pub(crate) struct Packed {
-    /// k polynomials of N coefficients,
+    /// Of each ciphertext k polynomials of N coefficients.
     masks: Vec<u64>,
-    /// and their transforms.
-    spectra: Vec<Spectrum>,
-    /// Those of its values.
+    /// Of each value one.
     bodies: Vec<u64>,
 }
 
@@ -215,13 +210,25 @@ pub(crate) struct Packed {
 pub(crate) struct Weights {
     rows: Vec<Vec<Part>>,
     bias: Vec<u64>,
+    products: Option<Products>,
 }
 
-/// The weights of a row that belong to one ciphertext: (coefficient, weight), and their polynomial if they are many.
+/// The weights of a row that belong to one ciphertext.
 struct Part {
     ciphertext: usize,
+    /// (coefficient, weight)
     terms: Vec<(usize, i64)>,
-    spectrum: Option<Spectrum>,
+    /// Whether they are a polynomial of the products.
+    many: bool,
+}
+
+/// What masks are multiplied by.
+struct Products {
+    weights: Box<dyn Factors>,
+    /// For each mask of each row that has any, which masks of the input by which weights,
+    sums: Vec<Vec<(u32, u32)>>,
+    /// and which it is: (row, mask).
+    of: Vec<(usize, usize)>,
 }
 
 /// From how many weights on a product of polynomials is faster than adding shifted masks.
@@ -229,40 +236,39 @@ const MANY: usize = 8;
 
 impl Weights {
     /// Of a node whose terms are all of the input, on a torus of `torus` units.
-    pub(crate) fn new(linear: &Linear, torus: u64, ring: &Ring, size: usize) -> Self {
-        let row = |row: &Row| {
+    ///
+    /// # Errors
+    /// The device failed that keeps them.
+    pub(crate) fn new(
+        linear: &Linear,
+        torus: u64,
+        params: &Params,
+        kernels: &dyn Kernels,
+    ) -> tacit_mpc::Result<Self> {
+        let size = params.polynomial_size();
+        let part = |terms: &[(usize, i64)]| Part {
+            ciphertext: terms[0].0 / size,
+            terms: terms
+                .iter()
+                .map(|&(index, weight)| (index % size, weight))
+                .collect(),
+            many: terms.len() >= MANY,
+        };
+        let row = |row: &Row| -> Vec<Part> {
             let terms = terms(row);
             let parts = terms.chunk_by(|a, b| a.0 / size == b.0 / size);
-            let part = |terms: &[(usize, i64)]| {
-                let ciphertext = terms[0].0 / size;
-                let terms: Vec<_> = terms
-                    .iter()
-                    .map(|&(index, weight)| (index % size, weight))
-                    .collect();
-                let spectrum = (terms.len() >= MANY).then(|| {
-                    let mut polynomial = vec![0_u64; size];
-                    for &(index, weight) in &terms {
-                        let (power, sign) = inverse(index, size);
-                        polynomial[power] = polynomial[power].wrapping_add((sign * weight) as u64);
-                    }
-                    ring.forward(&polynomial)
-                });
-                Part {
-                    ciphertext,
-                    terms,
-                    spectrum,
-                }
-            };
             parts.map(part).collect()
         };
-        Self {
-            rows: linear.rows.iter().map(row).collect(),
+        let rows: Vec<_> = linear.rows.iter().map(row).collect();
+        Ok(Self {
+            products: Products::new(&rows, params, kernels)?,
+            rows,
             bias: linear
                 .rows
                 .iter()
                 .map(|row| encode(row.bias, torus))
                 .collect(),
-        }
+        })
     }
 
     /// How many polynomials of a node are transformed.
@@ -276,36 +282,88 @@ impl Weights {
     }
 
     /// The sums, k·N + 1 words each.
-    pub(crate) fn apply(&self, input: &[Packed], ring: &Ring, params: &Params) -> Vec<Vec<u64>> {
-        let size = params.polynomial_size();
-        let row = |(parts, &bias): (&Vec<Part>, &u64)| {
-            let mut sum = vec![0; params.long_dimension() + 1];
-            let (masks, body) = sum.split_at_mut(params.long_dimension());
+    ///
+    /// # Errors
+    /// The device failed that keeps the weights.
+    pub(crate) fn apply(
+        &self,
+        input: &Packed,
+        params: &Params,
+    ) -> tacit_mpc::Result<Vec<Vec<u64>>> {
+        let (size, long) = (params.polynomial_size(), params.long_dimension());
+        let few = |(parts, &bias): (&Vec<Part>, &u64)| {
+            let mut sum = vec![0; long + 1];
+            let (masks, body) = sum.split_at_mut(long);
             body[0] = bias;
             for part in parts {
-                let packed = &input[part.ciphertext];
+                let bodies = &input.bodies[part.ciphertext * size..];
                 for &(index, weight) in &part.terms {
-                    body[0] =
-                        body[0].wrapping_add(packed.bodies[index].wrapping_mul(weight as u64));
+                    body[0] = body[0].wrapping_add(bodies[index].wrapping_mul(weight as u64));
                 }
-                let masks = masks
-                    .chunks_exact_mut(size)
-                    .zip(packed.masks.chunks_exact(size));
-                for ((to, mask), transformed) in masks.zip(&packed.spectra) {
-                    if let Some(weights) = &part.spectrum {
-                        ring.add_product(to, transformed, weights);
-                    } else {
-                        for &(index, weight) in &part.terms {
-                            let (power, sign) = inverse(index, size);
-                            add_monomial(to, power, (sign * weight) as u64, mask);
-                        }
+                if part.many {
+                    continue;
+                }
+                let own = &input.masks[part.ciphertext * long..][..long];
+                let masks = masks.chunks_exact_mut(size);
+                for (to, mask) in masks.zip(own.chunks_exact(size)) {
+                    for &(index, weight) in &part.terms {
+                        let (power, sign) = inverse(index, size);
+                        add_monomial(to, power, (sign * weight) as u64, mask);
                     }
                 }
             }
-            extract_constant(masks, size);
             sum
         };
-        self.rows.iter().zip(&self.bias).map(row).collect()
+        let mut rows: Vec<_> = self.rows.iter().zip(&self.bias).map(few).collect();
+        if let Some(products) = &self.products {
+            let sums = &products.sums;
+            products.weights.sums(&input.masks, sums, &mut |i, sum| {
+                let (row, mask) = products.of[i];
+                add(&mut rows[row][mask * size..][..size], sum);
+            })?;
+        }
+        for row in &mut rows {
+            extract_constant(&mut row[..long], size);
+        }
+        Ok(rows)
+    }
+}
+
+impl Products {
+    /// Those of the parts that are many; none where there is none.
+    fn new(
+        rows: &[Vec<Part>],
+        params: &Params,
+        kernels: &dyn Kernels,
+    ) -> tacit_mpc::Result<Option<Self>> {
+        let (size, k) = (params.polynomial_size(), params.glwe_dimension());
+        let (mut polynomials, mut sums, mut of) = (Vec::new(), Vec::new(), Vec::new());
+        for (row, parts) in rows.iter().enumerate() {
+            // (ciphertext, polynomial)
+            let mut own = Vec::new();
+            for part in parts.iter().filter(|part| part.many) {
+                own.push((part.ciphertext, polynomials.len() / size));
+                let start = polynomials.len();
+                polynomials.resize(start + size, 0_u64);
+                for &(index, weight) in &part.terms {
+                    let (power, sign) = inverse(index, size);
+                    let to = &mut polynomials[start + power];
+                    *to = to.wrapping_add((sign * weight) as u64);
+                }
+            }
+            for mask in (0..k).filter(|_| !own.is_empty()) {
+                let pair = |&(ciphertext, polynomial): &(usize, usize)| {
+                    ((ciphertext * k + mask) as u32, polynomial as u32)
+                };
+                sums.push(own.iter().map(pair).collect());
+                of.push((row, mask));
+            }
+        }
+        if of.is_empty() {
+            return Ok(None);
+        }
+        let weights = factors(kernels, size, &polynomials)?;
+        Ok(Some(Self { weights, sums, of }))
     }
 }
 

@@ -11,12 +11,14 @@
 //! that it went in with. The rounding is counted (`Params::packing_variance`).
 //!
 //! An image under an automorphism is encrypted under the key's image, and is switched back: digits of its mask times
-//! encryptions of that image, exact products (see [`Ring`]).
+//! encryptions of that image, exact products (see `ring.rs`).
 
+use tacit_mpc::Kernels;
+use tacit_mpc::kernels::Factors;
 use zeroize::Zeroizing;
 
 use crate::params::{Gadget, Params};
-use crate::ring::{Ring, Spectrum, add_monomial, extract_constant};
+use crate::ring::{add, add_monomial, extract_constant, factors};
 
 /// The digits of masks.
 pub(crate) const GADGET: Gadget = Gadget {
@@ -48,29 +50,42 @@ pub(crate) fn plaintexts(key: &[u64], params: &Params) -> Vec<u64> {
 
 /// The packing key, transformed: by automorphism, polynomial of the key, digit (leading first), k+1 polynomials.
 pub(crate) struct PackingKey {
-    ring: Ring,
-    rows: Vec<Vec<Spectrum>>,
+    polynomials: Box<dyn Factors>,
+    size: usize,
+    /// k+1.
+    columns: usize,
     /// Rows of one automorphism.
     each: usize,
 }
 
+/// GLWE ciphertexts whose images are computed together.
+pub(crate) const TOGETHER: usize = 16;
+
 impl PackingKey {
     /// Of GLWE ciphertexts, (k+1)·N words each, one after another.
-    pub(crate) fn new(ciphertexts: &[u64], params: &Params) -> Self {
+    ///
+    /// # Errors
+    /// The device failed that keeps them.
+    pub(crate) fn new(
+        ciphertexts: &[u64],
+        params: &Params,
+        kernels: &dyn Kernels,
+    ) -> tacit_mpc::Result<Self> {
         let size = params.polynomial_size();
-        let ring = Ring::new(size);
-        let row = |row: &[u64]| row.chunks_exact(size).map(|p| ring.forward(p)).collect();
-        let width = (params.glwe_dimension() + 1) * size;
-        Self {
-            rows: ciphertexts.chunks_exact(width).map(row).collect(),
-            ring,
+        Ok(Self {
+            polynomials: factors(kernels, size, ciphertexts)?,
+            size,
+            columns: params.glwe_dimension() + 1,
             each: params.glwe_dimension() * GADGET.levels as usize,
-        }
+        })
     }
 
     /// Packs at most N values (k·N + 1 words each): value i is coefficient i·[`stride`] of the ciphertext.
-    pub(crate) fn pack(&self, values: &[Vec<u64>], params: &Params) -> Vec<u64> {
-        let size = params.polynomial_size();
+    ///
+    /// # Errors
+    /// The device failed that keeps the key.
+    pub(crate) fn pack(&self, values: &[Vec<u64>]) -> tacit_mpc::Result<Vec<u64>> {
+        let size = self.size;
         let merged = values.len().max(1).next_power_of_two().ilog2();
         let embed = |value: &Vec<u64>| {
             let long = value.len() - 1;
@@ -82,86 +97,68 @@ impl PackingKey {
             glwe.resize(long + size, 0);
             glwe
         };
-        let mut level: Vec<Option<Vec<u64>>> =
-            values.iter().map(|value| Some(embed(value))).collect();
-        level.resize(1 << merged, None);
+        // Beyond those that are there, all are zero.
+        let mut level: Vec<Vec<u64>> = values.iter().map(embed).collect();
         // Ciphertext i of a level and the one half a level further are the even and odd ones that meet.
         for j in 1..=merged {
-            let half = level.len() / 2;
-            let odd = level.split_off(half);
-            let stride = size >> j;
-            let merge = |(even, odd)| self.merge(even, odd, stride, j);
-            level = level.into_iter().zip(odd).map(merge).collect();
-        }
-        let mut packed = level.pop().flatten().unwrap_or_default();
-        for j in merged + 1..=size.ilog2() {
-            let image = self.image(&packed, j);
-            add(&mut packed, &image);
-        }
-        packed
-    }
-
-    /// (e + X^stride·o) + σ_j(e - X^stride·o), where one that is none is zero.
-    fn merge(
-        &self,
-        even: Option<Vec<u64>>,
-        odd: Option<Vec<u64>>,
-        stride: usize,
-        j: u32,
-    ) -> Option<Vec<u64>> {
-        let mut sum = even?;
-        let mut difference = sum.clone();
-        if let Some(odd) = odd {
-            let size = self.size(&odd);
-            let both = sum
-                .chunks_exact_mut(size)
-                .zip(difference.chunks_exact_mut(size));
-            for ((sum, difference), odd) in both.zip(odd.chunks_exact(size)) {
-                add_monomial(sum, stride, 1, odd);
-                add_monomial(difference, stride, u64::MAX, odd);
-            }
-        }
-        let image = self.image(&difference, j);
-        add(&mut sum, &image);
-        Some(sum)
-    }
-
-    /// σ_j of what `glwe` encrypts, under the same key.
-    fn image(&self, glwe: &[u64], j: u32) -> Vec<u64> {
-        let size = self.size(glwe);
-        let (masks, body) = glwe.split_at(glwe.len() - size);
-        let mut product = vec![0; glwe.len()];
-        let mut rows = self.rows[(j as usize - 1) * self.each..][..self.each].iter();
-        for mask in masks.chunks_exact(size) {
-            for digits in digits(&automorphism(mask, j)) {
-                let digits = self.ring.forward(&digits);
-                let row = rows.next().map(Vec::as_slice).unwrap_or_default();
-                for (to, row) in product.chunks_exact_mut(size).zip(row) {
-                    self.ring.add_product(to, &digits, row);
+            let odd = level.split_off(level.len().min(1 << (merged - j)));
+            let (stride, mut odd) = (size >> j, odd.into_iter());
+            let mut differences = level.clone();
+            for (sum, difference) in level.iter_mut().zip(&mut differences) {
+                let Some(odd) = odd.next() else { break };
+                let both = sum
+                    .chunks_exact_mut(size)
+                    .zip(difference.chunks_exact_mut(size));
+                for ((sum, difference), odd) in both.zip(odd.chunks_exact(size)) {
+                    add_monomial(sum, stride, 1, odd);
+                    add_monomial(difference, stride, u64::MAX, odd);
                 }
             }
+            self.add_images(&mut level, &differences, j)?;
         }
-        product.iter_mut().for_each(|x| *x = x.wrapping_neg());
-        let at = masks.len();
-        add(&mut product[at..], &automorphism(body, j));
-        product
+        for j in merged + 1..=size.ilog2() {
+            let all = level.clone();
+            self.add_images(&mut level, &all, j)?;
+        }
+        Ok(level.pop().unwrap_or_default())
     }
 
-    fn size(&self, glwe: &[u64]) -> usize {
-        let columns = self.rows.first().map_or(2, Vec::len);
-        glwe.len() / columns
+    /// `to` += σ_j of what `glwes` encrypt, under the same key.
+    fn add_images(&self, to: &mut [Vec<u64>], glwes: &[Vec<u64>], j: u32) -> tacit_mpc::Result<()> {
+        let (size, columns, each) = (self.size, self.columns, self.each);
+        let first = (j as usize - 1) * each;
+        for (to, glwes) in to.chunks_mut(TOGETHER).zip(glwes.chunks(TOGETHER)) {
+            let masks = glwes
+                .iter()
+                .flat_map(|glwe| glwe.chunks_exact(size).take(columns - 1));
+            let digits: Vec<u64> = masks
+                .flat_map(|mask| digits(&automorphism(mask, j)))
+                .collect();
+            let column = |i: usize| -> Vec<(u32, u32)> {
+                let (glwe, column) = (i / columns, i % columns);
+                let pair = |row| (glwe * each + row, (first + row) * columns + column);
+                let pairs = (0..each).map(pair);
+                pairs.map(|(digit, at)| (digit as u32, at as u32)).collect()
+            };
+            let sums: Vec<_> = (0..glwes.len() * columns).map(column).collect();
+            self.polynomials.sums(&digits, &sums, &mut |i, sum| {
+                let to = &mut to[i / columns][i % columns * size..][..size];
+                to.iter_mut()
+                    .zip(sum)
+                    .for_each(|(to, x)| *to = to.wrapping_sub(*x));
+            })?;
+            for (to, glwe) in to.iter_mut().zip(glwes) {
+                let body = (columns - 1) * size;
+                add(&mut to[body..], &automorphism(&glwe[body..], j));
+            }
+        }
+        Ok(())
     }
 }
 
 /// How far apart `count` values are.
 pub(crate) fn stride(count: usize, size: usize) -> usize {
     size / count.max(1).next_power_of_two()
-}
-
-fn add(to: &mut [u64], other: &[u64]) {
-    to.iter_mut()
-        .zip(other)
-        .for_each(|(to, x)| *to = to.wrapping_add(*x));
 }
 
 /// The polynomial at X^(2^j + 1).
@@ -179,19 +176,18 @@ fn automorphism(polynomial: &[u64], j: u32) -> Vec<u64> {
     image
 }
 
-/// Signed digits, the leading first; see `external` for how they come without carries.
-fn digits(polynomial: &[u64]) -> Vec<Vec<u64>> {
+/// Signed digits, a polynomial of the leading ones first; see `external` for how they come without carries.
+fn digits(polynomial: &[u64]) -> Vec<u64> {
     let Gadget { base_log, levels } = GADGET;
     let half = 1_u64 << (base_log - 1);
     let shift = |level: u32| 64 - base_log * level;
     let rounding = 1 << (63 - base_log * levels);
     let offset = (1..=levels).fold(rounding, |sum: u64, level| sum + (half << shift(level)));
     let mask = (1 << base_log) - 1;
-    let digit = |level: u32| {
-        let digits = polynomial
+    let digits = (1..=levels).flat_map(|level| {
+        polynomial
             .iter()
-            .map(|x| (x.wrapping_add(offset) >> shift(level) & mask).wrapping_sub(half));
-        digits.collect()
-    };
-    (1..=levels).map(digit).collect()
+            .map(move |x| (x.wrapping_add(offset) >> shift(level) & mask).wrapping_sub(half))
+    });
+    digits.collect()
 }

@@ -71,6 +71,9 @@ pub struct Response {
 
 impl Response {
     /// Packs `results` (k·N + 1 words each, under `key`), where their shape says so, and cuts them to its bits.
+    ///
+    /// # Errors
+    /// The device failed that keeps the packing key.
     pub(crate) fn new(
         params: &'static Params,
         key: KeyId,
@@ -79,14 +82,14 @@ impl Response {
         shape: Shape,
         centres: Vec<i64>,
         results: &[Vec<u64>],
-    ) -> Self {
+    ) -> tacit_mpc::Result<Self> {
         debug_assert_eq!(packing.is_some(), shape.packed);
         let bits = shape.bits;
         let (size, long) = (params.polynomial_size(), params.long_dimension());
         let mut words = Vec::with_capacity(shape.words(params));
         for results in results.chunks(shape.each(params)) {
             let packed = match packing {
-                Some(packing) => packing.pack(results, params),
+                Some(packing) => packing.pack(results)?,
                 None => alone(&results[0], size),
             };
             let (masks, body) = packed.split_at(long);
@@ -108,14 +111,14 @@ impl Response {
                 words.push(round(body[at].wrapping_add(mean as u64), bits));
             }
         }
-        Self {
+        Ok(Self {
             params,
             key,
             torus,
             shape,
             centres,
             words,
-        }
+        })
     }
 
     /// What is decrypted by `key`.

@@ -3,6 +3,8 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use tacit_mpc::{Kernels, kernels};
+
 use crate::client::Interface;
 use crate::keys::ServerKey;
 use crate::lookup::{Lookups, Sum};
@@ -13,7 +15,6 @@ use crate::packed::{Packed, Request, Weights};
 use crate::params::Params;
 use crate::program::{Node, Program};
 use crate::result::{Response, Shape};
-use crate::ring::Ring;
 use crate::scale::encode;
 use crate::{Error, LoadError};
 
@@ -23,7 +24,6 @@ pub struct Model {
     params: &'static Params,
     noise: NoiseReport,
     memory: Memory,
-    ring: Ring,
     /// T of the input, and of the result.
     tori: (u64, u64),
     steps: Vec<Step>,
@@ -119,9 +119,23 @@ impl Model {
         params: &'static Params,
         limit: f64,
     ) -> Result<Self, LoadError> {
+        Self::load_on(&*kernels::cpu(), program, params, limit)
+    }
+
+    /// As [`load_within`](Self::load_within); the weights that inputs are multiplied by are kept by `kernels`, and multiplied
+    /// there.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), or if the device failed.
+    pub fn load_on(
+        kernels: &dyn Kernels,
+        program: Program,
+        params: &'static Params,
+        limit: f64,
+    ) -> Result<Self, LoadError> {
         let (lowered, noise) = Lowered::best(&program, params, limit)?;
         noise.check(params, limit)?;
-        Self::prepare(program, params, &lowered, noise)
+        Self::prepare(kernels, program, params, &lowered, noise)
     }
 
     /// Prepares a program however often it fails: to see that the check means something.
@@ -131,10 +145,11 @@ impl Model {
     #[cfg(any(test, feature = "test-util"))]
     pub fn load_unchecked(program: Program, params: &'static Params) -> Result<Self, LoadError> {
         let (lowered, noise) = Lowered::best(&program, params, DEFAULT_LIMIT)?;
-        Self::prepare(program, params, &lowered, noise)
+        Self::prepare(&*kernels::cpu(), program, params, &lowered, noise)
     }
 
     fn prepare(
+        kernels: &dyn Kernels,
         program: Program,
         params: &'static Params,
         lowered: &Lowered,
@@ -142,23 +157,25 @@ impl Model {
     ) -> Result<Self, LoadError> {
         let memory = Memory::of(&program, lowered, params);
         memory.check()?;
-        let ring = Ring::new(params.polynomial_size());
         let nodes = &program.parts().nodes;
-        let step = |step: &lower::Step| match (&step.kind, &nodes[step.node]) {
-            (Kind::Input, Node::Linear(linear)) => {
-                let torus = step.tori.first().copied().unwrap_or(2);
-                Step::Input(Weights::new(linear, torus, &ring, params.polynomial_size()))
-            }
-            (Kind::Input, Node::Lookup(_)) => unreachable!("lookups see no input"),
-            (Kind::Sums(rows), _) => {
-                let rows = rows.iter().zip(&step.tori);
-                Step::Sums(rows.map(|(row, &torus)| Sum::new(row, torus)).collect())
-            }
-            (Kind::Lookups(looked, bias), _) => {
-                Step::Lookups(Lookups::new(looked, bias, &step.tori, params))
-            }
+        let step = |step: &lower::Step| {
+            Ok(match (&step.kind, &nodes[step.node]) {
+                (Kind::Input, Node::Linear(linear)) => {
+                    let torus = step.tori.first().copied().unwrap_or(2);
+                    Step::Input(Weights::new(linear, torus, params, kernels)?)
+                }
+                (Kind::Input, Node::Lookup(_)) => unreachable!("lookups see no input"),
+                (Kind::Sums(rows), _) => {
+                    let rows = rows.iter().zip(&step.tori);
+                    Step::Sums(rows.map(|(row, &torus)| Sum::new(row, torus)).collect())
+                }
+                (Kind::Lookups(looked, bias), _) => {
+                    Step::Lookups(Lookups::new(looked, bias, &step.tori, params))
+                }
+            })
         };
-        let steps = lowered.steps.iter().map(step).collect();
+        let steps = lowered.steps.iter().map(step);
+        let steps = steps.collect::<Result<_, LoadError>>()?;
         let centre =
             |range: &crate::program::Interval| range.low + (range.high - range.low + 1) / 2;
         let centres = program.result_ranges().iter().map(centre).collect();
@@ -167,7 +184,6 @@ impl Model {
             params,
             noise,
             memory,
-            ring,
             tori: (lowered.input, lowered.result()),
             steps,
             last_uses: lowered.last_uses(),
@@ -242,7 +258,7 @@ impl Model {
             all: self.noise.bootstraps,
         };
         (run.entering)(Part::Sums);
-        let input = request.expand(&self.ring);
+        let input = request.expand();
         let mut values: Vec<Vec<Vec<u64>>> = Vec::with_capacity(self.steps.len());
         for (at, step) in self.steps.iter().enumerate() {
             (run.entering)(Part::Sums);
@@ -277,7 +293,7 @@ impl Model {
             shape,
             centres,
             &results,
-        ))
+        )?)
     }
 
     /// The values of all steps of a lowered program, for tests that decrypt them.
@@ -290,7 +306,7 @@ impl Model {
     ) -> Vec<Vec<Vec<u64>>> {
         let params = key.params;
         let noise = NoiseReport::of(&program, lowered, params, DEFAULT_LIMIT).unwrap();
-        let model = Self::prepare(program, params, lowered, noise).unwrap();
+        let model = Self::prepare(&*kernels::cpu(), program, params, lowered, noise).unwrap();
         let run = Run::default();
         let work = Work {
             run: &run,
@@ -298,7 +314,7 @@ impl Model {
             done: AtomicUsize::new(0),
             all: 0,
         };
-        let input = request.expand(&model.ring);
+        let input = request.expand();
         let mut values = Vec::new();
         for step in &model.steps {
             let next = model.step(step, &input, &values, Some(key), &work);
@@ -319,13 +335,13 @@ impl Model {
     fn step(
         &self,
         step: &Step,
-        input: &[Packed],
+        input: &Packed,
         values: &[Vec<Vec<u64>>],
         key: Option<&ServerKey>,
         work: &Work<'_>,
     ) -> Result<Vec<Vec<u64>>, Error> {
         match step {
-            Step::Input(weights) => Ok(weights.apply(input, &self.ring, self.params)),
+            Step::Input(weights) => Ok(weights.apply(input, self.params)?),
             Step::Sums(sums) => {
                 let long = self.params.long_dimension();
                 Ok(sums.iter().map(|sum| sum.apply(values, long)).collect())

@@ -68,7 +68,7 @@ fn measure(what: &str, program: Program, params: &'static Params) {
     let (client, evaluation) = ClientKey::generate(params).unwrap();
     let server = ServerKey::from(&evaluation);
     let before = held();
-    let model = Model::load_unchecked(program, params).unwrap();
+    let (model, loading) = peak(|| Model::load_unchecked(program, params).unwrap());
     let prepared = held() - before;
     let client = Client::new(client, model.interface()).unwrap();
     let row = vec![1; model.program().parts().input.len];
@@ -77,8 +77,14 @@ fn measure(what: &str, program: Program, params: &'static Params) {
     let run = Run::default();
     let (_, question) = peak(|| model.run(&server, &request, &run).unwrap().to_bytes());
     let said = model.memory();
-    println!("{what}: {said:?}, held {prepared} prepared, {question} in a question");
-    for (said, held) in [(said.prepared, prepared), (said.question, question)] {
+    println!(
+        "{what}: {said:?}, held {prepared} prepared, {loading} before, {question} in a question"
+    );
+    for (said, held) in [
+        (said.prepared, prepared),
+        (said.prepared + said.loading, loading),
+        (said.question, question),
+    ] {
         let (said, held) = (said as f64, held as f64);
         let most = 1.3 * said + f64::from(1 << 19);
         assert!(

@@ -1,4 +1,4 @@
-// Negacyclic number-theoretic transforms, batched, of 2^10 to 2^16 coefficients: from natural to bit-reversed order and
+// Negacyclic number-theoretic transforms, batched, of 2^9 to 2^16 coefficients: from natural to bit-reversed order and
 // back, by Cooley and Tukey's butterflies forward and Gentleman and Sande's backward (Longa, Naehrig, "Speeding up the
 // number theoretic transform", CANS 2016). Coefficient k of a transform is the polynomial at psi^(2 brv(k) + 1).
 //

@@ -7,7 +7,7 @@ use tacit_mpc::{Result, kernels};
 use crate::budget::{Budget, Held};
 use crate::device::{Device, DeviceError};
 use crate::failed::Failed;
-use crate::ntt::NttError;
+use crate::ntt::{LOG_SIZES, NttError};
 use crate::polynomials::{Polynomials, Spectra, primes_for};
 
 /// log2 of the most products of a sum.
@@ -37,7 +37,7 @@ impl<D: Device> Factors<D> {
         words: &[u64],
     ) -> std::result::Result<Option<Self>, Failed> {
         let log_size = size.trailing_zeros();
-        if !size.is_power_of_two() || !(10..=16).contains(&log_size) || words.is_empty() {
+        if !size.is_power_of_two() || !LOG_SIZES.contains(&log_size) || words.is_empty() {
             return Ok(None);
         }
         // As signed numbers; the other factors may be any words.

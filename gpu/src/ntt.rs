@@ -1,5 +1,7 @@
 //! Number-theoretic transforms: `kernels/ntt.cu`.
 
+use std::ops::RangeInclusive;
+
 use bytemuck::{Pod, Zeroable};
 
 use crate::device::{Arguments, Device, DeviceError};
@@ -12,7 +14,7 @@ use crate::primes::{inverse, root, times};
 #[non_exhaustive]
 pub enum NttError {
     /// Another size.
-    #[error("transforms are of 2^10 to 2^16 coefficients, not 2^{log_size}")]
+    #[error("transforms are of 2^9 to 2^16 coefficients, not 2^{log_size}")]
     Size {
         /// log2 of what was asked for.
         log_size: u32,
@@ -74,6 +76,8 @@ struct Shape {
     segments: u32,
 }
 
+/// log2 of the sizes that there are transforms of.
+pub(crate) const LOG_SIZES: RangeInclusive<u32> = 9..=16;
 /// The most levels of one launch.
 const MOST_LEVELS: u32 = 13;
 /// Threads of a block, where segments leave the choice.
@@ -87,7 +91,7 @@ impl<D: Device> Transforms<D> {
     /// Of 2^`log_size` coefficients, polynomial i modulo prime i mod `primes`.
     ///
     /// # Errors
-    /// For other sizes than 2^10 to 2^16, what is no prime of the field with roots of unity of order 2^(`log_size` + 1), or
+    /// For other sizes than 2^9 to 2^16, what is no prime of the field with roots of unity of order 2^(`log_size` + 1), or
     /// if the device has not enough memory.
     pub fn new(device: D, field: Field, log_size: u32, primes: &[u64]) -> Result<Self, NttError> {
         Self::scaled(device, field, log_size, primes, &vec![1; primes.len()])
@@ -101,7 +105,7 @@ impl<D: Device> Transforms<D> {
         primes: &[u64],
         scales: &[u64],
     ) -> Result<Self, NttError> {
-        if !(10..=16).contains(&log_size) {
+        if !LOG_SIZES.contains(&log_size) {
             return Err(NttError::Size { log_size });
         }
         let (mut forward, mut backward, mut constants) = (Vec::new(), Vec::new(), Vec::new());

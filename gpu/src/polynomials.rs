@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::device::{Arguments, Device, DeviceError};
 use crate::field::Field;
 use crate::kernel::Kernel;
-use crate::ntt::{NttError, Transforms};
+use crate::ntt::{LOG_SIZES, NttError, Transforms};
 use crate::primes::{inverse, primes, times};
 
 /// Products of polynomials of one size.
@@ -47,9 +47,9 @@ impl<D: Device> Polynomials<D> {
     /// words, fewer where one of them has small coefficients. Fewer bits take fewer primes.
     ///
     /// # Errors
-    /// For other sizes than 2^10 to 2^16, or if the device has not enough memory.
+    /// For other sizes than 2^9 to 2^16, or if the device has not enough memory.
     pub fn new(device: D, log_size: u32, bits: u32) -> Result<Self, NttError> {
-        if !(10..=16).contains(&log_size) {
+        if !LOG_SIZES.contains(&log_size) {
             return Err(NttError::Size { log_size });
         }
         let chosen = primes(62, log_size + 1, primes_for(log_size, bits));

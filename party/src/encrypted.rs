@@ -29,10 +29,11 @@ use std::sync::Arc;
 
 use tacit_api::identity::Identity;
 use tacit_api::roster::Roster;
+use tacit_mpc::Kernels;
 
 use config::EncryptedConfig;
 
-/// Serves the models of `config` until `shutdown` is ready.
+/// Serves the models of `config`, whose polynomials `kernels` multiply, until `shutdown` is ready.
 ///
 /// # Errors
 /// A model cannot be used, or the address cannot be listened on.
@@ -41,9 +42,10 @@ pub(crate) async fn serve(
     config: &EncryptedConfig,
     identity: &Identity,
     roster: Arc<Roster>,
+    kernels: &Arc<dyn Kernels>,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), EncryptedError> {
-    let models = tfhe::load(&config.models)?;
+    let models = tfhe::load(&config.models, kernels)?;
     let server = Server::bind(config, identity, roster, models).await?;
     tracing::info!("encrypted inference, listening on {}", config.listen);
     server.run(shutdown).await
@@ -58,6 +60,7 @@ pub(crate) async fn serve(
     _: &EncryptedConfig,
     _: &Identity,
     _: Arc<Roster>,
+    _: &Arc<dyn Kernels>,
     _: impl Future<Output = ()> + Send,
 ) -> Result<(), EncryptedError> {
     Err(EncryptedError::NotBuilt)

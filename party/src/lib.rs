@@ -116,6 +116,7 @@ async fn serve_with(
     );
     tracing::info!("the roster's fingerprint is {}", party.roster.fingerprint());
     let (identity, roster) = (party.identity.clone(), party.roster.clone());
+    let kernels = Arc::clone(&party.kernels);
     let (stop, stopped) = oneshot::channel::<()>();
     let encrypted = async {
         match &config.encrypted {
@@ -123,7 +124,7 @@ async fn serve_with(
                 let told = async {
                     stopped.await.ok(); // told to stop, or the sender is gone: the same
                 };
-                encrypted::serve(encrypted, &identity, roster, told).await
+                encrypted::serve(encrypted, &identity, roster, &kernels, told).await
             }
             None => std::future::pending().await,
         }

@@ -1,6 +1,7 @@
 //! The evaluation key, expanded for computing.
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
+use tacit_mpc::{Kernels, kernels};
 use tfhe::core_crypto::prelude::{
     Fft, FourierLweBootstrapKey, FourierLweBootstrapKeyOwned, PolynomialSize,
     par_convert_standard_lwe_bootstrap_key_to_fourier,
@@ -36,7 +37,8 @@ impl From<&EvaluationKey> for ServerKey {
             pool: None,
             go_on: &|| true,
         };
-        Self::by(key, &all).unwrap_or_else(|_| unreachable!("nobody stops it"))
+        let never = "nobody stops it, and the processor does not fail";
+        Self::by(key, &*kernels::cpu(), &all).unwrap_or_else(|_| unreachable!("{never}"))
     }
 }
 
@@ -60,13 +62,14 @@ impl Steps<'_> {
 }
 
 impl ServerKey {
-    /// Expands a key on so many threads. `go_on` is asked before each step, some hundred milliseconds of a core, whether
+    /// Expands a key on so many threads; what results are packed by is kept by `kernels`. `go_on` is asked before each step, some hundred milliseconds of a core, whether
     /// anybody still wants it.
     ///
     /// # Errors
-    /// If `go_on` says to stop, or the system gives no threads.
+    /// If `go_on` says to stop, the system gives no threads, or the device failed.
     pub fn expand(
         key: &EvaluationKey,
+        kernels: &dyn Kernels,
         threads: usize,
         go_on: &dyn Fn() -> bool,
     ) -> Result<Self, Error> {
@@ -77,10 +80,10 @@ impl ServerKey {
             pool: Some(pool),
             go_on,
         };
-        Self::by(key, &steps)
+        Self::by(key, kernels, &steps)
     }
 
-    fn by(key: &EvaluationKey, steps: &Steps<'_>) -> Result<Self, Error> {
+    fn by(key: &EvaluationKey, kernels: &dyn Kernels, steps: &Steps<'_>) -> Result<Self, Error> {
         let params = key.params();
         let seeded = steps.next(|| key.bootstrap())?;
         let standard = steps.next(|| seeded.par_decompress_into_lwe_bootstrap_key())?;
@@ -98,7 +101,7 @@ impl ServerKey {
         drop(standard);
         let seeded = steps.next(|| key.keyswitch())?;
         let keyswitch = steps.next(|| seeded.par_decompress_into_lwe_keyswitch_key())?;
-        let packing = steps.next(|| PackingKey::new(&key.packing(), params))?;
+        let packing = steps.next(|| PackingKey::new(&key.packing(), params, kernels))??;
         Ok(Self {
             params,
             id: key.id(),

@@ -1,12 +1,13 @@
 //! The formulas of this module, held to the noise that steps are seen to add.
 
+use tacit_mpc::kernels;
+
 use crate::bootstrap::{rotate, switch_modulus};
 use crate::keys::{ClientKey, ServerKey};
 use crate::packed::{Request, Weights};
 use crate::params::Params;
 use crate::program::{Linear, Row, Source, Term};
 use crate::result::{Response, Shape};
-use crate::ring::Ring;
 use crate::rotation::{Read, first_position};
 use crate::scale::encode;
 
@@ -80,8 +81,7 @@ fn measure(params: &'static Params, rotations: usize) {
     let (torus, count) = (32, size + size / 4);
     let input: Vec<u16> = (0..count).map(|k| (k % 4) as u16).collect();
     let request = Request::encrypt(&client, &input, torus).unwrap().to_bytes();
-    let ring = Ring::new(size);
-    let packed = Request::from_bytes(&request).unwrap().expand(&ring);
+    let packed = Request::from_bytes(&request).unwrap().expand();
     let term = |index: usize, weight: i32| Term {
         source: Source::Input,
         index,
@@ -117,7 +117,8 @@ fn measure(params: &'static Params, rotations: usize) {
             fraction(phase(value, large).wrapping_sub(right)) / (norm2 as f64).sqrt()
         };
         let linear = Linear { rows };
-        let values = Weights::new(&linear, torus, &ring, size).apply(&packed, &ring, params);
+        let values = Weights::new(&linear, torus, params, &*kernels::cpu()).unwrap();
+        let values = values.apply(&packed, params).unwrap();
         let errors = linear
             .rows
             .iter()
@@ -269,7 +270,8 @@ fn measure(params: &'static Params, rotations: usize) {
             shape,
             vec![0; 500],
             &exact,
-        );
+        )
+        .unwrap();
         let found = response.decrypt(&client);
         let measured = mean_square(found.iter().map(|a| *a as f64 / 2f64.powi(50)));
         let packing = if packed {

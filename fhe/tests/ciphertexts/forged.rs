@@ -8,6 +8,7 @@ use tacit_fhe::program::{Domain, Edge, Input, Lookup, Node, Parts, Program};
 use tacit_fhe::{
     Client, ClientKey, Error, EvaluationKey, Model, Params, Request, Response, Run, ServerKey,
 };
+use tacit_mpc::kernels::cpu;
 
 use crate::common::{Keys, sums, toy};
 
@@ -269,7 +270,7 @@ fn sums_alone_need_no_evaluation_key_and_lookups_do() {
 fn an_expansion_ends_when_nobody_wants_it_and_is_the_same_on_any_threads() {
     let keys = toy(0);
     let asked = Cell::new(0);
-    let whole = ServerKey::expand(&keys.evaluation, 1, &|| {
+    let whole = ServerKey::expand(&keys.evaluation, &*cpu(), 1, &|| {
         asked.set(asked.get() + 1);
         true
     });
@@ -277,7 +278,7 @@ fn an_expansion_ends_when_nobody_wants_it_and_is_the_same_on_any_threads() {
     assert!(steps >= 4, "{steps}");
     for most in 0..steps {
         asked.set(0);
-        let stopped = ServerKey::expand(&keys.evaluation, 2, &|| {
+        let stopped = ServerKey::expand(&keys.evaluation, &*cpu(), 2, &|| {
             asked.set(asked.get() + 1);
             asked.get() <= most
         });

@@ -7,25 +7,34 @@ use sha2::{Digest, Sha256};
 use tacit_api::proto::{self, Range};
 use tacit_fhe::program::Program;
 use tacit_fhe::{Error, EvaluationKey, Params, Progress, Request, Run, ServerKey};
+use tacit_mpc::Kernels;
 
 use super::config::EncryptedModel;
 use super::model::{AnswerError, Model};
 use super::server::EncryptedError;
 
 /// An integer program on ciphertexts of the cheapest parameter set that is good enough for it.
-#[derive(Debug)]
 pub(crate) struct TfheModel {
     model: tacit_fhe::Model,
     /// The SHA-256 of its file.
     id: Vec<u8>,
+    /// What multiplies polynomials.
+    kernels: Arc<dyn Kernels>,
+}
+
+impl std::fmt::Debug for TfheModel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Tfhe{:?}", self.model)
+    }
 }
 
 /// Loads all models that are configured.
 pub(crate) fn load(
     configured: &BTreeMap<String, EncryptedModel>,
+    kernels: &Arc<dyn Kernels>,
 ) -> Result<BTreeMap<String, Arc<TfheModel>>, EncryptedError> {
     let load = |(name, file): (&String, &EncryptedModel)| {
-        let model = TfheModel::load(file).map_err(|reason| EncryptedError::Model {
+        let model = TfheModel::load(file, kernels).map_err(|reason| EncryptedError::Model {
             name: name.clone(),
             path: file.file.clone(),
             reason,
@@ -48,15 +57,16 @@ pub(crate) fn load(
 }
 
 impl TfheModel {
-    fn load(configured: &EncryptedModel) -> Result<Self, String> {
+    fn load(configured: &EncryptedModel, kernels: &Arc<dyn Kernels>) -> Result<Self, String> {
         let bytes = std::fs::read(&configured.file).map_err(|error| error.to_string())?;
         let program = Program::read(&*bytes).map_err(|error| error.to_string())?;
         let limit = configured.log2_p_fail;
         let params = Params::choose(&program, limit).map_err(|error| error.to_string())?;
-        let model = tacit_fhe::Model::load_within(program, params, limit);
+        let model = tacit_fhe::Model::load_on(&**kernels, program, params, limit);
         Ok(Self {
             model: model.map_err(|error| error.to_string())?,
             id: Sha256::digest(&bytes).to_vec(),
+            kernels: Arc::clone(kernels),
         })
     }
 }
@@ -65,7 +75,7 @@ impl TfheModel {
 fn wrong(error: Error) -> AnswerError {
     match error {
         Error::Cancelled { .. } | Error::Interrupted => AnswerError::Stopped,
-        Error::Threads(_) => AnswerError::Failed(error.to_string()),
+        Error::Threads(_) | Error::Device(_) => AnswerError::Failed(error.to_string()),
         other => AnswerError::Wrong(other.to_string()),
     }
 }
@@ -111,7 +121,7 @@ impl Model for TfheModel {
         go_on: &dyn Fn() -> bool,
     ) -> Result<ServerKey, AnswerError> {
         let key = EvaluationKey::from_bytes(key).map_err(wrong)?;
-        ServerKey::expand(&key, threads, go_on).map_err(wrong)
+        ServerKey::expand(&key, &*self.kernels, threads, go_on).map_err(wrong)
     }
 
     fn answer(
