@@ -20,6 +20,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
+use tacit_gpu::Choice as Device;
 use tacit_mpc::net::Profile;
 
 pub use loopback::ChildArgs;
@@ -58,6 +59,10 @@ pub struct Args {
     /// Fewer bytes or fewer rounds for each comparison; by the links on simulated networks
     #[arg(long, value_enum, default_value_t = Comparison::Auto)]
     comparison: Comparison,
+    /// What computes products: cpu, auto, cuda, or cuda:1 for the second device; others than the processor with --net loopback
+    /// alone, whose parties share it
+    #[arg(long, default_value_t)]
+    device: Device,
     /// Runs; the figures are medians over them
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     runs: u16,
@@ -103,6 +108,11 @@ pub fn run(args: &Args) -> Result<()> {
     ensure!(
         args.model.is_empty(),
         "--model is for --protocol tfhe alone: name an operation by --op"
+    );
+    ensure!(
+        args.device == Device::Cpu || args.net == [Net::Loopback],
+        "--device {} is for --net loopback alone: its parties are processes, which share a device as real ones do",
+        args.device
     );
     for protocol in &args.protocol {
         protocol.available()?;
@@ -177,8 +187,9 @@ fn on_ciphertexts(args: &Args) -> Result<()> {
         args.op.is_empty()
             && args.circuits.is_none()
             && args.html.is_none()
-            && args.against.is_none(),
-        "--protocol tfhe measures the shipped models: leave --op, --circuits, --html and --against out"
+            && args.against.is_none()
+            && args.device == Device::Cpu,
+        "--protocol tfhe measures the shipped models, on the processor: leave --op, --circuits, --html, --against and --device out"
     );
     ensure!(
         args.model.is_empty() || args.update.is_none(),
@@ -256,6 +267,7 @@ fn tasks(args: &Args) -> Vec<(Task, Net)> {
                         size,
                         runs: args.runs.into(),
                         comparison: args.comparison,
+                        device: args.device,
                     };
                     tasks.push((task, net));
                 }

@@ -200,3 +200,33 @@ fn circuits_that_are_not_there_are_counted() {
     // A conjunction in two rounds by tables, and the opening of its outputs.
     assert!(entry["rounds"].as_u64().unwrap() >= 2, "{entry}");
 }
+
+/// On machines without a device, and on those with one.
+#[test]
+fn a_bench_says_what_computes() {
+    let bench = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_tacit"))
+            .args(["bench", "--op", "matmul", "--size", "8", "--runs", "1"])
+            .args(args)
+            .output()
+            .unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (
+            output.status.success(),
+            text(output.stdout),
+            text(output.stderr),
+        )
+    };
+    let (well, table, told) = bench(&["--device", "auto", "--json"]);
+    assert!(well && told.contains("products are computed by "), "{told}");
+    assert!(table.contains("\"device\":\"auto\""), "{table}");
+    let (well, _, told) = bench(&["--device", "cuda:99"]);
+    assert!(
+        !well && told.contains("device = \"cuda:99\" cannot be used"),
+        "{told}"
+    );
+    let (well, _, told) = bench(&["--device", "cuda", "--net", "mem"]);
+    assert!(!well && told.contains("--net loopback alone"), "{told}");
+    let (well, _, told) = bench(&["--device", "gpu"]);
+    assert!(!well && told.contains("\"gpu\" is no device"), "{told}");
+}

@@ -94,6 +94,7 @@ pub(crate) fn run_exactly(
         size,
         runs: 1,
         comparison: Comparison::FewBytes,
+        device: tacit_gpu::Choice::Cpu,
     };
     let [lan, wan] = [Net::Lan, Net::Wan].map(|net| measured(task, net));
     let (lan, wan) = (lan?, wan?);
@@ -301,6 +302,7 @@ mod tests {
                         size,
                         runs: 2,
                         comparison: Comparison::FewBytes,
+                        device: tacit_gpu::Choice::Cpu,
                     };
                     let runs = [(); 2].map(|()| measured(task, net).unwrap());
                     for run in &runs {

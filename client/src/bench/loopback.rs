@@ -15,8 +15,8 @@ use anyhow::{Context, Result, bail, ensure};
 use tacit_api::consortium::Consortium;
 use tacit_api::identity::Identity;
 use tacit_api::roster::Roster;
+use tacit_mpc::Session;
 use tacit_mpc::keys::{Binding, agree};
-use tacit_mpc::{Kernels, Session, kernels};
 use tacit_party::net::{Connector, Deadlines, Limits, Listener, Peer, Registry, SessionId};
 use tokio::net::TcpListener;
 
@@ -52,6 +52,9 @@ pub struct ChildArgs {
     /// The variant of comparisons
     #[arg(long)]
     comparison: Comparison,
+    /// What computes products
+    #[arg(long)]
+    device: tacit_gpu::Choice,
 }
 
 /// Measures with three children.
@@ -69,6 +72,7 @@ pub(super) fn run(task: Task) -> Result<Vec<Findings>> {
             &format!("--size={}", task.size),
             &format!("--runs={}", task.runs),
             &format!("--comparison={}", task.comparison),
+            &format!("--device={}", task.device),
         ];
         let mut child = Leashed::start(&args, Stdio::piped(), Stdio::inherit())?;
         let words = child
@@ -158,7 +162,10 @@ pub(super) fn child(args: &ChildArgs) -> Result<()> {
         identities,
     };
     let prss = agree(&*net, &binding)?;
-    let kernels: Arc<dyn Kernels> = Arc::from(kernels::cpu());
+    let chosen = tacit_gpu::choose(args.device, tacit_gpu::Settings::default())?;
+    if args.me == 0 && args.device != tacit_gpu::Choice::Cpu {
+        eprintln!("{chosen}");
+    }
     let task = Task {
         protocol: args.protocol,
         parties: 3,
@@ -166,11 +173,12 @@ pub(super) fn child(args: &ChildArgs) -> Result<()> {
         size: args.size,
         runs: args.runs,
         comparison: args.comparison,
+        device: args.device,
     };
     let start = Instant::now();
     let clock = Rc::new(move || start.elapsed().as_secs_f64());
     let found: Findings = measure(
-        Session::new(net, prss, kernels),
+        Session::new(net, prss, chosen.kernels),
         task,
         None,
         clock,

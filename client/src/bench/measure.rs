@@ -111,6 +111,8 @@ pub(super) struct Task {
     pub(super) runs: usize,
     /// The variant of comparisons.
     pub(super) comparison: Comparison,
+    /// What computes products.
+    pub(super) device: tacit_gpu::Choice,
 }
 
 /// Runs `task` in `session`, over a network that may be simulated. Time is what `clock` says.

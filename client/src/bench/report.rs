@@ -19,6 +19,9 @@ pub(super) struct Entry {
     #[serde(skip)]
     pub(super) values: Option<usize>,
     pub(super) net: String,
+    /// What was asked to compute products, where it is not the processor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) device: Option<String>,
     pub(super) runs: usize,
     /// Of the slowest party.
     pub(super) seconds: f64,
@@ -97,6 +100,9 @@ impl Entry {
             size: task.size,
             values: task.op.values(task.size),
             net: net.to_string(),
+            device: Some(task.device)
+                .filter(|&device| device != tacit_gpu::Choice::Cpu)
+                .map(|device| device.to_string()),
             runs: task.runs,
             seconds: middle(|s| s.seconds),
             cpu_seconds: middle(|s| s.cpu_seconds),
@@ -300,6 +306,7 @@ mod tests {
             size: 10,
             runs: 3,
             comparison: Comparison::FewBytes,
+            device: tacit_gpu::Choice::Cpu,
         };
         let parties = [
             party([1.0, 9.0, 2.0]),
