@@ -71,6 +71,36 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
+    use crate::kernel::Kernel;
+
+    /// What is not named in the manifest could change unseen.
+    #[test]
+    fn every_file_is_named() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels");
+        let manifest = super::of(&folder).unwrap();
+        for file in fs::read_dir(folder).unwrap() {
+            let name = file.unwrap().file_name().into_string().unwrap();
+            let line = format!("\n{name} ");
+            assert!(name == super::NAME || manifest.contains(&line), "{name}");
+        }
+    }
+
+    /// A device would be the first to tell of a kernel that is nowhere: the code's sections have the kernels' names.
+    #[test]
+    fn every_kernel_has_code() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels");
+        let code = super::SOURCES.map(|name| fs::read(folder.join(format!("{name}.fatbin"))));
+        let code = code.map(Result::unwrap);
+        for kernel in Kernel::ALL {
+            let section = format!(".text.{}\0", kernel.name());
+            let has = |code: &&Vec<u8>| {
+                code.windows(section.len())
+                    .any(|at| at == section.as_bytes())
+            };
+            assert_eq!(code.iter().filter(has).count(), 1, "{}", kernel.name());
+        }
+    }
+
     #[test]
     fn device_code_was_made_from_these_sources() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels");
