@@ -59,6 +59,7 @@ fn products(device: &Cuda, tally: &mut Tally) -> Result<()> {
         (129, 4097, 131),
         (300, 64, 1),
         (7, 20_485, 9),
+        (64 * 65_535 + 1, 2, 1),
     ];
     for (m, k, n) in shapes {
         let term = || (random::tensor(&[m, k]), random::tensor(&[k, n]));
@@ -72,6 +73,12 @@ fn products(device: &Cuda, tally: &mut Tally) -> Result<()> {
         let halves = (full(1 << 63, &[16, k]), full(1 << 63, &[k, 16]));
         cases.push((Bilinear::MatMul, vec![halves]));
     }
+    // Digits of 127 modulo 255: the largest sums that must not wrap.
+    let digits = (
+        full(0x8000_0000_0000_0280, &[16, 131_008]),
+        full(0x8000_0000_0000_7F80, &[131_008, 16]),
+    );
+    cases.push((Bilinear::MatMul, vec![digits]));
     cases.push((
         Bilinear::MatMul,
         vec![(random::tensor(&[5, 40, 90]), random::tensor(&[5, 90, 50]))],
@@ -118,11 +125,16 @@ fn products(device: &Cuda, tally: &mut Tally) -> Result<()> {
         let terms: Vec<_> = operands.iter().map(|(x, y)| (x, y)).collect();
         let wanted = cpu().bilinear(*f, &terms)?;
         for method in [Method::Words, Method::Limbs, Method::Residues] {
-            let found = Gpu::new(device.lane()?, with(method)).bilinear(*f, &terms)?;
-            let (x, y) = terms[0];
-            tally.note(found == wanted, || {
-                format!("{f} {:?} {:?} by {method:?}", x.shape(), y.shape())
-            });
+            // In one piece where it is no larger, and in bands on two lanes.
+            for bytes in [32 << 20, 1] {
+                let gpu = Gpu::new(device.lane()?, with(method)).with_bands(bytes);
+                let found = gpu.bilinear(*f, &terms)?;
+                let (x, y) = terms[0];
+                tally.note(found == wanted, || {
+                    let shapes = (x.shape(), y.shape());
+                    format!("{f} {shapes:?} by {method:?}, bands of {bytes} bytes at least")
+                });
+            }
         }
     }
     Ok(())
