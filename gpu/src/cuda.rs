@@ -1,9 +1,10 @@
 //! NVIDIA devices, by the driver that is found when one is asked for.
 
+mod code;
+mod error;
 mod locked;
 
 use std::collections::HashMap;
-use std::ffi::CString;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,47 +13,12 @@ use cudarc::driver::{CudaContext, CudaStream, sys};
 
 use crate::device::{Arguments, Device, DeviceError};
 use crate::kernel::{Grid, Kernel};
+use code::Function;
+pub use error::CudaError;
 use locked::Staging;
 
-/// Device code: `cargo xtask kernels` makes it from the sources beside it.
-static CODE: [&[u8]; 6] = [
-    include_bytes!("../kernels/words.fatbin"),
-    include_bytes!("../kernels/limbs.fatbin"),
-    include_bytes!("../kernels/residues.fatbin"),
-    include_bytes!("../kernels/ntt.fatbin"),
-    include_bytes!("../kernels/polynomials.fatbin"),
-    include_bytes!("../kernels/ceilings.fatbin"),
-];
-
-/// Why there is no device.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CudaError {
-    /// The driver's library is missing.
-    #[error("no NVIDIA driver: libcuda.so is not found; install the driver")]
-    NoDriver,
-    /// There is a driver, but no device of this number.
-    #[error("the NVIDIA driver shows {count} devices, and device {ordinal} was asked for")]
-    NoDevice {
-        /// Which,
-        ordinal: usize,
-        /// and how many there are.
-        count: usize,
-    },
-    /// The device is too old for the code that is there.
-    #[error("{name} has compute capability {major}.{minor}; 8.0 (Ampere) or later is needed")]
-    TooOld {
-        /// What it is called.
-        name: String,
-        /// Its capability: before the point,
-        major: i32,
-        /// and behind.
-        minor: i32,
-    },
-    /// The driver failed.
-    #[error("the NVIDIA driver: {0}; a driver for CUDA 13 (580 or later) is needed")]
-    Driver(String),
-}
+/// Shared memory that a block takes at most: 128 KiB of `limbs_convolution`'s stages, and 1 KiB of where its windows are.
+const SHARED: usize = 129 << 10;
 
 /// A device, and a stream of it, which is its lane: parties that share one have streams of their own.
 pub struct Cuda {
@@ -63,15 +29,6 @@ pub struct Cuda {
     /// Of all its lanes.
     staging: Arc<Mutex<Staging>>,
 }
-
-/// A kernel, loaded.
-#[derive(Clone, Copy)]
-struct Function(sys::CUfunction);
-
-// SAFETY: a handle that the driver lets all threads use.
-unsafe impl Send for Function {}
-// SAFETY: as above.
-unsafe impl Sync for Function {}
 
 /// Memory of a device, in the order of its stream.
 pub struct Memory {
@@ -108,36 +65,21 @@ impl Cuda {
         if major < 8 {
             return Err(CudaError::TooOld { name, major, minor });
         }
+        let most = sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN;
+        let bytes = usize::try_from(context.attribute(most)?).unwrap_or(0);
+        if bytes < SHARED {
+            return Err(CudaError::TooSmall {
+                name,
+                bytes,
+                needed: SHARED,
+            });
+        }
         let stream = context.new_stream()?;
-        let mut kernels = HashMap::new();
-        for code in CODE {
-            // SAFETY: whole images, which the driver copies.
-            let module = unsafe { result::module::load_data(code.as_ptr().cast())? };
-            for &kernel in Kernel::ALL {
-                let name = CString::new(kernel.name())
-                    .map_err(|_| CudaError::Driver("a kernel's name".into()))?;
-                // SAFETY: a module that was just loaded, and stays.
-                match unsafe { result::module::get_function(module, name) } {
-                    Ok(function) => kernels.insert(kernel, Function(function)),
-                    Err(DriverError(sys::CUresult::CUDA_ERROR_NOT_FOUND)) => continue,
-                    Err(error) => return Err(error.into()),
-                };
-            }
-        }
-        if let Some(missing) = Kernel::ALL
-            .iter()
-            .find(|kernel| !kernels.contains_key(kernel))
-        {
-            return Err(CudaError::Driver(format!(
-                "no code for kernel {}",
-                missing.name()
-            )));
-        }
         Ok(Self {
             name: format!("{name} (device {ordinal})"),
             context,
             stream,
-            kernels: Arc::new(kernels),
+            kernels: Arc::new(code::load()?),
             staging: Arc::default(),
         })
     }
@@ -194,11 +136,17 @@ impl Cuda {
             .bind_to_thread()
             .map_err(|error| said("context", error))
     }
-}
 
-impl From<DriverError> for CudaError {
-    fn from(error: DriverError) -> Self {
-        Self::Driver(error.to_string())
+    /// Waits until all that the lane was asked is done, also where something failed before.
+    fn finish(&self) -> Result<(), DeviceError> {
+        let earlier = self.bind();
+        if earlier.is_err() {
+            self.bind()?; // the first call told of what failed when something was dropped, and did nothing
+        }
+        // SAFETY: a stream that is there.
+        unsafe { result::stream::synchronize(self.stream.cu_stream()) }
+            .map_err(|error| said("stream", error))?;
+        earlier
     }
 }
 
@@ -215,8 +163,10 @@ impl fmt::Debug for Cuda {
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        // Nobody could be told; the next call on the stream reports what is wrong with it.
-        if self.context.bind_to_thread().is_ok() {
+        // Nobody could be told; the next call on the stream reports what is wrong with it. A first call that fails may have
+        // told of what failed when something else was dropped.
+        let bind = || self.context.bind_to_thread().is_ok();
+        if bind() || bind() {
             // SAFETY: allocated on this stream, and freed once, behind all that uses it.
             let _ = unsafe { result::free_async(self.address, self.stream.cu_stream()) };
         }
@@ -242,8 +192,11 @@ impl Device for Cuda {
     }
 
     fn after(&self, other: &Self) -> Result<(), DeviceError> {
-        let joined = self.stream.join(&other.stream);
-        joined.map_err(|error| said("event", error))
+        if self.stream.join(&other.stream).is_ok() {
+            return Ok(());
+        }
+        // Memory may be freed on the word of this, so without an event the host waits.
+        other.finish()
     }
 
     fn allocate(&self, bytes: usize) -> Result<Memory, DeviceError> {
@@ -274,9 +227,11 @@ impl Device for Cuda {
             // SAFETY: there is room.
             return unsafe { pages.upload(self, memory.address, words) };
         }
-        // SAFETY: there is room; the driver has read pageable memory when this returns.
+        // SAFETY: there is room.
         unsafe { result::memcpy_htod_async(memory.address, words, self.stream.cu_stream()) }
-            .map_err(|error| said("copy", error))
+            .map_err(|error| said("copy", error))?;
+        // The driver may or may not have read pageable memory by now ("API synchronization behavior" of its interface).
+        self.finish()
     }
 
     fn read(&self, memory: &Memory, words: &mut [u64]) -> Result<(), DeviceError> {
@@ -290,9 +245,7 @@ impl Device for Cuda {
         // SAFETY: there are as many words; nothing looks at them before the stream is done.
         unsafe { result::memcpy_dtoh_async(words, memory.address, self.stream.cu_stream()) }
             .map_err(|error| said("copy", error))?;
-        self.stream
-            .synchronize()
-            .map_err(|error| said("stream", error))
+        self.finish()
     }
 
     unsafe fn launch(
@@ -351,7 +304,15 @@ fn fits(memory: &Memory, words: usize) -> Result<(), DeviceError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cuda, CudaError};
+    use super::{Cuda, CudaError, SHARED};
+    use crate::kernel::Kernel;
+
+    #[test]
+    fn devices_have_the_shared_memory_of_every_kernel() {
+        let dynamic = Kernel::ALL.iter().map(|kernel| kernel.grid([1; 3]).shared);
+        // 64 columns of 16 bytes beside it.
+        assert_eq!(dynamic.max().map(|most| most as usize + 1024), Some(SHARED));
+    }
 
     #[test]
     fn a_machine_without_a_device_is_told_so() {

@@ -121,7 +121,7 @@ impl Port for Cuda {
     fn mark(&self) -> Result<CudaEvent, DeviceError> {
         self.stream.record_event(None).map_err(|error| {
             // Without an event nobody could wait for the copy later.
-            let _ = self.stream.synchronize();
+            let _ = self.finish();
             said("event", error)
         })
     }
