@@ -2,32 +2,51 @@
 
 use std::num::Wrapping;
 
-use tacit_mpc::{Bilinear, Error, Kernels, Result, Tensor, kernels};
+use tacit_mpc::{Bilinear, Conv, Error, Kernels, Result, Tensor, kernels};
 
 use crate::device::Device;
 use crate::failed::Failed;
 use crate::gpu::{Gpu, Settings};
 use crate::method::Method;
 
-/// Computes small products by every method, and one of polynomials, and holds them against the processor: a device that is
-/// broken, or a driver that compiles our code wrong, is found before it spoils a job. Milliseconds.
+/// Computes small products and convolutions by every method, in one piece and in bands on two lanes, and a product of
+/// polynomials, and holds them against the processor: a device that is broken, or a driver that compiles our code wrong, is
+/// found before it spoils a job. Milliseconds.
 ///
 /// # Errors
 /// The device failed, or gave something else.
 pub fn trial<D: Device + 'static>(device: &D) -> Result<()> {
-    let shapes = [[70, 100], [100, 70], [70, 100], [100, 70]];
-    let [a, b, c, d] = [1, 2, 3, 4].map(|k: usize| words(shapes[k - 1], k as u64));
-    let terms = [(&a, &b), (&c, &d)];
-    let wanted = kernels::cpu().bilinear(Bilinear::MatMul, &terms)?;
-    for method in [Method::Words, Method::Limbs, Method::Residues] {
-        let settings = Settings {
-            least: 0,
-            method: Some(method),
-            ..Settings::default()
-        };
-        let gpu = on_lane(device, settings)?;
-        if gpu.bilinear(Bilinear::MatMul, &terms)? != wanted {
-            return Err(wrong(device, &format!("a product by {method:?}")));
+    // So wide that there is more than one tile, so deep that stages of the pipelines are used again; so deep that residues
+    // take one modulus more; images with padding.
+    let windows = Conv {
+        pad_begin: [1, 0, 0],
+        ..Conv::new(&[5, 6], &[2, 2])
+    };
+    let maps = [
+        (Bilinear::MatMul, vec![70, 300], vec![300, 70]),
+        (Bilinear::MatMul, vec![1, 6000], vec![6000, 1]),
+        (
+            Bilinear::Conv(windows),
+            vec![2, 64, 5, 6],
+            vec![70, 64, 2, 2],
+        ),
+    ];
+    for (f, x, y) in maps {
+        let [a, b, c, d] = [(1, &x), (2, &y), (3, &x), (4, &y)].map(|(k, shape)| words(shape, k));
+        let terms = [(&a, &b), (&c, &d)];
+        let wanted = kernels::cpu().bilinear(f, &terms)?;
+        for method in [Method::Words, Method::Limbs, Method::Residues] {
+            let settings = Settings {
+                least: 0,
+                method: Some(method),
+                ..Settings::default()
+            };
+            for bytes in [usize::MAX, 1] {
+                let gpu = on_lane(device, settings)?.with_bands(bytes);
+                if gpu.bilinear(f, &terms)? != wanted {
+                    return Err(wrong(device, &format!("a {f} by {method:?}")));
+                }
+            }
         }
     }
     polynomials(device)
@@ -36,7 +55,7 @@ pub fn trial<D: Device + 'static>(device: &D) -> Result<()> {
 /// (x - y)·z modulo X^N + 1, as a sum of two products.
 fn polynomials<D: Device + 'static>(device: &D) -> Result<()> {
     const SIZE: usize = 1024;
-    let [x, y, z] = [5, 6, 7].map(|seed| words([1, SIZE], seed));
+    let [x, y, z] = [5, 6, 7].map(|seed| words(&[1, SIZE], seed));
     let mut wanted = vec![Wrapping(0); SIZE];
     for (i, &c) in z.iter().enumerate() {
         for (j, (&a, &b)) in x.iter().zip(&y).enumerate() {
@@ -75,10 +94,10 @@ fn wrong<D: Device>(device: &D, what: &str) -> Error {
     }
 }
 
-/// A matrix of words that use all their bits.
-fn words(shape: [usize; 2], seed: u64) -> Tensor {
+/// A tensor of words that use all their bits.
+fn words(shape: &[usize], seed: u64) -> Tensor {
     let mut x = seed;
-    ndarray::ArrayD::from_shape_simple_fn(ndarray::IxDyn(&shape), || {
+    ndarray::ArrayD::from_shape_simple_fn(ndarray::IxDyn(shape), || {
         x = x
             .wrapping_mul(0x9E37_79B9_7F4A_7C15)
             .wrapping_add(0x2545_F491_4F6C_DD1D);
