@@ -272,6 +272,10 @@ impl<D: Device> Gpu<D> {
         if self.is_small(f, terms, &shape) {
             return W::bilinear(&*self.cpu, f, terms);
         }
+        let empty = terms.iter().any(|(x, y)| x.is_empty() || y.is_empty());
+        if empty || shape.contains(&0) {
+            return Ok(zeros(&shape));
+        }
         let _turn = self.budget.turn();
         self.on_device(f, terms, &shape)
     }

@@ -180,6 +180,28 @@ fn images_that_do_not_fit_are_packed_in_parts() {
     }
 }
 
+/// By limbs, which take as much as operands do but for padding of channels: in parts of lines, of samples, of rows.
+#[test]
+fn images_of_limbs_are_packed_in_parts() {
+    let c = Conv {
+        stride: [2, 3, 1],
+        pad_begin: [2, 1, 0],
+        pad_end: [3, 0, 0],
+        ..Conv::new(&[23, 8], &[3, 2])
+    };
+    let (method, kernel) = METHODS[0];
+    for (order, shape, launches) in [(1, [1, 26, 5], 2), (2, [3, 26, 2], 2), (3, [1, 26, 300], 2)] {
+        let (f, operands) = &maps(c, shape, 1)[0];
+        let [(x, y)] = &operands[..] else { panic!() };
+        let wanted = cpu().bilinear(*f, &[(x, y)]).unwrap();
+        // Operands and result fit, and what is packed of them just does not.
+        let all = 8 * (x.len() + y.len() + wanted.len());
+        let gpu = Gpu::new(recorder(order), settings(method, 2 * all));
+        assert_eq!(gpu.bilinear(*f, &[(x, y)]).unwrap(), wanted, "{shape:?}");
+        assert_eq!(count(gpu.device(), kernel), launches, "{shape:?}");
+    }
+}
+
 /// Words of 32 bits have the same images.
 #[test]
 fn images_of_narrow_words() {

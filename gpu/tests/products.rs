@@ -81,22 +81,35 @@ fn the_largest_words_over_the_fold() {
     assert_eq!(found, ArrayD::from_elem(IxDyn(&[2, 2]), Wrapping(k as u64)));
 }
 
-/// The words of largest absolute value, at the longest sums of 18 moduli, beyond them, and at the longest of 19.
+/// The words of largest absolute value, at the longest sums of 18 moduli, beyond them, and at the longest of 19: there with
+/// digits of 127 or -127 modulo 255, whose sums 131008·127^2 are the largest that an accumulator must hold, and of -128 modulo
+/// 256, whose sums are larger still, but may wrap.
 #[test]
 fn the_largest_sums_of_residues() {
-    for (k, left) in [
-        (11_200, 1 << 63),
-        (11_201, 1 << 63),
-        (131_008, i64::MAX as u64),
+    const OTHERS: [i64; 17] = [
+        253, 251, 247, 241, 239, 233, 229, 227, 223, 217, 211, 199, 197, 193, 191, 181, 179,
+    ];
+    // Digits of the left operand are residues times the inverse of M/m.
+    let cofactor = OTHERS.iter().fold(256, |product, m| product * m % 255);
+    let word = |digit: i64| {
+        let mut words = i64::MIN..;
+        let found = words
+            .find(|x| (x.rem_euclid(255) - digit).rem_euclid(255) == 0 && x.rem_euclid(256) == 128);
+        found.unwrap().cast_unsigned()
+    };
+    for (k, left, right) in [
+        (11_200, 1 << 63, 1 << 63),
+        (11_201, 1 << 63, 1 << 63),
+        (131_008, word(127 * cofactor), word(127)),
+        (131_008, word(127 * cofactor), word(-127)),
     ] {
-        let (x, y) = ([1, k], [k, 1]);
-        let x = ArrayD::from_elem(IxDyn(&x), Wrapping(left));
-        let y = ArrayD::from_elem(IxDyn(&y), Wrapping(1 << 63));
+        let full = |shape: [usize; 2], word| ArrayD::from_elem(IxDyn(&shape), Wrapping(word));
+        let (x, y) = (full([1, k], left), full([k, 1], right));
         let found = gpu(0, Method::Residues)
             .bilinear(Bilinear::MatMul, &[(&x, &y)])
             .unwrap();
-        let wanted = Wrapping(left) * Wrapping(1 << 63) * Wrapping(k as u64);
-        assert_eq!(found, ArrayD::from_elem(IxDyn(&[1, 1]), wanted), "{k}");
+        let wanted = Wrapping(left) * Wrapping(right) * Wrapping(k as u64);
+        assert_eq!(found, full([1, 1], wanted.0), "{k} {left:x} {right:x}");
     }
 }
 

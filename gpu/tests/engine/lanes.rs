@@ -48,6 +48,17 @@ fn bands_wait_for_what_they_use() {
     }
 }
 
+/// A result of zeros, for want of anything to add up, has no bands.
+#[test]
+fn nothing_has_no_bands() {
+    for method in [Method::Words, Method::Limbs, Method::Residues] {
+        let gpu = gpu(method, Lazy::new());
+        let (x, y) = (tensor(&[90, 0], 1), tensor(&[0, 80], 2));
+        same(&gpu, Bilinear::MatMul, &[(&x, &y)]);
+        assert_eq!(gpu.device().seen(), []);
+    }
+}
+
 #[test]
 fn weights_that_are_held_are_there_for_both_lanes() {
     let gpu = gpu(Method::Limbs, Lazy::new());
