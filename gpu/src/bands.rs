@@ -113,6 +113,9 @@ impl<D: Device> Gpu<D> {
         let first = self.device();
         let second = self.second_lane()?;
         let lanes = [first, second];
+        // Half of the memory is for what is packed, on two lanes: of what there is now, for what is let go of meanwhile stays
+        // until it is used no more.
+        let packed = self.room() / 4;
         // What is not cut is there for all bands.
         let mut whole: Vec<[Option<Arc<D::Memory>>; 2]> = Vec::with_capacity(terms.len());
         for (x, y) in terms {
@@ -142,8 +145,6 @@ impl<D: Device> Gpu<D> {
                 continue;
             };
             let shapes = (x.shape(), y.shape());
-            // Half of the memory is for what is packed, on two lanes.
-            let packed = self.room() / 4;
             let prepared = Prepared::of_operands(self, lane, f, shapes, operands, packed)?;
             prepared.run()?;
             *pending = Some((range, prepared));

@@ -24,7 +24,7 @@ impl Failed {
                 Self::Device(error) => error.to_string(),
                 Self::Transforms(error) => error.to_string(),
                 Self::TooLarge => {
-                    "a tensor has more than 2^31 entries along an index: split it".to_owned()
+                    "a tensor has more than 2^31 entries along an index, or a convolution steps over as many: split it".to_owned()
                 }
                 Self::Setting => {
                     "the device memory that is set is too little for one tile of this product: raise it".to_owned()

@@ -41,6 +41,8 @@ impl<'a, D: Device, W: Word> Prepared<'a, D, W> {
         terms: &[(&TensorOf<W>, &TensorOf<W>)],
     ) -> Result<Self, Failed> {
         let lane = gpu.device();
+        // What operands and result leave, of which they may take half: before operands are found that somebody may let go of.
+        let packed = gpu.room() / 2;
         let upload = |(x, y): &(&TensorOf<W>, &TensorOf<W>)| {
             Ok((gpu.upload(lane, x)?, gpu.upload(lane, y)?))
         };
@@ -49,8 +51,6 @@ impl<'a, D: Device, W: Word> Prepared<'a, D, W> {
             .map(upload)
             .collect::<Result<_, DeviceError>>()?;
         let shapes = terms.first().map(|(x, y)| (x.shape(), y.shape()));
-        // What operands and result leave, of which they may take half.
-        let packed = gpu.room() / 2;
         Self::of_operands(gpu, lane, f, shapes.unwrap_or_default(), operands, packed)
     }
 

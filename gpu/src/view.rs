@@ -143,13 +143,22 @@ impl View {
 }
 
 impl Product {
-    /// `f` of operands of these shapes; none where they do not fit, where an index would not fit into 31 bits, or for
-    /// products entry by entry, which are no matrix product.
+    /// `f` of operands of these shapes; none where they do not fit, where an index or a position would not fit into 31 bits,
+    /// or for products entry by entry, which are no matrix product.
     pub(crate) fn of(f: Bilinear, x: &[usize], y: &[usize]) -> Option<Self> {
         let result = f.output_shape(x, y)?;
         let small = |shape: &[usize]| shape.iter().all(|&n| i32::try_from(n).is_ok());
         if ![x, y, &result].into_iter().all(small) {
             return None;
+        }
+        if let Bilinear::Conv(c) | Bilinear::ConvInput(c) | Bilinear::ConvWeights(c) = f {
+            // Positions are signed, and walk over the padding.
+            let axes = 0..c.input.len();
+            let mut padded = axes.map(|a| c.input[a] + c.pad_begin[a] + c.pad_end[a]);
+            let extents = padded.all(|n| i32::try_from(n).is_ok());
+            if !(extents && small(&c.stride) && small(&c.dilation)) {
+                return None;
+            }
         }
         let product = match f {
             Bilinear::Mul => return None,

@@ -202,6 +202,34 @@ fn images_of_limbs_are_packed_in_parts() {
     }
 }
 
+/// Positions are numbers of 31 bits: strides, dilations and padding that are longer are refused, and not cut short.
+#[test]
+fn positions_that_are_no_numbers_are_refused() {
+    let far = 1_usize << 31;
+    let plain = Conv::new(&[3], &[1]);
+    let padded = Conv {
+        stride: [far, 1, 1],
+        pad_begin: [2 * far, 0, 0],
+        ..plain
+    };
+    let strided = Conv {
+        stride: [far, 1, 1],
+        ..plain
+    };
+    let dilated = Conv {
+        dilation: [far, 1, 1],
+        ..plain
+    };
+    for c in [padded, strided, dilated] {
+        for (f, operands) in maps(c, [1, 2, 2], 1) {
+            let gpu = Gpu::new(recorder(0), settings(Method::Words, 1 << 30));
+            let refused = gpu.bilinear(f, &[(&operands[0].0, &operands[0].1)]);
+            let refused = refused.unwrap_err().to_string();
+            assert!(refused.contains("2^31"), "{f} {c:?}: {refused}");
+        }
+    }
+}
+
 /// Words of 32 bits have the same images.
 #[test]
 fn images_of_narrow_words() {
