@@ -71,6 +71,9 @@ pub trait Device: Send + Sync + Sized {
     /// If the device fails.
     fn after(&self, other: &Self) -> Result<(), DeviceError>;
 
+    /// What is freed may stay with this program, up to so many bytes of all, where the driver takes time to give it again.
+    fn keep(&self, _bytes: usize) {}
+
     /// Memory for so many bytes, freed in the order of this lane, whose contents may be anything.
     ///
     /// # Errors
@@ -131,6 +134,10 @@ impl<D: Device> Device for &D {
 
     fn after(&self, _other: &Self) -> Result<(), DeviceError> {
         Ok(())
+    }
+
+    fn keep(&self, bytes: usize) {
+        (*self).keep(bytes);
     }
 
     fn allocate(&self, bytes: usize) -> Result<Self::Memory, DeviceError> {

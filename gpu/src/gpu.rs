@@ -66,6 +66,7 @@ pub struct Gpu<D: Device> {
 impl<D: Device> Gpu<D> {
     /// On a device, under settings.
     pub fn new(device: D, settings: Settings) -> Self {
+        device.keep(settings.memory);
         Self {
             device,
             second: OnceLock::new(),

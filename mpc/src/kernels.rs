@@ -64,8 +64,8 @@ pub trait Kernels: Send + Sync {
 /// Polynomials over Z_2^64 / (X^N + 1) that are kept where products with them are computed.
 pub trait Factors: Send + Sync {
     /// Sums of products, exact modulo 2^64: sum i is Σ others\[o\]·factors\[f\] over the pairs (o, f) of `sums[i]`. Each is
-    /// told with its number, in order; its N coefficients are gone when `each` returns. `others` are polynomials one after
-    /// another.
+    /// told with its number, in order; its N coefficients are gone when `each` returns, which must not ask the kernels for
+    /// anything: they may be busy until all is told. `others` are polynomials one after another.
     ///
     /// # Errors
     /// The device failed, a pair names a polynomial that is not there, or a sum has more than 2^16 products.
