@@ -90,6 +90,11 @@ pub trait World: Sync {
         false
     }
 
+    /// How many of so many points a check of functions tries: fewer where each takes long for what is the same for all.
+    fn points(&self, of: usize) -> usize {
+        of
+    }
+
     /// Runs `program` at every party that computes, on an engine with [`F`] fractional bits, and whatever helpers do at the
     /// others; what the computing parties returned, in their order.
     fn run<T: Send>(

@@ -7,9 +7,9 @@ use super::{UNIT, World, grid, opened, rounded};
 
 /// Functions of one variable, quotients and softmax, on few points.
 pub fn step_11_functions_are_right_over_their_ranges(world: &impl World) {
-    functions_of_one_variable(world, 500);
-    quotients(world, 200);
-    softmax_of_few_and_many_entries(world, 1000);
+    functions_of_one_variable(world, world.points(500));
+    quotients(world, world.points(200));
+    softmax_of_few_and_many_entries(world, world.points(1000));
 }
 
 /// The output of a graph on shares of these columns, by rows.

@@ -124,7 +124,7 @@ pub fn step_06_a_rounding_is_never_off_by_more_than_a_unit(world: &impl World) {
         (1.0, -4),
         (8.0 * UNIT, -1),
     ] {
-        let x = grid(-most, most, 20_000);
+        let x = grid(-most, most, world.points(20_000));
         let program = program::scale(2f64.powi(by));
         let mut ring = Ring::new(F);
         let words = ring.encode(&x).unwrap();
