@@ -122,6 +122,14 @@ impl Emulator {
     }
 }
 
+/// The emulated kernel of this name, if it is emulated.
+#[must_use]
+pub fn emulated(name: &str) -> Option<Emulated> {
+    let mut all = Kernel::ALL.iter();
+    let kernel = all.find(|kernel| kernel.name() == name)?;
+    Emulator::default().kernel(*kernel)
+}
+
 impl Memory {
     fn word(&self, at: usize) -> *mut u64 {
         self.lines[at / LINE].0[at % LINE].get()
