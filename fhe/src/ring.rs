@@ -64,6 +64,20 @@ impl Kept {
             ring,
         }
     }
+
+    fn pair<'a>(
+        &'a self,
+        others: &'a [Spectrum],
+        (other, factor): (u32, u32),
+    ) -> tacit_mpc::Result<(&'a Spectrum, &'a Spectrum)> {
+        let at = (other as usize, factor as usize);
+        let pair = others.get(at.0).zip(self.factors.get(at.1));
+        pair.ok_or_else(|| tacit_mpc::Error::Shape {
+            op: "a product of polynomials that are not there",
+            left: vec![at.0, at.1],
+            right: vec![others.len(), self.factors.len()],
+        })
+    }
 }
 
 impl Factors for Kept {
@@ -78,9 +92,9 @@ impl Factors for Kept {
         for (i, pairs) in sums.iter().enumerate() {
             to.fill(0);
             for pairs in pairs.chunks(TOGETHER) {
-                let pairs = pairs.iter();
-                let pairs = pairs.map(|&(o, f)| (&others[o as usize], &self.factors[f as usize]));
-                self.ring.add_products(&mut to, pairs);
+                let pairs = pairs.iter().map(|&pair| self.pair(&others, pair));
+                let pairs = pairs.collect::<tacit_mpc::Result<Vec<_>>>()?;
+                self.ring.add_products(&mut to, &pairs);
             }
             each(i, &to);
         }
@@ -136,13 +150,9 @@ impl Ring {
     }
 
     /// `to` += the sum of at most [`TOGETHER`] products of polynomials that this ring transformed.
-    fn add_products<'a>(
-        &self,
-        to: &mut [u64],
-        pairs: impl Iterator<Item = (&'a Spectrum, &'a Spectrum)>,
-    ) {
+    fn add_products(&self, to: &mut [u64], pairs: &[(&Spectrum, &Spectrum)]) {
         let mut sum = self.zero();
-        for pair in pairs {
+        for &pair in pairs {
             match (&self.plan, &mut sum, pair) {
                 (Plan::Wide(plan), Spectrum::Wide(sum), (Spectrum::Wide(x), Spectrum::Wide(y))) => {
                     let plans = [plan.ntt_0(), plan.ntt_1(), plan.ntt_2()];
@@ -279,6 +289,16 @@ mod tests {
             extract_constant(&mut mask, 256);
             let found = mask.iter().zip(&s).fold(0_u64, |sum, (a, s)| sum.wrapping_add(a.wrapping_mul(*s)));
             prop_assert_eq!(found, wanted[0]);
+        }
+    }
+
+    #[test]
+    fn polynomials_that_are_not_there_are_named() {
+        let kept = Kept::new(Ring::new(256), &[1; 512]);
+        for pair in [(1, 0), (0, 2)] {
+            let refused = kept.sums(&[1; 256], &[vec![pair]], &mut |_, _| ());
+            let told = refused.unwrap_err().to_string();
+            assert!(told.contains("not there"), "{told}");
         }
     }
 

@@ -46,8 +46,8 @@ impl<D: Device> Factors<D> {
         let primes = primes_for(log_size, bits);
         let each = 8 * size * primes;
         let _turn = budget.turn();
-        // Transforms have factors of their own: two words for each coefficient, there and back.
-        let Some(held) = budget.hold(each * (words.len() / size + 4) + 64 * primes) else {
+        let own = Polynomials::<D>::bytes(log_size, bits);
+        let Some(held) = budget.hold(words.len() / size * each + own) else {
             return Ok(None);
         };
         let kept = || {

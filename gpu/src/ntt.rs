@@ -140,6 +140,12 @@ impl<D: Device> Transforms<D> {
         })
     }
 
+    /// Bytes of the device that [`new`](Self::new) takes for so many primes: of a field of words, whose factors and constants
+    /// are two and six of them.
+    pub(crate) fn bytes(field: Field, log_size: u32, primes: usize) -> usize {
+        field.bytes() * primes * ((4 << log_size) + 6)
+    }
+
     /// The device.
     pub(crate) fn device(&self) -> &D {
         &self.device

@@ -76,6 +76,12 @@ impl<D: Device> Polynomials<D> {
         })
     }
 
+    /// Bytes of the device that [`new`](Self::new) takes.
+    pub(crate) fn bytes(log_size: u32, bits: u32) -> usize {
+        let primes = primes_for(log_size, bits);
+        size_of::<Prime>() * primes + Transforms::<D>::bytes(Field::Prime62, log_size, primes)
+    }
+
     /// Product i of polynomials i of `a` and `b`, modulo X^N + 1 and 2^64.
     ///
     /// # Errors

@@ -68,7 +68,8 @@ pub trait Factors: Send + Sync {
     /// anything: they may be busy until all is told. `others` are polynomials one after another.
     ///
     /// # Errors
-    /// The device failed, a pair names a polynomial that is not there, or a sum has more than 2^16 products.
+    /// The device failed, a pair names a polynomial that is not there, or a sum has more than 2^16 products (of which the
+    /// processor has as many as are asked for).
     fn sums(
         &self,
         others: &[u64],

@@ -130,7 +130,11 @@ impl Party {
             ..tacit_gpu::Settings::default()
         };
         let chosen = tacit_gpu::choose(config.device, settings)?;
-        tracing::info!("device = \"{}\": {chosen}", config.device);
+        match chosen.instead {
+            None => tracing::info!("device = \"{}\": {chosen}", config.device),
+            // A device that is missing, and one that computes wrongly.
+            Some(_) => tracing::warn!("device = \"{}\": {chosen}", config.device),
+        }
         let journal = Journal::open(&config.journal)?;
         let policy = config.policy.clone();
         let services = policy.max_services.min(Semaphore::MAX_PERMITS);

@@ -124,6 +124,11 @@ fn the_setting_bounds_all() {
         let gpu = gpu(memory);
         let kept = gpu.factors(size, &factors).unwrap().unwrap();
         assert!(gpu.held() >= 3 * 8 * size * count && gpu.held() <= memory / 2);
+        assert_eq!(
+            gpu.held(),
+            gpu.device().record.live(),
+            "all of it is counted"
+        );
         gpu.device().record.take_written();
         check(&*kept, size, &others, &factors, &sums);
         let record = &gpu.device().record;
