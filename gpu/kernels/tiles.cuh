@@ -136,10 +136,11 @@ struct Windows {
 };
 
 // Blocks of 256 threads compute tiles of SIDE x SIDE words, a step of k after the other. There are four stages of steps in
-// shared memory: one that is read, three that are under way.
+// shared memory: one that is read, three that are under way. Large ones are three: 96 KiB, which all devices have.
 template <uint32_t SIDE, class Step, class Columns>
 struct Pipeline {
-  static const uint32_t STAGES = 4, THREADS = 256, CHUNKS = Step::ALL / 16, STAGE_BYTES = 2 * SIDE * Step::ALL;
+  static const uint32_t THREADS = 256, CHUNKS = Step::ALL / 16, STAGE_BYTES = 2 * SIDE * Step::ALL;
+  static const uint32_t STAGES = 4 * STAGE_BYTES <= (96 << 10) ? 4 : 3;
   unsigned char* shared;
   const uint8_t *left, *right;
   const Tile& tile;

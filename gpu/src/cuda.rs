@@ -17,8 +17,8 @@ use code::Function;
 pub use error::CudaError;
 use locked::Staging;
 
-/// Shared memory that a block takes at most: 128 KiB of `limbs_convolution`'s stages, and 1 KiB of where its windows are.
-const SHARED: usize = 129 << 10;
+/// Shared memory that a block takes at most: 96 KiB of `limbs_convolution`'s stages, and 1 KiB of where its windows are.
+const SHARED: usize = 97 << 10;
 
 /// A device, and a stream of it, which is its lane: parties that share one have streams of their own.
 pub struct Cuda {

@@ -113,8 +113,8 @@ impl Kernel {
             _ => 256,
         };
         let shared = match self {
-            // Four stages of both operands.
-            Self::LimbsProduct | Self::LimbsConvolution => 4 * (64 + 64) * 256,
+            // Stages of both operands: three, or four of less than 24 KiB.
+            Self::LimbsProduct | Self::LimbsConvolution => 3 * (64 + 64) * 256,
             Self::LimbsProduct32 | Self::LimbsConvolution32 => 4 * (64 + 64) * 128,
             Self::ResiduesProduct | Self::ResiduesConvolution => 4 * (128 + 128) * 64,
             _ => 0,

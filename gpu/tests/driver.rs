@@ -163,11 +163,11 @@ fn a_device_with_little_shared_memory_is_named() {
             .unwrap()
     };
     // SAFETY: as above.
-    unsafe { has(99 << 10) };
+    unsafe { has(64 << 10) };
     let refused = Cuda::new(0);
     // SAFETY: as above.
     unsafe { has(227 << 10) };
-    let bytes = 99 << 10;
+    let bytes = 64 << 10;
     assert!(matches!(refused, Err(CudaError::TooSmall { bytes: found, .. }) if found == bytes));
 }
 

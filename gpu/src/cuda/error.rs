@@ -28,9 +28,7 @@ pub enum CudaError {
         minor: i32,
     },
     /// A block of the device has not the shared memory that the kernels take.
-    #[error(
-        "{name} has {bytes} bytes of shared memory a block; {needed} are needed, as A100, H100, H200 and B200 have them"
-    )]
+    #[error("{name} has {bytes} bytes of shared memory a block; {needed} are needed")]
     TooSmall {
         /// What it is called.
         name: String,
