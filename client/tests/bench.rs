@@ -6,10 +6,14 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// The results of a run, one object an operation.
+/// The results of two runs, one object an operation.
 fn bench(args: &[&str]) -> Vec<Value> {
+    of_runs(2, args)
+}
+
+fn of_runs(runs: u16, args: &[&str]) -> Vec<Value> {
     let output = Command::new(env!("CARGO_BIN_EXE_tacit"))
-        .args(["bench", "--runs", "2", "--json"])
+        .args(["bench", "--json", &format!("--runs={runs}")])
         .args(args)
         .output()
         .unwrap();
@@ -107,7 +111,7 @@ fn the_training_of_the_demo_stays_far_below_its_budget() {
 fn without_an_operation_all_are_measured() {
     let right = |entry: &Value| entry["max_abs_error"].as_f64().unwrap() < 0.1;
     let small = ["--net", "mem", "--size", "8"];
-    let results = bench(&small);
+    let results = of_runs(1, &small);
     let names: Vec<_> = results
         .iter()
         .filter_map(|entry| entry["op"].as_str())
@@ -121,7 +125,7 @@ fn without_an_operation_all_are_measured() {
     for name in names.iter().filter(|name| **name != "logistic-regression") {
         proved.extend(["--op", name]);
     }
-    let results = bench(&proved);
+    let results = of_runs(1, &proved);
     assert_eq!(results.len(), 20);
     assert!(results.iter().all(right), "{results:?}");
 }
