@@ -22,8 +22,10 @@ pub struct Known {
 fn grow(g: &mut Graph, known: &mut Vec<Known>, (choice, i, j): (u8, usize, usize), exact: bool) {
     let (a, b) = (known[i % known.len()], known[j % known.len()]);
     let most = a.most.max(b.most);
-    // What a rounding adds; nothing where it is the floor at both.
+    // What a rounding adds where it is not the floor at both.
     let coin = if exact { 0.0 } else { 1.0 };
+    // Floors of numbers that differ by e differ by ⌈e⌉ at most: there may be one more whole number between them than e has room for.
+    let rounded = |error: f64| error.ceil() + coin;
     // Discontinuous words only of what both engines hold alike.
     let alike = a.units == 0.0 && b.units == 0.0;
     let (x, units, most) = match choice {
@@ -36,9 +38,9 @@ fn grow(g: &mut Graph, known: &mut Vec<Known>, (choice, i, j): (u8, usize, usize
         2 => {
             let error =
                 a.most * b.units + b.most * a.units + a.units * b.units / 2f64.powi(F as i32);
-            (g.mul(a.x, b.x), error + coin, a.most * b.most)
+            (g.mul(a.x, b.x), rounded(error), a.most * b.most)
         }
-        3 => (g.scale(a.x, -0.3), 0.31 * a.units + coin, 0.31 * a.most),
+        3 => (g.scale(a.x, -0.3), rounded(0.31 * a.units), 0.31 * a.most),
         4 => (g.relu(a.x), a.units, a.most),
         5 => (g.max(a.x, b.x), a.units.max(b.units), most),
         6 => (g.min(a.x, b.x), a.units.max(b.units), most),
