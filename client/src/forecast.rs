@@ -18,6 +18,7 @@ use tacit_protocols::malicious::{self, MaliciousEngine};
 use tacit_protocols::rep3::{self, Choice, Depth, Rep3Engine};
 use tacit_protocols::timeline::Timeline;
 
+use calibrate::RUNS;
 pub(crate) use calibrate::{Proves, calibrated};
 pub use command::{Args, run};
 
@@ -192,12 +193,13 @@ pub(crate) fn this_machine(protocol: Protocol) -> Result<Place> {
         match protocol {
             Protocol::Rep3Malicious => {
                 let mut engine = MaliciousEngine::new(session, f)?;
-                calibrated(&mut engine, || malicious::CostEngine::new(f), scope, &clock)
+                let cost = || malicious::CostEngine::new(f);
+                calibrated(&mut engine, cost, RUNS, scope, &clock)
             }
             _ => {
                 let mut engine = Rep3Engine::new(session, f)?;
                 let cost = || Ok(rep3::CostEngine::new(f, Depth::Three));
-                calibrated(&mut engine, cost, scope, &clock)
+                calibrated(&mut engine, cost, RUNS, scope, &clock)
             }
         }
     });

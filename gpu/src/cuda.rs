@@ -18,9 +18,6 @@ use code::Function;
 pub use error::CudaError;
 use locked::Staging;
 
-/// Shared memory that a block takes at most: 96 KiB of `limbs_convolution`'s stages, and 1 KiB of where its windows are.
-const SHARED: usize = 97 << 10;
-
 /// A device, and a stream of it, which is its lane: parties that share one have streams of their own.
 pub struct Cuda {
     name: String,
@@ -68,11 +65,11 @@ impl Cuda {
         }
         let most = sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN;
         let bytes = usize::try_from(context.attribute(most)?).unwrap_or(0);
-        if bytes < SHARED {
+        if bytes < Kernel::SHARED {
             return Err(CudaError::TooSmall {
                 name,
                 bytes,
-                needed: SHARED,
+                needed: Kernel::SHARED,
             });
         }
         let stream = context.new_stream()?;
@@ -267,32 +264,4 @@ fn fits(memory: &Memory, words: usize) -> Result<(), DeviceError> {
         kernel: "copy",
         why,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Cuda, CudaError, SHARED};
-    use crate::kernel::Kernel;
-
-    #[test]
-    fn devices_have_the_shared_memory_of_every_kernel() {
-        let dynamic = Kernel::ALL.iter().map(|kernel| kernel.grid([1; 3]).shared);
-        // 64 columns of 16 bytes beside it.
-        assert_eq!(dynamic.max().map(|most| most as usize + 1024), Some(SHARED));
-    }
-
-    #[test]
-    fn a_machine_without_a_device_is_told_so() {
-        match Cuda::new(0) {
-            Ok(device) => println!("SKIPPED: there is a device: {device:?}"),
-            Err(error @ (CudaError::NoDriver | CudaError::NoDevice { .. })) => {
-                assert!(error.to_string().contains("driver"), "{error}");
-            }
-            Err(other) => panic!("{other}"),
-        }
-        if Cuda::new(0).is_ok() {
-            let error = Cuda::new(1000).unwrap_err();
-            assert!(matches!(error, CudaError::NoDevice { ordinal: 1000, .. }));
-        }
-    }
 }

@@ -100,6 +100,10 @@ pub struct Grid {
 }
 
 impl Kernel {
+    /// Bytes of shared memory that a block of any kernel takes at most: 96 KiB of `limbs_convolution`'s stages, and 1 KiB of where
+    /// its windows are.
+    pub const SHARED: usize = 97 << 10;
+
     /// So many blocks, as the kernel wants them.
     #[must_use]
     pub fn grid(self, blocks: [u32; 3]) -> Grid {
@@ -124,5 +128,18 @@ impl Kernel {
             threads,
             shared,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Kernel;
+
+    #[test]
+    fn no_kernel_takes_more_shared_memory_than_is_asked_of_devices() {
+        let dynamic = Kernel::ALL.iter().map(|kernel| kernel.grid([1; 3]).shared);
+        // 64 columns of 16 bytes beside it.
+        let most = dynamic.max().map(|most| most as usize + 1024);
+        assert_eq!(most, Some(Kernel::SHARED));
     }
 }

@@ -141,7 +141,7 @@ pub(super) fn measure(
         Protocol::Rep3Malicious => {
             let mut engine = MaliciousEngine::new(session, f)?;
             let cost = || malicious::CostEngine::new(f);
-            let place = place(calibrated(&mut engine, cost, scope, &*clock)?);
+            let place = place(calibrated(&mut engine, cost, task.runs, scope, &*clock)?);
             engine.watch_proofs(watch(&proofs, &clock, scope));
             let mut party = Party::new(engine, cost()?, place, clock, scope);
             (party.runs, party.proofs, party.simulated) = (task.runs, proofs, simulated);
@@ -154,7 +154,7 @@ pub(super) fn measure(
             };
             let mut engine = Rep3Engine::with_depth(session, f, depth)?;
             let cost = || Ok(CostEngine::new(f, depth));
-            let place = place(calibrated(&mut engine, cost, scope, &*clock)?);
+            let place = place(calibrated(&mut engine, cost, task.runs, scope, &*clock)?);
             let mut party = Party::new(engine, cost()?, place, clock, scope);
             (party.runs, party.simulated) = (task.runs, simulated);
             party.findings(task)

@@ -25,8 +25,8 @@ use crate::usage::{Scope, cpu_seconds};
 const COMPARED: (usize, usize) = (3, 50);
 /// Values of the product, which is run once.
 const MULTIPLIED: (usize, usize) = (1 << 19, 1);
-/// Measurements of which the middle counts, after one to warm up.
-const RUNS: usize = 7;
+/// Measurements of which the middle counts, after one to warm up; who wants an answer soon asks for fewer.
+pub(super) const RUNS: usize = 7;
 
 /// An engine that proves what it has computed, if that is what it does.
 pub(crate) trait Proves: Replicated {
@@ -59,10 +59,11 @@ struct Gate {
 }
 
 /// The place of a session, over links that are measured: all its parties measure at once. `cost` makes an engine that counts as
-/// `engine` computes, `clock` tells seconds.
+/// `engine` computes, `clock` tells seconds; of so many `runs` the middle counts, [`RUNS`] at most.
 pub(crate) fn calibrated<E: Proves, P: Prices>(
     engine: &mut E,
     cost: impl Fn() -> Result<CostEngine<P>>,
+    runs: usize,
     scope: Scope,
     clock: &dyn Fn() -> f64,
 ) -> Result<Place> {
@@ -72,14 +73,14 @@ pub(crate) fn calibrated<E: Proves, P: Prices>(
     let compared = gate(
         engine,
         cost()?,
-        (scope, clock, COMPARED),
+        (scope, clock, runs, COMPARED),
         &|e, x| e.map(&relu, &[x]).map(drop),
         &|e, x| e.map(&relu, &[x]).map(drop),
     )?;
     let multiplied = gate(
         engine,
         cost()?,
-        (scope, clock, MULTIPLIED),
+        (scope, clock, runs, MULTIPLIED),
         &|e, x| e.product(Bilinear::Mul, x, x).map(drop),
         &|e, x| e.product(Bilinear::Mul, x, x).map(drop),
     )?;
@@ -121,7 +122,7 @@ fn sending(short: &Gate, long: &Gate) -> (f64, f64) {
 fn gate<E: Proves, P: Prices>(
     e: &mut E,
     mut cost: CostEngine<P>,
-    (scope, clock, (n, often)): (Scope, &dyn Fn() -> f64, (usize, usize)),
+    (scope, clock, runs, (n, often)): (Scope, &dyn Fn() -> f64, usize, (usize, usize)),
     run: &dyn Fn(&mut E, &E::Value) -> Result<()>,
     count: &dyn Fn(&mut CostEngine<P>, &Value) -> Result<()>,
 ) -> Result<Gate> {
@@ -146,7 +147,7 @@ fn gate<E: Proves, P: Prices>(
     let values = ArrayD::from_elem(IxDyn(&[n]), 0.5);
     let x = e.input(0, &[n], (me == 0).then_some(&values))?;
     let mut spent = (Vec::new(), Vec::new());
-    for _ in 0..=RUNS {
+    for _ in 0..=runs.clamp(1, RUNS) {
         ready(e)?;
         let start = (clock(), cpu_seconds(scope));
         for _ in 0..often {
@@ -161,7 +162,7 @@ fn gate<E: Proves, P: Prices>(
     let middle = |mut each: Vec<f64>| {
         each.remove(0);
         each.sort_by(f64::total_cmp);
-        each[RUNS / 2]
+        each[each.len() / 2]
     };
     Ok(Gate {
         seconds: middle(spent.0),
