@@ -6,7 +6,7 @@
 
 use crate::external::Steps;
 use crate::keys::ServerKey;
-use crate::server::Part;
+use crate::run::Part;
 
 /// A value under the small key, modulo 2N.
 pub(crate) struct Switched {

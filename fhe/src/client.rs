@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::keys::ClientKey;
-use crate::packed::Request;
+use crate::request::Request;
 use crate::result::Response;
 
 /// What a client must know of a model to talk to it: nothing secret on either side.

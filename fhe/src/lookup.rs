@@ -7,8 +7,8 @@ use crate::lower::{Looked, Row, Wire};
 use crate::params::Params;
 use crate::ring::{add_monomial, extract_constant};
 use crate::rotation::{Test, first_position, rotation};
+use crate::run::{Part, Work};
 use crate::scale::encode;
-use crate::server::{Part, Work};
 
 /// The lookups of a step, prepared for a parameter set.
 pub(crate) struct Lookups {

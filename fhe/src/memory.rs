@@ -6,11 +6,11 @@
 
 use crate::LoadError;
 use crate::lower::{Kind, Lowered, Step};
-use crate::packed::Weights;
 use crate::packing;
 use crate::params::Params;
 use crate::program::{Node, Program};
 use crate::ring::SPECTRUM;
+use crate::weights::Weights;
 
 /// The memory of a program that is served, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,10 +18,10 @@ use zeroize::Zeroizing;
 use super::ClientKey;
 use crate::Error;
 use crate::bits::{pack, packed_len, unpack};
-use crate::packed::list;
 use crate::packing;
 use crate::params::{Gadget, Params};
 use crate::random::OsSeeder;
+use crate::request::list;
 use crate::wire::{KeyId, Kind};
 
 const KIND: Kind = Kind {

@@ -4,12 +4,13 @@ use tacit_mpc::kernels;
 
 use crate::bootstrap::{rotate, switch_modulus};
 use crate::keys::{ClientKey, ServerKey};
-use crate::packed::{Request, Weights};
 use crate::params::Params;
 use crate::program::{Linear, Row, Source, Term};
+use crate::request::Request;
 use crate::result::{Response, Shape};
 use crate::rotation::{Read, first_position};
 use crate::scale::encode;
+use crate::weights::Weights;
 
 /// Numbers that are as good as random, for masks.
 struct Words(u64);

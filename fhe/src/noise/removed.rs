@@ -5,9 +5,9 @@ use super::values::variances_of;
 use crate::keys::{ClientKey, ServerKey};
 use crate::lookup::Sum;
 use crate::lower::{self, Kind, Lowered, Wire};
-use crate::packed::Request;
 use crate::params::Params;
 use crate::program::{Builder, Domain, Edge, Input, Linear, Lookup, Node, Row, Source, Term};
+use crate::request::Request;
 use crate::scale::encode;
 
 /// What is left of a wide sum, after its low digits were removed and before it is looked up for the last time, is as noisy as the analysis says: noise of the value that digits came from, of the digits, and what scaling

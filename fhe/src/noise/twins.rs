@@ -4,11 +4,11 @@ use super::measured::{agree, fraction, mean_square, phase};
 use super::values::variances_of;
 use crate::keys::{ClientKey, ServerKey};
 use crate::lower::{self, Lowered, Wire};
-use crate::packed::Request;
 use crate::params::Params;
 use crate::program::{
     Domain, Edge, Input, Linear, Lookup, Node, Parts, Program, Row, Source, Term,
 };
+use crate::request::Request;
 use crate::scale::encode;
 
 /// How many twins there are.
