@@ -300,7 +300,7 @@ mod tests {
                         parties: 3,
                         op,
                         size,
-                        runs: 2,
+                        runs: 1,
                         comparison: Comparison::FewBytes,
                         device: tacit_gpu::Choice::Cpu,
                     };

@@ -31,10 +31,11 @@ impl World for AdditiveParties {
         true
     }
 
-    /// Without a dealer most of the time goes into oblivious transfers. What is computed with what they give is the same as with
-    /// a dealer, where all points are tried.
+    /// Without a dealer most of the time goes into oblivious transfers, of which each pair of parties has its own. What is
+    /// computed with what they give is the same as with a dealer, where all points are tried.
     fn points(&self, of: usize) -> usize {
-        if self.dealer { of } else { of / 8 }
+        let pairs = self.computing * (self.computing - 1) / 2;
+        if self.dealer { of } else { of / (8 * pairs) }
     }
 
     fn run<T: Send>(
