@@ -63,7 +63,8 @@ pub struct Args {
     /// alone, whose parties share it
     #[arg(long, default_value_t)]
     device: Device,
-    /// Runs; the figures are medians over them, and over as many of what a forecast needs to know, seven at most
+    /// Runs; the figures are medians over them. What the forecast needs to know of this machine is measured as often, seven times
+    /// at most
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     runs: u16,
     /// Print one JSON object on the last line
