@@ -46,26 +46,25 @@ pub(super) struct Shares {
 impl Speeds {
     /// Measured now; the links are known already.
     pub(super) fn measured(link: Profile) -> Self {
-        let drawn = fastest(&mut || drop(expand_seed(&[3; 16], WORDS))) / WORDS as f64;
+        let drawn = fastest(20, &mut || drop(expand_seed(&[3; 16], WORDS))) / WORDS as f64;
         let (kernels, side) = (kernels::cpu(), IxDyn(&[SIDE, SIDE]));
         let x = ArrayD::ones(side);
         let mut product = || drop(kernels.bilinear(Bilinear::MatMul, &[(&x, &x)]));
         Self {
             drawn,
-            multiplication: fastest(&mut product) / (SIDE * SIDE * SIDE) as f64,
+            multiplication: fastest(1, &mut product) / (SIDE * SIDE * SIDE) as f64,
             bits_per_second: link.bits_per_second,
             latency_ns: link.latency_ns,
         }
     }
 }
 
-/// Seconds of a run, often enough that a clock can tell them.
-fn fastest(run: &mut dyn FnMut()) -> f64 {
-    const OFTEN: u32 = 20;
+/// Seconds of a run, which is made so often that a clock can tell them.
+fn fastest(often: u32, run: &mut dyn FnMut()) -> f64 {
     let once = || {
         let start = thread_seconds();
-        (0..OFTEN).for_each(|_| run());
-        (thread_seconds() - start) / f64::from(OFTEN)
+        (0..often).for_each(|_| run());
+        (thread_seconds() - start) / f64::from(often)
     };
     std::iter::repeat_with(once)
         .take(RUNS)
