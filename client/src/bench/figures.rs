@@ -300,7 +300,7 @@ mod tests {
                         parties: 3,
                         op,
                         size,
-                        runs: 1,
+                        runs: 2,
                         comparison: Comparison::FewBytes,
                         device: tacit_gpu::Choice::Cpu,
                     };

@@ -201,17 +201,15 @@ pub fn quotients(world: &impl World, points: usize) {
 
 /// Softmax and its logarithm, of so many entries in all.
 pub fn softmax_of_few_and_many_entries(world: &impl World, points: usize) {
-    let cases = [
+    for (n, spread, units) in [
         (2, 4.0, 4.0),
         (10, 4.0, 5.0),
         (10, 1.0, 4.0),
         (10, 1e4, 4.0),
         (128, 3.0, 4.0),
         (1000, 2.0, 4.0),
-    ];
-    // As wide as there are points for.
-    for (n, spread, units) in cases.into_iter().filter(|case| case.0 <= points) {
-        let rows = points / n;
+    ] {
+        let rows = (points / n).max(1);
         let mut state = 1u64;
         let x: Vec<f64> = (0..rows * n)
             .map(|_| {

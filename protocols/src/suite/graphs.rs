@@ -43,8 +43,7 @@ pub fn random_graph(
 
 /// Graphs of up to twelve words, exactly rounded or not, from fixed seeds.
 pub fn step_12_random_graphs_are_what_they_are_in_the_ring(world: &impl World) {
-    let graphs = world.points(48).clamp(2, 8) as u8;
-    for seed in 0..graphs {
+    for seed in 0..8u8 {
         let drawn: Vec<usize> = expand_seed(&[seed; 16], 60)
             .iter()
             .map(|word| word.0 as usize >> 8)
